@@ -1,0 +1,27 @@
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+
+// Unit tests run side by side. All others start servers and measure time, so they run one file after another,
+// on machines with two cores as well.
+const oneByOne = { fileParallelism: false, maxWorkers: 1, hookTimeout: 60_000, teardownTimeout: 30_000 };
+
+export default defineConfig({
+  test: {
+    root: fileURLToPath(new URL("..", import.meta.url)),
+    projects: [
+      { test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 10_000 } },
+      {
+        test: {
+          name: "integration",
+          include: ["test/integration/**/*.test.ts", "test/contract/**/*.test.ts"],
+          testTimeout: 30_000,
+          ...oneByOne,
+        },
+      },
+      {
+        test: { name: "polyglot", include: ["test/polyglot/**/*.test.ts"], testTimeout: 60_000, ...oneByOne },
+      },
+      { test: { name: "chaos", include: ["test/chaos/**/*.test.ts"], testTimeout: 180_000, ...oneByOne } },
+    ],
+  },
+});
