@@ -1,0 +1,1 @@
+"""Drover's gRPC contract: messages and services, generated."""
