@@ -1,0 +1,74 @@
+// Schedules that fired: a retry or a delay that is due, a lease that ended unreported, a deadline. The message is only
+// an alarm, since the nats-server publishes what it picked without looking whether it still holds; what is true is
+// read, for many jobs at once, and changed by compare-and-set like everything else.
+
+import { Refusal } from "../core/errors.js";
+import { jobId } from "../core/names.js";
+import { standingOf } from "../core/transitions.js";
+import type { HeldAnswer } from "./held-answer.js";
+import type { Known, Ledger } from "./ledger.js";
+import type { Alarm, Jobs, Peers } from "./ports.js";
+import { report } from "./settling.js";
+import { isPassing, unmoved } from "./fences.js";
+import type { Log, Telemetry } from "./telemetry.js";
+
+export class Alarms {
+  constructor(
+    readonly ledger: Ledger,
+    readonly jobs: Pick<Jobs, "read">,
+    readonly peers: Peers,
+    readonly telemetry: Telemetry,
+    readonly log: Log,
+  ) {}
+
+  /** Never rejects: what could not be dealt with is not acked and comes again. */
+  async look(alarms: readonly Alarm[]): Promise<void> {
+    try {
+      const snapshots = await this.jobs.read(alarms.map((alarm) => alarm.ref));
+      const due: { alarm: Alarm; known: Known }[] = [];
+      for (const [i, alarm] of alarms.entries()) {
+        const snapshot = snapshots[i];
+        const current = snapshot?.current;
+        if (current === undefined || current.phase !== "due" || current.seq !== alarm.seq) alarm.ack();
+        else due.push({ alarm, known: { stored: current, last: snapshot?.last ?? current.seq } });
+      }
+      const alive = await this.#stillHeld(due.map(({ known }) => known));
+      await Promise.all(due.map(({ alarm, known }) => this.#act(alarm, known, alive)));
+    } catch (error) {
+      this.log.warn({ error: String(error) }, "alarms could not be looked into");
+    }
+  }
+
+  /** Leases that ended only because they could not be renewed, while a broker and its worker are alive: asked for, the
+   *  holder renews, and the job has moved on when the alarm comes again. */
+  async #stillHeld(due: readonly Known[]): Promise<Set<string>> {
+    const ids = due
+      .filter(({ stored }) => standingOf(stored) === "held" && stored.job.hold?.unary !== true)
+      .map(({ stored }) => jobId(stored.job.spec ?? { task: "", key: "" }));
+    const alive = new Set<string>();
+    if (ids.length === 0) return alive;
+    const { answers } = await this.peers.ask("holders", { ids, renew: true });
+    for (const { body } of answers) for (const { id } of body as HeldAnswer[]) alive.add(id);
+    return alive;
+  }
+
+  async #act(alarm: Alarm, known: Known, alive: ReadonlySet<string>): Promise<void> {
+    if (alive.has(jobId(alarm.ref))) return;
+    try {
+      const changed = await this.ledger.change(alarm.ref, known, { type: "alarm" }, unmoved);
+      if (standingOf(known.stored) === "held") {
+        this.telemetry.leaseLost({ task: alarm.ref.task, queue: known.stored.queue });
+      }
+      report(changed, this.telemetry, this.log);
+      alarm.ack();
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      if (isPassing(error)) return;
+      if (error.reason === "TOO_MANY_LANES") {
+        this.log.error({ job: jobId(alarm.ref) }, `a due job has no lane: ${error.message}`);
+        return;
+      }
+      alarm.ack();
+    }
+  }
+}

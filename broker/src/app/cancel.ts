@@ -1,0 +1,129 @@
+// Cancelling and redriving. A job that waits is cancelled by a write; one that runs is asked to end, which is written
+// too, so that the wish survives the broker that holds it.
+
+import { Refusal, jobNotFound } from "../core/errors.js";
+import { type JobRef, type State, hasEnded, specOf, stateOf } from "../core/job.js";
+import { times } from "../core/limits.js";
+import { jobId } from "../core/names.js";
+import { standingOf } from "../core/transitions.js";
+import type { JobView } from "./api.js";
+import { unmoved } from "./fences.js";
+import type { Dispatcher } from "./dispatcher.js";
+import type { Holdings } from "./holdings.js";
+import type { Fence, Known, Ledger } from "./ledger.js";
+import type { Clock, Jobs, Peers } from "./ports.js";
+import type { Reader } from "./reader.js";
+import { type Settling, report, sessionLease } from "./settling.js";
+import type { Log, Telemetry } from "./telemetry.js";
+
+const attempts = 8;
+
+export type Cancelled = { outcome: "cancelled" | "requested" | "already-finished"; previous: State };
+
+export class Cancel {
+  constructor(
+    readonly ledger: Ledger,
+    readonly jobs: Jobs,
+    readonly reader: Reader,
+    readonly peers: Peers,
+    readonly holdings: Holdings,
+    readonly settling: Settling,
+    readonly dispatcher: Dispatcher,
+    readonly clock: Clock,
+    readonly telemetry: Telemetry,
+    readonly log: Log,
+  ) {
+    peers.answer("cancel", (body) => this.#atHolder(body as { id: string; reason: string }));
+    peers.hear("cancelled", (body) => this.#wasCancelled(body as string));
+  }
+
+  async cancel(ref: JobRef, reason: string): Promise<Cancelled> {
+    const id = jobId(ref);
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const [snapshot] = await this.jobs.read([ref]);
+      const current = snapshot?.current;
+      if (current === undefined) throw jobNotFound(id);
+      const state = stateOf(current);
+      if (hasEnded(state)) return { outcome: "already-finished", previous: state };
+      const known = { stored: current, last: snapshot?.last ?? current.seq };
+      try {
+        const done = await this.#try(ref, known, state, reason);
+        if (done !== undefined) return done;
+      } catch (error) {
+        // It moved while we looked: look again.
+        if (!(error instanceof Refusal) || error.reason !== "LEASE_LOST") throw error;
+      }
+    }
+    throw new Refusal("STORE_UNAVAILABLE", `${id} is being changed by many at once`, { retryAfter: 200 });
+  }
+
+  async redrive(ref: JobRef): Promise<JobView> {
+    const failed: Fence = (current) =>
+      stateOf(current) === "FAILED"
+        ? undefined
+        : new Refusal("NOT_FAILED", `${jobId(ref)} is ${stateOf(current)}: only a FAILED job can be redriven`);
+    const changed = await this.ledger.change(ref, undefined, { type: "redrive" }, failed);
+    const [view] = await this.reader.views([changed.stored], false);
+    if (view === undefined) throw jobNotFound(jobId(ref));
+    return view;
+  }
+
+  async #try(ref: JobRef, known: Known, state: State, reason: string): Promise<Cancelled | undefined> {
+    const standing = standingOf(known.stored);
+    if (standing === "later" || standing === "blocked") {
+      await this.#write(ref, known, reason);
+      return { outcome: "cancelled", previous: state };
+    }
+    const { answers } = await this.peers.ask("cancel", { id: jobId(ref), reason });
+    if (answers.some(({ body }) => body === true)) return { outcome: "requested", previous: "RUNNING" };
+    if (standing === "ready") {
+      await this.#write(ref, known, reason);
+      // A broker may have handed it out in this very moment.
+      this.peers.tell("cancelled", jobId(ref));
+      return { outcome: "cancelled", previous: "READY" };
+    }
+    // Held in the store and by nobody we hear: leased in a single call, or its broker is gone. Its lease is cut short;
+    // when it ends, the wish decides.
+    const hold = known.stored.job.hold;
+    if (hold === undefined) return undefined;
+    const leaseUntil = Math.min(hold.leaseUntil, this.clock.now() + times.cancelGrace);
+    const event = { type: "requestCancel", reason, hold: { ...hold, leaseUntil } } as const;
+    await this.ledger.change(ref, known, event, unmoved);
+    return { outcome: "requested", previous: "RUNNING" };
+  }
+
+  async #write(ref: JobRef, known: Known, reason: string): Promise<void> {
+    const changed = await this.ledger.change(ref, known, { type: "cancel", reason }, unmoved);
+    report(changed, this.telemetry, this.log);
+    const spec = specOf(known.stored.job);
+    if ((spec.payload?.externalSize ?? 0) > 0) this.jobs.dropBody(ref);
+  }
+
+  /** Asked by a broker that has a cancel for a job which we may be holding. */
+  async #atHolder({ id, reason }: { id: string; reason: string }): Promise<boolean> {
+    const holding = this.holdings.get(id);
+    if (holding === undefined || holding.settling) return false;
+    if (holding.cancelRequested) return true;
+    const unary = holding.holder.unary;
+    const leaseFor = unary ? times.cancelGrace : sessionLease;
+    if (!(await this.settling.hold(holding, leaseFor, { reason }))) return false;
+    holding.cancelRequested = true;
+    if (unary) {
+      holding.expiresAt = this.clock.now() + leaseFor;
+    } else {
+      holding.holder.cancelled(holding, "requested");
+      this.holdings.endBy(holding, this.clock.now() + times.cancelGrace, "cancelled");
+    }
+    return true;
+  }
+
+  #wasCancelled(id: string): void {
+    this.dispatcher.discard(id)?.ack();
+    const holding = this.holdings.get(id);
+    if (holding === undefined || holding.settling) return;
+    holding.ticket?.ack();
+    holding.holder.cancelled(holding, "lease-lost");
+    this.settling.letGo(holding);
+  }
+}
+

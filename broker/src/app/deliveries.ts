@@ -1,0 +1,125 @@
+// Tickets that may not run as they came. A ticket of an earlier connection, or one that JetStream delivered before, may
+// be of a job that has long finished or that somebody is running right now: it is read first, many at a time. What
+// cannot be parsed becomes a dead letter with its bytes, instead of going round in circles.
+
+import type { Stored } from "../core/job.js";
+import { jobId } from "../core/names.js";
+import type { HeldAnswer } from "./held-answer.js";
+import type { Holdings } from "./holdings.js";
+import { type Ledger, lineBy } from "./ledger.js";
+import type { Jobs, Peers, Ticket } from "./ports.js";
+import { Refusal } from "../core/errors.js";
+import { isPassing, unmoved } from "./fences.js";
+import type { Log, Telemetry } from "./telemetry.js";
+
+const readAtOnce = 200;
+
+export class Deliveries {
+  #waiting: Ticket[] = [];
+  #busy = false;
+
+  constructor(
+    readonly ledger: Ledger,
+    readonly jobs: Pick<Jobs, "read">,
+    readonly peers: Peers,
+    readonly holdings: Holdings,
+    readonly telemetry: Telemetry,
+    readonly log: Log,
+    readonly accept: (ticket: Ticket) => void,
+    readonly isBuffered: (id: string) => boolean,
+  ) {}
+
+  examine(ticket: Ticket): void {
+    if (ticket.corrupt !== undefined && ticket.stored !== undefined) {
+      void this.#bury(ticket, ticket.stored);
+    } else if (ticket.stored === undefined) {
+      ticket.ack();
+    } else if (!this.#isOurs(ticket)) {
+      this.#waiting.push(ticket);
+      void this.#work();
+    }
+  }
+
+  /** Puts a ticket back at the end of its lane that nobody here took in time. */
+  giveBack(ticket: Ticket): void {
+    void this.#reissue(ticket, false);
+  }
+
+  /** The first delivery is the one that counts. */
+  #isOurs(ticket: Ticket): boolean {
+    const id = jobId(ticket.ref);
+    return this.holdings.get(id)?.claim.origin === ticket.seq || this.isBuffered(id);
+  }
+
+  /** One round at a time; what comes meanwhile goes into the next. */
+  async #work(): Promise<void> {
+    if (this.#busy) return;
+    this.#busy = true;
+    try {
+      while (this.#waiting.length > 0) await this.#round(this.#waiting.splice(0, readAtOnce));
+    } catch (error) {
+      // Left un-acked, they come again.
+      this.log.warn({ error: String(error) }, "delivered tickets could not be looked into");
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async #round(tickets: readonly Ticket[]): Promise<void> {
+    const snapshots = await this.jobs.read(tickets.map((ticket) => ticket.ref));
+    const current: Ticket[] = [];
+    for (const [i, ticket] of tickets.entries()) {
+      const now = snapshots[i]?.current;
+      if (now?.phase === "ready" && now.seq === ticket.seq) current.push(ticket);
+      else ticket.ack();
+    }
+    if (current.length === 0) return;
+    const { held, silent } = await this.#askHolders(current.map((ticket) => jobId(ticket.ref)));
+    for (const ticket of current) {
+      if (held.has(jobId(ticket.ref)) || this.#isOurs(ticket)) continue;
+      // Somebody who cannot be heard may be running it: only a new ticket fences that run off.
+      if (ticket.deliveries === 1 && silent === 0) this.accept(ticket);
+      else void this.#reissue(ticket, ticket.deliveries > 1);
+    }
+  }
+
+  async #askHolders(ids: readonly string[]): Promise<{ held: Set<string>; silent: number }> {
+    const { answers, silent } = await this.peers.ask("holders", { ids });
+    const held = new Set<string>();
+    for (const { body } of answers) for (const { id } of body as HeldAnswer[]) held.add(id);
+    return { held, silent };
+  }
+
+  async #reissue(ticket: Ticket, counted: boolean): Promise<void> {
+    const { stored } = ticket;
+    if (stored === undefined) return;
+    try {
+      const event = { type: "reissue", counted } as const;
+      const changed = await this.ledger.change(ticket.ref, { stored, last: ticket.seq }, event, unmoved);
+      this.telemetry.reissued(lineBy(ticket.lane), counted ? "redelivered" : "unserved");
+      if (changed.stored.phase !== "ready") {
+        this.telemetry.finished(lineBy(ticket.lane), "failed", "UNDELIVERABLE", undefined);
+      }
+      ticket.ack();
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      // Moved on: done with. Not reachable: it comes again by itself.
+      if (!isPassing(error)) ticket.ack();
+    }
+  }
+
+  async #bury(ticket: Ticket, stored: Stored): Promise<void> {
+    try {
+      await this.ledger.bury(ticket.ref, stored);
+      this.log.error({ job: jobId(ticket.ref), seq: ticket.seq }, "a ticket cannot be read: job failed");
+      this.telemetry.finished(lineBy(ticket.lane), "failed", "CORRUPT", undefined);
+      ticket.ack();
+    } catch (error) {
+      this.log.error(
+        { job: jobId(ticket.ref), error: String(error) },
+        "a ticket cannot be read nor recorded as failed",
+      );
+    }
+  }
+}
+

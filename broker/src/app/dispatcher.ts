@@ -1,0 +1,305 @@
+// Who gets which ticket next. Inside a queue the highest priority goes first, always; among tasks of one priority, in
+// turn; among a worker's queues, by weight. Nothing polls: a lane that is known to hold tickets is pulled from as far as
+// there is credit for them, and on one that is believed empty a request for a single ticket stays open, also while a
+// lower lane is being drained. What that brings beyond the credit waits here for 5 s at most, then goes back.
+
+import { times } from "../core/limits.js";
+import type { LaneEvents, LaneView, Lanes, Ticket } from "./ports.js";
+
+/** Most tickets asked of a lane at once. */
+const mostPulled = 500;
+
+/** A session, or a unary call that waits. */
+export interface Taker {
+  /** Its queues and their weights. */
+  readonly queues: ReadonlyMap<string, number>;
+  serves(task: string): boolean;
+  /** Whether it will want jobs again: a draining one will not. */
+  readonly active: boolean;
+  /** Jobs it can take now, of any task. */
+  free(): number;
+  /** Jobs of this task it can take now, at most free(). */
+  freeFor(task: string): number;
+  /** Takes a ticket; free() is one less from then on. */
+  take(ticket: Ticket): void;
+  /** Called after each round in which it took something. */
+  flush(): void;
+}
+
+interface Buffered {
+  ticket: Ticket;
+  /** ms, this machine's clock. */
+  since: number;
+}
+
+interface Line {
+  lane: LaneView;
+  waiting: Buffered[];
+  takers: Taker[];
+  /** When it was pulled from last: among lines of one priority that one comes last. */
+  turn: number;
+}
+
+export class Dispatcher implements LaneEvents {
+  readonly #lines = new Map<LaneView, Line>();
+  /** Highest priority first; lines of one priority take turns. */
+  #ordered: Line[] = [];
+  readonly #takers = new Set<Taker>();
+  readonly #served = new Map<Taker, Map<string, number>>();
+  #paused: ReadonlySet<string> = new Set();
+  #scheduled = false;
+  #stopped = false;
+  #turn = 0;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(
+    readonly lanes: Lanes,
+    /** Gives a ticket back that nobody took in time. */
+    readonly giveBack: (ticket: Ticket) => void,
+    /** Looks at a ticket that may not run as it is; calls `accept` when it may after all. */
+    readonly examine: (ticket: Ticket) => void,
+  ) {
+    this.#timer = setInterval(() => this.#expire(Date.now() - times.buffered), 500);
+    this.#timer.unref();
+  }
+
+  add(taker: Taker): void {
+    this.#takers.add(taker);
+    this.#served.set(taker, new Map());
+    this.#match();
+    this.soon();
+  }
+
+  remove(taker: Taker): void {
+    if (!this.#takers.delete(taker)) return;
+    this.#served.delete(taker);
+    this.#match();
+    this.soon();
+  }
+
+  /** Which queues rest. What is buffered of them goes back. */
+  pause(queues: ReadonlySet<string>): void {
+    this.#paused = queues;
+    for (const line of this.#lines.values()) {
+      if (!queues.has(line.lane.key.queue)) continue;
+      for (const { ticket } of line.waiting.splice(0)) this.giveBack(ticket);
+    }
+    this.soon();
+  }
+
+  /** Nothing is handed out from now on; what is buffered goes back. */
+  stop(): void {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    for (const line of this.#lines.values()) this.lanes.probe(line.lane, false);
+    this.#expire(Number.POSITIVE_INFINITY);
+  }
+
+  delivered(ticket: Ticket): void {
+    if (ticket.trusted && ticket.stored !== undefined && ticket.corrupt === undefined) this.accept(ticket);
+    else this.examine(ticket);
+  }
+
+  moved(lane: LaneView): void {
+    if (!this.#lines.has(lane)) this.#match();
+    this.soon();
+  }
+
+  /** A ticket that may run. */
+  accept(ticket: Ticket): void {
+    const line = this.#lineOf(ticket);
+    if (line === undefined || this.#stopped || this.#paused.has(ticket.lane.queue)) {
+      this.giveBack(ticket);
+      return;
+    }
+    line.waiting.push({ ticket, since: Date.now() });
+    this.soon();
+  }
+
+  /** Whether a ticket of this job waits here. */
+  isBuffered(id: string): boolean {
+    return this.#find(id) !== undefined;
+  }
+
+  /** Takes a job's ticket out of the buffer. */
+  discard(id: string): Ticket | undefined {
+    const found = this.#find(id);
+    if (found === undefined) return undefined;
+    found.line.waiting.splice(found.index, 1);
+    return found.ticket;
+  }
+
+  /** Something changed: plan anew after this round of IO. */
+  soon(): void {
+    if (this.#scheduled || this.#stopped) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      if (this.#stopped) return;
+      this.#assign();
+      this.#plan();
+    });
+  }
+
+  #find(id: string): { line: Line; index: number; ticket: Ticket } | undefined {
+    for (const line of this.#lines.values()) {
+      const index = line.waiting.findIndex(({ ticket }) => `${ticket.ref.task}~${ticket.ref.key}` === id);
+      const entry = line.waiting[index];
+      if (entry !== undefined) return { line, index, ticket: entry.ticket };
+    }
+    return undefined;
+  }
+
+  #lineOf(ticket: Ticket): Line | undefined {
+    const find = () => this.#ordered.find((line) => line.lane.key === ticket.lane);
+    const line = find();
+    if (line !== undefined) return line;
+    this.#match();
+    return find();
+  }
+
+  /** Which takers serve which lanes: worked out when either changes, not for every ticket. */
+  #match(): void {
+    const lanes = this.lanes.all();
+    const known = new Set(lanes);
+    for (const [lane, line] of this.#lines) {
+      if (known.has(lane)) continue;
+      this.#lines.delete(lane);
+      for (const { ticket } of line.waiting) this.giveBack(ticket);
+    }
+    for (const lane of lanes) {
+      let line = this.#lines.get(lane);
+      if (line === undefined) {
+        line = { lane, waiting: [], takers: [], turn: 0 };
+        this.#lines.set(lane, line);
+      }
+      const { task, queue } = lane.key;
+      line.takers = [...this.#takers].filter((taker) => taker.queues.has(queue) && taker.serves(task));
+    }
+    this.#ordered = [...this.#lines.values()];
+    this.#order();
+  }
+
+  #order(): void {
+    this.#ordered.sort((a, b) => b.lane.key.priority - a.lane.key.priority || a.turn - b.turn);
+  }
+
+  /** Hands out what is buffered, one ticket a taker and turn, until there is no credit or no ticket left. */
+  #assign(): void {
+    if (!this.#ordered.some((line) => line.waiting.length > 0)) return;
+    const fed = new Set<Taker>();
+    let takers = [...this.#takers];
+    while (takers.length > 0) {
+      takers = takers.filter((taker) => {
+        const line = this.#pick(taker);
+        const entry = line?.waiting.shift();
+        if (entry === undefined) return false;
+        taker.take(entry.ticket);
+        fed.add(taker);
+        return true;
+      });
+    }
+    for (const taker of fed) taker.flush();
+  }
+
+  /** The line that a taker is to be served from: its queue by weight, there the highest priority, there in turn. */
+  #pick(taker: Taker): Line | undefined {
+    if (taker.free() <= 0) return undefined;
+    const best = new Map<string, Line[]>();
+    for (const line of this.#ordered) {
+      if (line.waiting.length === 0) continue;
+      const { queue, priority, task } = line.lane.key;
+      const there = best.get(queue);
+      if (there !== undefined && (there[0]?.lane.key.priority ?? 0) > priority) continue;
+      if (!line.takers.includes(taker) || taker.freeFor(task) <= 0) continue;
+      if (there === undefined) best.set(queue, [line]);
+      else there.push(line);
+    }
+    if (best.size === 0) return undefined;
+    const served = this.#served.get(taker) ?? new Map<string, number>();
+    let chosen = "";
+    let least = Number.POSITIVE_INFINITY;
+    for (const queue of best.keys()) {
+      const share = (served.get(queue) ?? 0) / (taker.queues.get(queue) ?? 1);
+      if (share < least) {
+        least = share;
+        chosen = queue;
+      }
+    }
+    // Only the difference counts: a queue that was empty for an hour is owed no more than one that was not.
+    if (best.size === 1) served.clear();
+    else served.set(chosen, (served.get(chosen) ?? 0) + 1);
+    const lines = best.get(chosen) ?? [];
+    return lines[this.#turn++ % lines.length];
+  }
+
+  /** Pulls as much as there is credit for, highest lanes first, and keeps a request open where nothing is known. */
+  #plan(): void {
+    const budgets = this.#budgets();
+    let pulled = false;
+    for (const line of this.#ordered) {
+      const { lane } = line;
+      const { task, queue } = lane.key;
+      const rests = this.#paused.has(queue);
+      const wanted = !rests && line.takers.some((taker) => taker.active);
+      this.lanes.probe(lane, wanted && lane.pending === 0 && line.waiting.length === 0);
+      if (!wanted) continue;
+      // What is here or on its way already has its takers.
+      let spoken = line.waiting.length + lane.pulling;
+      let room = 0;
+      for (const taker of line.takers) {
+        const budget = budgets.get(taker)?.get(queue);
+        if (budget === undefined) continue;
+        let share = Math.min(budget.left, taker.freeFor(task));
+        const taken = Math.min(share, spoken);
+        spoken -= taken;
+        share -= taken;
+        budget.left -= taken;
+        const more = Math.min(share, lane.pending - lane.pulling - room, mostPulled - room);
+        if (more <= 0) continue;
+        room += more;
+        budget.left -= more;
+      }
+      if (room <= 0) continue;
+      this.lanes.pull(lane, room);
+      line.turn = ++this.#turn;
+      pulled = true;
+    }
+    if (pulled) this.#order();
+  }
+
+  /** What each taker may still be given, per queue: all of it where one queue has work, by weight where several do. */
+  #budgets(): Map<Taker, Map<string, { left: number }>> {
+    const budgets = new Map<Taker, Map<string, { left: number }>>();
+    for (const taker of this.#takers) {
+      const free = taker.free();
+      const busy = new Set<string>();
+      for (const line of this.#ordered) {
+        const open = line.lane.pending > 0 || line.waiting.length > 0 || line.lane.pulling > 0;
+        if (open && line.takers.includes(taker) && !this.#paused.has(line.lane.key.queue)) {
+          busy.add(line.lane.key.queue);
+        }
+      }
+      const total = [...busy].reduce((sum, queue) => sum + (taker.queues.get(queue) ?? 1), 0);
+      const shares = new Map<string, { left: number }>();
+      for (const queue of busy) {
+        const share = Math.ceil((free * (taker.queues.get(queue) ?? 1)) / total);
+        shares.set(queue, { left: share });
+      }
+      budgets.set(taker, shares);
+    }
+    return budgets;
+  }
+
+  #expire(before: number): void {
+    for (const line of this.#lines.values()) {
+      while ((line.waiting[0]?.since ?? Number.POSITIVE_INFINITY) <= before) {
+        const entry = line.waiting.shift();
+        if (entry === undefined) break;
+        this.giveBack(entry.ticket);
+        // There is at least this one again: no need to ask until there is credit for it.
+        line.lane.pending = Math.max(1, line.lane.pending);
+      }
+    }
+  }
+}

@@ -1,0 +1,121 @@
+// From a ticket to a lease. Nothing is written for it, with three exceptions: a job that came too late to start, a job
+// that may run at most once (the store must know before the worker does), and a lease of a single call that is to
+// outlive this broker.
+
+import { type Content, type Spec, specOf } from "../core/job.js";
+import { jobId } from "../core/names.js";
+import { times } from "../core/limits.js";
+import type { Grant } from "./api.js";
+import { isPassing, unmoved } from "./fences.js";
+import type { Hints } from "./hints.js";
+import { type Holder, Holding, type Holdings } from "./holdings.js";
+import type { Ledger } from "./ledger.js";
+import type { Clock, Jobs, Ticket, Tokens } from "./ports.js";
+import { type Settling, report, sessionLease } from "./settling.js";
+import type { Log, Telemetry } from "./telemetry.js";
+
+export interface Granted {
+  holding: Holding;
+  grant: Grant;
+}
+
+export class Granting {
+  constructor(
+    readonly ledger: Ledger,
+    readonly settling: Settling,
+    readonly holdings: Holdings,
+    readonly jobs: Pick<Jobs, "body">,
+    readonly tokens: Tokens,
+    readonly hints: Hints,
+    readonly clock: Clock,
+    readonly telemetry: Telemetry,
+    readonly log: Log,
+  ) {}
+
+  /** Leases a ticket's job to a holder. Synchronous wherever nothing has to be read or written first; undefined when
+   *  the job is not to run. `leaseFor`: ms for a unary lease, 0 for one that lives with its session. */
+  grant(ticket: Ticket, holder: Holder, leaseId: number, leaseFor: number): Granted | Promise<Granted | undefined> {
+    const { stored } = ticket;
+    if (stored === undefined) throw new Error("a tombstone cannot be leased");
+    const spec = specOf(stored.job);
+    const now = this.clock.now();
+    if (spec.startBy > 0 && now > spec.startBy && stored.job.history.length === 0) return this.#expire(ticket);
+    const claim = { ref: ticket.ref, attempt: stored.job.attempt, origin: ticket.seq };
+    const size = spec.payload?.externalSize || spec.payload?.data.length || 0;
+    const holding = new Holding(claim, stored, ticket.seq, holder, leaseId, size, now, times.holdAfter);
+    holding.ticket = ticket;
+    if (spec.hardLimit > 0) {
+      holding.endAt = holding.startedAt + spec.hardLimit + times.hardLimitGrace;
+      holding.endAs = "time-limit";
+    }
+    if (leaseFor > 0) holding.expiresAt = now + leaseFor;
+    this.holdings.add(holding);
+    const { payload } = spec;
+    const writesFirst = spec.retry?.maxCrashes === 0 || leaseFor > times.holdAfter;
+    if (writesFirst || (payload !== undefined && payload.externalSize > 0)) {
+      return this.#prepare(holding, spec, writesFirst ? leaseFor || sessionLease : 0);
+    }
+    return this.#granted(holding, spec, payload);
+  }
+
+  async #prepare(holding: Holding, spec: Spec, holdFor: number): Promise<Granted | undefined> {
+    try {
+      const payload = await this.payload(spec);
+      if (holdFor > 0 && !(await this.settling.hold(holding, holdFor))) return undefined;
+      if (holdFor > 0) this.holdings.renewed(holding, this.clock.now() + times.renewEvery);
+      return this.#granted(holding, spec, payload);
+    } catch (error) {
+      // Nobody has seen the job yet; un-acked, its ticket comes again.
+      if (!isPassing(error)) this.log.error({ job: holding.id, error: String(error) }, "a lease failed");
+      this.settling.letGo(holding);
+      return undefined;
+    }
+  }
+
+  /** The payload, wherever it lies. @throws Refusal STORE_UNAVAILABLE */
+  async payload(spec: Spec): Promise<Content | undefined> {
+    const { payload } = spec;
+    if (payload === undefined || payload.externalSize === 0) return payload;
+    const data = await this.jobs.body({ task: spec.task, key: spec.key });
+    return data === undefined ? undefined : { data, type: payload.type, externalSize: 0 };
+  }
+
+  #granted(holding: Holding, spec: Spec, payload: Content | undefined): Granted {
+    const { job } = holding.stored;
+    const since = job.dueAt || spec.submittedAt;
+    this.telemetry.started(spec, Math.max(0, holding.startedAt - since) / 1000);
+    this.hints.stirred(holding.id);
+    return {
+      holding,
+      grant: {
+        leaseId: holding.leaseId,
+        token: this.tokens.sign(holding.claim),
+        ref: holding.ref,
+        spec,
+        payload,
+        attempt: holding.claim.attempt,
+        failures: job.failures,
+        expiresAt: holding.expiresAt,
+      },
+    };
+  }
+
+  async #expire(ticket: Ticket): Promise<undefined> {
+    const { stored } = ticket;
+    if (stored === undefined) return;
+    try {
+      const changed = await this.ledger.change(
+        ticket.ref,
+        { stored, last: ticket.seq },
+        { type: "expire" },
+        unmoved,
+      );
+      report(changed, this.telemetry, this.log);
+      ticket.ack();
+    } catch (error) {
+      if (isPassing(error)) return;
+      this.log.debug({ job: jobId(ticket.ref) }, "an expired job had moved on");
+      ticket.ack();
+    }
+  }
+}

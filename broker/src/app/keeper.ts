@@ -1,0 +1,65 @@
+// What happens to leases by the clock: after 10 s the store is told, then every 10 s again; at its end a unary lease is
+// over; past a hard limit, or a cancel that nobody answered, the broker ends the run itself.
+
+import { times } from "../core/limits.js";
+import { isPassing } from "./fences.js";
+import type { Holding, Holdings } from "./holdings.js";
+import type { Clock } from "./ports.js";
+import { type Settling, sessionLease } from "./settling.js";
+import type { Log, Telemetry } from "./telemetry.js";
+
+const every = 250;
+/** Leases written in one round: the rest follows in the next. */
+const mostAtOnce = 2_000;
+
+export class Keeper {
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(
+    readonly holdings: Holdings,
+    readonly settling: Settling,
+    readonly clock: Clock,
+    readonly telemetry: Telemetry,
+    readonly log: Log,
+  ) {
+    this.#timer = setInterval(() => this.round(this.clock.now()), every);
+    this.#timer.unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  round(now: number): void {
+    let left = mostAtOnce;
+    for (const holding of [...this.holdings.toRenew(now)]) {
+      if (left-- === 0) break;
+      void this.renew(holding);
+    }
+    for (const holding of [...this.holdings.toEnd(now)]) void this.#end(holding, now);
+    this.telemetry.running(this.holdings.size);
+  }
+
+  /** Writes a lease now. Never rejects. */
+  async renew(holding: Holding): Promise<void> {
+    try {
+      const kept = await this.settling.hold(holding, sessionLease);
+      if (kept) this.holdings.renewed(holding, this.clock.now() + times.renewEvery);
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+      this.log.warn({ job: holding.id }, "a lease could not be renewed yet");
+      this.holdings.renewed(holding, this.clock.now() + 1_000);
+    }
+  }
+
+  async #end(holding: Holding, now: number): Promise<void> {
+    if (holding.endAt > 0 && holding.endAt <= now) {
+      await this.settling.end(holding, holding.endAs);
+    } else if (holding.ticket === undefined) {
+      // Held in the store: its alarm ends it, wherever that is looked into.
+      this.settling.letGo(holding);
+    } else {
+      await this.settling.end(holding, "lose");
+    }
+  }
+}

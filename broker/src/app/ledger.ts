@@ -1,0 +1,214 @@
+// Changing a job: work out what the event makes of it, store that with a compare-and-set, and when somebody else was
+// there first, read and judge again. Every change but a submit goes through `change`.
+
+import { Refusal, jobNotFound } from "../core/errors.js";
+import { FailureReason, type JobRef, type Snapshot, type Spec, type Stored, newJob, specOf } from "../core/job.js";
+import { sizes } from "../core/limits.js";
+import { jobId } from "../core/names.js";
+import { type Event, type Move, advance, armedSchedule, isAllowed } from "../core/transitions.js";
+import type { Hints } from "./hints.js";
+import {
+  type Change,
+  type Clock,
+  Conflict,
+  type Jobs,
+  type Journal,
+  type LaneKey,
+  type Lanes,
+  type Write,
+} from "./ports.js";
+import type { Line } from "./telemetry.js";
+
+const attempts = 12;
+
+/** A job's state as somebody knows it, with the value for the compare-and-set. */
+export interface Known {
+  stored: Stored;
+  last: number;
+}
+
+/** Judges whether the event may still happen to a job that has moved on. Returns the refusal if not. */
+export type Fence = (current: Stored, moved: boolean) => Refusal | undefined;
+
+export interface Changed extends Known {
+  /** What it was made from. */
+  before: Stored;
+  move: Move;
+}
+
+export class Ledger {
+  constructor(
+    readonly journal: Journal,
+    readonly jobs: Jobs,
+    readonly lanes: Pick<Lanes, "has" | "ensure">,
+    readonly clock: Clock,
+    readonly hints: Hints,
+    readonly random: () => number = Math.random,
+  ) {}
+
+  /** Applies `event` to a job. `known` saves the read when it is what the caller acts on.
+   *  @throws Refusal whatever the fence says; JOB_NOT_FOUND; LEASE_LOST when the table does not allow the event */
+  async change(ref: JobRef, known: Known | undefined, event: Event, fence: Fence): Promise<Changed> {
+    let { stored, last } = known ?? (await this.#read(ref));
+    let moved = known === undefined;
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const refusal = moved ? fence(stored, true) : undefined;
+      if (refusal !== undefined) throw refusal;
+      if (!isAllowed(stored, event.type)) {
+        throw fence(stored, true) ?? new Refusal("LEASE_LOST", `${jobId(ref)} has moved on`);
+      }
+      const nonce = this.journal.nonce();
+      const move = advance(stored, event, { now: this.clock.now(), random: this.random, nonce });
+      try {
+        const seq = await this.#write(ref, stored, last, move, nonce);
+        this.hints.changed(jobId(ref));
+        return { before: stored, stored: after(stored, move, seq, nonce), last: seq, move };
+      } catch (error) {
+        if (!(error instanceof Conflict)) throw error;
+        const current = await this.#read(ref);
+        // The same revision at another sequence is a ghost: a schedule that fired meanwhile. It changes nothing.
+        moved = current.stored.rev !== stored.rev;
+        stored = current.stored;
+        last = current.last;
+      }
+    }
+    throw new Refusal("STORE_UNAVAILABLE", `${jobId(ref)} is being changed by many at once`, {
+      retryAfter: 200,
+    });
+  }
+
+  /** Stores a new job. Undefined: the task has a job of that key; it is returned instead.
+   *  @throws Refusal as journal and lanes do */
+  async create(spec: Spec): Promise<{ created: true } | { created: false; existing: Snapshot }> {
+    const ref = { task: spec.task, key: spec.key };
+    const lane = { task: spec.task, queue: spec.queue, priority: spec.priority };
+    const waits = spec.runAt > this.clock.now();
+    if (!waits && !this.lanes.has(lane)) await this.lanes.ensure(lane);
+    let expected = 0;
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const nonce = this.journal.nonce();
+      const { inline, body } = apart(spec);
+      const job = newJob(inline, nonce);
+      const write: Write = {
+        kind: "job",
+        phase: waits ? "later" : "ready",
+        job: waits ? job : { ...job, dueAt: 0 },
+        rev: 1,
+        queue: spec.queue,
+        priority: spec.priority,
+        fireAt: waits ? spec.runAt : 0,
+        keepFor: 0,
+      };
+      try {
+        await this.journal.commit({
+          ref,
+          expected,
+          nonce,
+          writes: body === undefined ? [write] : [write, { kind: "body", data: body }],
+        });
+        this.hints.changed(jobId(ref));
+        return { created: true };
+      } catch (error) {
+        if (!(error instanceof Conflict)) throw error;
+        const [existing] = await this.jobs.read([ref]);
+        if (existing?.current !== undefined) return { created: false, existing };
+        // What is there are tombstones: of a job that has aged out, or nothing at all any more.
+        expected = existing?.last ?? 0;
+      }
+    }
+    throw new Refusal("STORE_UNAVAILABLE", `${jobId(ref)} is being changed by many at once`, {
+      retryAfter: 200,
+    });
+  }
+
+  /** Records a job whose message cannot be read as failed, with the bytes. @throws Refusal */
+  async bury(ref: JobRef, unreadable: Stored): Promise<void> {
+    const [snapshot] = await this.jobs.read([ref]);
+    // A later message that can be read is the job; the unreadable one is a leftover.
+    if (snapshot?.current !== undefined && snapshot.current.seq !== unreadable.seq) return;
+    const nonce = this.journal.nonce();
+    const failure = {
+      reason: FailureReason.CORRUPT,
+      type: "",
+      message: "what was stored of this job cannot be read; its bytes are kept here",
+      stack: "",
+    };
+    await this.journal.commit({
+      ref,
+      expected: snapshot?.last ?? unreadable.seq,
+      nonce,
+      writes: [
+        {
+          kind: "job",
+          phase: "failed",
+          job: { ...unreadable.job, attempt: 0, failure, finishedAt: this.clock.now() },
+          rev: unreadable.rev + 1,
+          queue: unreadable.queue,
+          priority: unreadable.priority,
+          fireAt: 0,
+          keepFor: 0,
+          purges: undefined,
+        },
+      ],
+    });
+    this.hints.changed(jobId(ref));
+  }
+
+  async #read(ref: JobRef): Promise<Known> {
+    const [snapshot] = await this.jobs.read([ref]);
+    if (snapshot?.current === undefined) throw jobNotFound(jobId(ref));
+    return { stored: snapshot.current, last: snapshot.last };
+  }
+
+  async #write(ref: JobRef, from: Stored, last: number, move: Move, nonce: string): Promise<number> {
+    const { queue, priority } = specOf(move.job);
+    if (move.phase === "ready") {
+      const lane = { task: ref.task, queue, priority };
+      if (!this.lanes.has(lane)) await this.lanes.ensure(lane);
+    }
+    const armed = armedSchedule(from);
+    const change: Change = {
+      ref,
+      expected: last,
+      nonce,
+      writes: [
+        ...move.tombstones.map(
+          (phase): Write => ({ kind: "tombstone", phase, queue: from.queue, priority: from.priority }),
+        ),
+        {
+          kind: "job",
+          phase: move.phase,
+          job: move.job,
+          rev: from.rev + 1,
+          queue,
+          priority,
+          fireAt: move.fireAt,
+          keepFor: move.keepFor,
+          purges:
+            armed === undefined ? undefined : { phase: armed, queue: from.queue, priority: from.priority },
+        },
+      ],
+    };
+    return this.journal.commit(change);
+  }
+}
+
+/** What a lane is counted under. */
+export function lineBy(lane: LaneKey): Line {
+  return { task: lane.task, queue: lane.queue };
+}
+
+function after(before: Stored, move: Move, seq: number, nonce: string): Stored {
+  const { queue, priority } = specOf(move.job);
+  return { phase: move.phase, queue, priority, rev: before.rev + 1, seq, nonce, job: move.job };
+}
+
+/** A large payload lies beside its job, so that heartbeats and retries do not write it again. */
+function apart(spec: Spec): { inline: Spec; body: Uint8Array | undefined } {
+  const { payload } = spec;
+  if (payload === undefined || payload.data.length <= sizes.inlinePayload) {
+    return { inline: spec, body: undefined };
+  }
+  const reference = { data: new Uint8Array(0), type: payload.type, externalSize: payload.data.length };
+  return { inline: { ...spec, payload: reference }, body: payload.data };
+}

@@ -1,0 +1,206 @@
+// Queues as people handle them: look, pause, resume, purge.
+
+import { Refusal } from "../core/errors.js";
+import { specOf } from "../core/job.js";
+import type { QueueView, QueuesApi } from "./api.js";
+import type { Dispatcher } from "./dispatcher.js";
+import type { Holdings } from "./holdings.js";
+import type { Clock, Peers, QueueSettings, Queues } from "./ports.js";
+import type { Log } from "./telemetry.js";
+
+const refreshEvery = 5_000;
+const purgePatience = 30_000;
+const look = 100;
+
+/** The part of the lanes that pausing needs. */
+export interface Pausable {
+  setPaused(queues: ReadonlySet<string>): Promise<void>;
+}
+
+export class QueueControl implements QueuesApi {
+  #settings = new Map<string, QueueSettings>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    readonly queues: Queues,
+    readonly lanes: Pausable,
+    readonly dispatcher: Dispatcher,
+    readonly holdings: Holdings,
+    readonly peers: Peers,
+    readonly clock: Clock,
+    readonly log: Log,
+  ) {
+    peers.answer("queues-changed", () => this.refresh().then(() => true));
+    peers.answer("running-by-queue", () => this.#running());
+  }
+
+  async start(): Promise<void> {
+    await this.refresh();
+    this.#timer = setInterval(() => {
+      this.refresh().catch((error: unknown) => {
+        this.log.warn({ error: String(error) }, "queue settings could not be read");
+      });
+    }, refreshEvery);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  settingsOf(queue: string): QueueSettings | undefined {
+    return this.#settings.get(queue);
+  }
+
+  /** Takes over what the store says, and lets the queues that rest rest. */
+  async refresh(): Promise<void> {
+    const all = await this.queues.settings();
+    this.#settings = new Map(all.map((settings) => [settings.name, settings]));
+    const resting = new Set(all.filter((s) => this.#rests(s)).map((s) => s.name));
+    this.dispatcher.pause(resting);
+    await this.lanes.setPaused(resting);
+  }
+
+  async list(): Promise<QueueView[]> {
+    const views = new Map<string, QueueView>();
+    for (const settings of this.#settings.values()) views.set(settings.name, this.#empty(settings.name));
+    for (const { key, ready } of await this.queues.lanes()) {
+      const view = views.get(key.queue) ?? this.#empty(key.queue);
+      views.set(key.queue, view);
+      view.ready += ready;
+      view.lanes.push({ task: key.task, priority: key.priority, ready });
+    }
+    const running = await this.#allRunning();
+    await Promise.all(
+      [...views.values()].map(async (view) => {
+        const scope = { queue: view.name, task: undefined };
+        view.running = running.get(view.name) ?? 0;
+        view.scheduled = await this.queues.count("later", scope);
+        view.blocked = await this.queues.count("blocked", scope);
+        view.lanes.sort((a, b) => b.priority - a.priority || a.task.localeCompare(b.task));
+      }),
+    );
+    return [...views.values()].sort((a, b) => a.name.localeCompare(b.name));
+  }
+
+  async get(queue: string): Promise<QueueView> {
+    const view = (await this.list()).find(({ name }) => name === queue);
+    if (view === undefined) {
+      throw new Refusal("QUEUE_NOT_FOUND", `no queue ${queue}: nothing was ever submitted to it`, {
+        metadata: { queue },
+      });
+    }
+    const scope = { queue, task: undefined };
+    const [succeeded, failed, cancelled] = await Promise.all([
+      this.queues.count("succeeded", scope),
+      this.queues.count("failed", scope),
+      this.queues.count("cancelled", scope),
+    ]);
+    return { ...view, succeeded, failed, cancelled };
+  }
+
+  pause(queue: string): Promise<void> {
+    return this.#change(queue, (settings) => ({ ...settings, paused: true }));
+  }
+
+  resume(queue: string): Promise<void> {
+    return this.#change(queue, (settings) => ({ ...settings, paused: false }));
+  }
+
+  async purge(request: {
+    queue: string;
+    task: string | undefined;
+    includeScheduled: boolean;
+    dryRun: boolean;
+  }): Promise<{ ready: number; scheduled: number }> {
+    const { queue, task, includeScheduled, dryRun } = request;
+    await this.get(queue);
+    const scope = { queue, task };
+    if (dryRun) {
+      const lanes = (await this.queues.lanes()).filter(({ key }) => isIn(key, scope));
+      return {
+        ready: lanes.reduce((sum, lane) => sum + lane.ready, 0),
+        scheduled: includeScheduled ? await this.queues.count("later", scope) : 0,
+      };
+    }
+    const restUntil = this.clock.now() + purgePatience;
+    await this.#change(queue, (settings) => ({ ...settings, restUntil }));
+    try {
+      await this.#untilNothingIsDelivered(scope, restUntil);
+      return {
+        ready: await this.queues.purgeReady(scope),
+        scheduled: includeScheduled ? await this.queues.purgeScheduled(scope) : 0,
+      };
+    } finally {
+      await this.#change(queue, (settings) => ({ ...settings, restUntil: 0 }));
+    }
+  }
+
+  /** Stored, and known to every broker that can be heard, when this settles. */
+  async #change(queue: string, change: (settings: QueueSettings) => QueueSettings): Promise<void> {
+    await this.queues.update(queue, (settings) => ({ ...change(settings), changedAt: this.clock.now() }));
+    await this.refresh();
+    await this.peers.ask("queues-changed", {});
+  }
+
+  /** A job that has just been handed out has its ticket in the lane for up to 10 s: it must not be purged away. */
+  async #untilNothingIsDelivered(
+    scope: { queue: string; task: string | undefined },
+    until: number,
+  ): Promise<void> {
+    for (;;) {
+      const lanes = (await this.queues.lanes()).filter(({ key }) => isIn(key, scope));
+      const delivered = lanes.reduce((sum, lane) => sum + lane.delivered, 0);
+      if (delivered === 0) return;
+      if (this.clock.now() >= until - 1_000) {
+        throw new Refusal("QUEUE_BUSY", `${delivered} jobs of ${scope.queue} are being handed out: try again`, {
+          retryAfter: 10_000,
+        });
+      }
+      await new Promise((resolve) => setTimeout(resolve, look));
+    }
+  }
+
+  async #allRunning(): Promise<Map<string, number>> {
+    const { answers } = await this.peers.ask("running-by-queue", {});
+    const sum = new Map<string, number>();
+    for (const { body } of answers) {
+      for (const [queue, count] of Object.entries(body as Record<string, number>)) {
+        sum.set(queue, (sum.get(queue) ?? 0) + count);
+      }
+    }
+    return sum;
+  }
+
+  #running(): Record<string, number> {
+    const counts: Record<string, number> = {};
+    for (const holding of this.holdings.all()) {
+      const { queue } = specOf(holding.stored.job);
+      counts[queue] = (counts[queue] ?? 0) + 1;
+    }
+    return counts;
+  }
+
+  #rests(settings: QueueSettings): boolean {
+    return settings.paused || settings.restUntil > this.clock.now();
+  }
+
+  #empty(name: string): QueueView {
+    const settings = this.#settings.get(name);
+    return {
+      name,
+      paused: settings?.paused ?? false,
+      ready: 0,
+      running: 0,
+      scheduled: 0,
+      blocked: 0,
+      succeeded: 0,
+      failed: 0,
+      cancelled: 0,
+      lanes: [],
+    };
+  }
+}
+
+function isIn(key: { task: string; queue: string }, scope: { queue: string; task: string | undefined }): boolean {
+  return key.queue === scope.queue && (scope.task === undefined || key.task === scope.task);
+}

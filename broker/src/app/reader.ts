@@ -1,0 +1,144 @@
+// Reading jobs: one read of the store, and for those that may be running one question to the holders, who alone know
+// of short runs and of progress.
+
+import { invalid } from "../core/errors.js";
+import { type JobRef, type Phase, type State, type Stored, hasEnded, specOf, stateOf } from "../core/job.js";
+import { jobId } from "../core/names.js";
+import type { JobView } from "./api.js";
+import { type HeldAnswer, answerOf, progressIn } from "./held-answer.js";
+import type { Holdings } from "./holdings.js";
+import type { Jobs, ListPosition, Peers } from "./ports.js";
+
+export class Reader {
+  constructor(
+    readonly jobs: Jobs,
+    readonly peers: Peers,
+    readonly holdings: Holdings,
+  ) {}
+
+  async status(refs: readonly JobRef[], includePayload: boolean): Promise<(JobView | undefined)[]> {
+    const snapshots = await this.jobs.read(refs);
+    return this.views(
+      snapshots.map((snapshot) => snapshot.current),
+      includePayload,
+    );
+  }
+
+  /** In order. */
+  async views(
+    stored: readonly (Stored | undefined)[],
+    includePayload: boolean,
+  ): Promise<(JobView | undefined)[]> {
+    const doubtful = stored.filter((s): s is Stored => {
+      const state = s && stateOf(s);
+      return state === "READY" || state === "RUNNING";
+    });
+    const held = await this.#holders(doubtful.map((s) => jobId(specOf(s.job))));
+    return Promise.all(
+      stored.map((s) => (s === undefined ? undefined : this.#view(s, held, includePayload))),
+    );
+  }
+
+  async list(query: {
+    state: State | undefined;
+    task: string | undefined;
+    queue: string | undefined;
+    pageSize: number;
+    pageToken: string;
+    includePayload: boolean;
+  }): Promise<{ jobs: JobView[]; nextPageToken: string }> {
+    const { jobs, next } = await this.jobs.list({
+      phases: phasesOf(query.state),
+      task: query.task,
+      queue: query.queue,
+      limit: query.pageSize,
+      from: parsePageToken(query.pageToken),
+    });
+    const views = await this.views(jobs, query.includePayload);
+    return {
+      jobs: views.filter(
+        (view): view is JobView => view !== undefined && (query.state === undefined || view.state === query.state),
+      ),
+      nextPageToken: next === undefined ? "" : `${next.shard}-${next.seq}`,
+    };
+  }
+
+  async #view(stored: Stored, held: ReadonlyMap<string, HeldAnswer>, includePayload: boolean): Promise<JobView> {
+    const { job } = stored;
+    const state = stateOf(stored);
+    const holder = held.get(jobId(specOf(job)));
+    const running =
+      holder !== undefined && !holder.buffered && (state === "READY" || state === "RUNNING")
+        ? { worker: holder.worker, startedAt: holder.startedAt, progress: progressIn(holder) }
+        : state === "RUNNING" && job.hold !== undefined
+          ? { worker: job.hold.worker, startedAt: job.hold.startedAt, progress: job.progress }
+          : undefined;
+    return {
+      stored,
+      state: running === undefined ? state : "RUNNING",
+      running,
+      cancelRequested: job.cancelRequestedAt > 0 || (running !== undefined && holder?.cancelRequested === true),
+      payload: includePayload ? await this.#payload(stored) : undefined,
+    };
+  }
+
+  async #payload(stored: Stored) {
+    const spec = specOf(stored.job);
+    const { payload } = spec;
+    if (payload === undefined || payload.externalSize === 0) return payload;
+    const data = await this.jobs.body(spec);
+    return data === undefined ? undefined : { data, type: payload.type, externalSize: 0 };
+  }
+
+  async #holders(ids: readonly string[]): Promise<Map<string, HeldAnswer>> {
+    const held = new Map<string, HeldAnswer>();
+    const elsewhere: string[] = [];
+    for (const id of ids) {
+      const here = this.holdings.get(id);
+      if (here === undefined) elsewhere.push(id);
+      else held.set(id, answerOf(here));
+    }
+    if (elsewhere.length > 0 && this.peers.all().length > 1) {
+      const { answers } = await this.peers.ask("holders", { ids: elsewhere });
+      for (const { body } of answers) for (const answer of body as HeldAnswer[]) held.set(answer.id, answer);
+    }
+    return held;
+  }
+}
+
+/** The phases in which jobs of a state lie; none = all. */
+function phasesOf(state: State | undefined): Phase[] {
+  switch (state) {
+    case undefined:
+      return ["ready", "held-a", "held-b", "later", "blocked", "due", "succeeded", "failed", "cancelled", "kept"];
+    case "READY":
+      return ["ready"];
+    case "RUNNING":
+      return ["ready", "held-a", "held-b", "due"];
+    case "SCHEDULED":
+    case "RETRYING":
+      return ["later", "due"];
+    case "BLOCKED":
+      return ["blocked", "due"];
+    case "SUCCEEDED":
+      return ["succeeded", "kept"];
+    case "FAILED":
+      return ["failed", "kept"];
+    case "CANCELLED":
+      return ["cancelled", "kept"];
+  }
+}
+
+function parsePageToken(token: string): ListPosition | undefined {
+  if (token === "") return undefined;
+  const [shard, seq] = token.split("-").map(Number);
+  if (shard === undefined || seq === undefined || !Number.isSafeInteger(shard) || !Number.isSafeInteger(seq) || seq < 1) {
+    throw invalid([{ field: "page_token", description: "not a token of List: pass next_page_token as it came" }]);
+  }
+  return { shard, seq };
+}
+
+export function ended(view: JobView | undefined): boolean {
+  return view === undefined || hasEnded(view.state);
+}
+

@@ -1,0 +1,245 @@
+// A worker's session as the broker sees it: what it can take, what it holds, whether it is still there.
+
+import { Refusal } from "../core/errors.js";
+import type { Grant, Hello, OutcomeReport, Session, SessionSink } from "./api.js";
+import type { Taker } from "./dispatcher.js";
+import { isPassing } from "./fences.js";
+import type { Granted, Granting } from "./granting.js";
+import type { Hints } from "./hints.js";
+import type { Holder, Holding, RefusedReport } from "./holdings.js";
+import type { Progress } from "../core/job.js";
+import type { Clock, Ticket, Tokens } from "./ports.js";
+import type { Settling } from "./settling.js";
+
+const retryAfter = 500;
+/** Grants in one message. */
+const mostGrants = 200;
+
+export interface SessionParts {
+  settling: Settling;
+  granting: Granting;
+  tokens: Tokens;
+  hints: Hints;
+  clock: Clock;
+  /** Credit came back, or changed. */
+  changed(): void;
+  /** The stream has ended. */
+  ended(session: WorkSession, clean: boolean): void;
+}
+
+export class WorkSession implements Session, Taker, Holder {
+  readonly unary = false;
+  readonly queues: ReadonlyMap<string, number>;
+  readonly attachedAt: number;
+  readonly leases = new Map<number, Holding>();
+  /** ms, this machine's clock: when the worker was last heard. */
+  heard = Date.now();
+  draining = false;
+  open = true;
+  readonly #tasks: ReadonlyMap<string, number>;
+  readonly #running = new Map<string, number>();
+  #credit: { jobs: number; bytes: number };
+  #out = 0;
+  #bytes = 0;
+  #nextLease = 1;
+  #grants: Grant[] = [];
+  #recorded: number[] = [];
+  #refused: RefusedReport[] = [];
+  #telling = false;
+
+  constructor(
+    readonly hello: Hello,
+    readonly sink: SessionSink,
+    readonly parts: SessionParts,
+  ) {
+    this.queues = new Map(hello.queues.map(({ queue, weight }) => [queue, Math.max(1, weight)]));
+    this.#tasks = new Map(
+      hello.tasks.map(({ task, concurrency }) => [task, concurrency || Number.POSITIVE_INFINITY]),
+    );
+    this.#credit = hello.credit;
+    this.attachedAt = parts.clock.now();
+  }
+
+  get worker(): string {
+    return this.hello.worker;
+  }
+
+  get active(): boolean {
+    return this.open && !this.draining && this.#credit.jobs > 0;
+  }
+
+  get creditJobs(): number {
+    return this.#credit.jobs;
+  }
+
+  get running(): number {
+    return this.#out;
+  }
+
+  serves(task: string): boolean {
+    return this.#tasks.has(task);
+  }
+
+  free(): number {
+    if (!this.active || this.#bytes >= this.#credit.bytes) return 0;
+    return Math.max(0, this.#credit.jobs - this.#out);
+  }
+
+  freeFor(task: string): number {
+    const bound = this.#tasks.get(task);
+    if (bound === undefined) return 0;
+    return Math.max(0, Math.min(this.free(), bound - (this.#running.get(task) ?? 0)));
+  }
+
+  take(ticket: Ticket): void {
+    const granted = this.parts.granting.grant(ticket, this, this.#nextLease++, 0);
+    if (granted instanceof Promise) {
+      this.#occupy(ticket.ref.task, 0, 1);
+      void granted.then((later) => {
+        this.#occupy(ticket.ref.task, 0, -1);
+        if (later === undefined) this.parts.changed();
+        else {
+          this.#granted(later);
+          this.flush();
+        }
+      });
+    } else {
+      this.#granted(granted);
+    }
+  }
+
+  flush(): void {
+    while (this.#grants.length > 0) this.sink.leases(this.#grants.splice(0, mostGrants));
+  }
+
+  /** Takes over a lease from an earlier session of the same worker, or one that was attached. */
+  adopt(holding: Holding): void {
+    holding.holder = this;
+    holding.leaseId = this.#nextLease++;
+    this.#keep(holding);
+  }
+
+  cancelled(holding: Holding, reason: "requested" | "time-limit" | "lease-lost"): void {
+    if (this.open) this.sink.cancel([{ leaseId: holding.leaseId, reason }]);
+  }
+
+  released(holding: Holding): void {
+    if (!this.leases.delete(holding.leaseId)) return;
+    this.#occupy(holding.ref.task, -holding.bytes, -1);
+    this.parts.changed();
+  }
+
+  credit(jobs: number, bytes: number): void {
+    this.heard = Date.now();
+    this.#credit = { jobs, bytes };
+    this.parts.changed();
+  }
+
+  outcomes(outcomes: readonly OutcomeReport[]): void {
+    this.heard = Date.now();
+    for (const outcome of outcomes) void this.#settle(outcome);
+  }
+
+  progress(reports: readonly { leaseId: number; progress: Progress }[]): void {
+    this.heard = Date.now();
+    const at = this.parts.clock.now();
+    for (const { leaseId, progress } of reports) {
+      const holding = this.leases.get(leaseId);
+      if (holding === undefined) continue;
+      holding.progress = { ...progress, at };
+      this.parts.hints.stirred(holding.id);
+    }
+  }
+
+  pong(): void {
+    this.heard = Date.now();
+  }
+
+  drain(): void {
+    this.heard = Date.now();
+    this.draining = true;
+    this.parts.changed();
+  }
+
+  closed(clean: boolean): void {
+    if (!this.open) return;
+    this.open = false;
+    this.parts.ended(this, clean);
+  }
+
+  #granted({ holding, grant }: Granted): void {
+    // A lease that was lost while it was being prepared is no lease.
+    if (!this.open) {
+      this.#keep(holding);
+      void this.parts.settling.end(holding, "lose");
+      return;
+    }
+    this.#keep(holding);
+    this.#grants.push(grant);
+  }
+
+  #keep(holding: Holding): void {
+    this.leases.set(holding.leaseId, holding);
+    this.#occupy(holding.ref.task, holding.bytes, 1);
+  }
+
+  #occupy(task: string, bytes: number, jobs: number): void {
+    this.#out += jobs;
+    this.#bytes += bytes;
+    const running = (this.#running.get(task) ?? 0) + jobs;
+    if (running > 0) this.#running.set(task, running);
+    else this.#running.delete(task);
+  }
+
+  /** Never rejects. While the store is away the outcome waits with its session. */
+  async #settle(outcome: OutcomeReport): Promise<void> {
+    for (;;) {
+      try {
+        await this.#report(outcome);
+        this.#recorded.push(outcome.leaseId);
+        break;
+      } catch (error) {
+        if (isPassing(error) && this.open) {
+          await new Promise((resolve) => setTimeout(resolve, retryAfter));
+          continue;
+        }
+        const refusal = error instanceof Refusal ? error : new Refusal("STORE_UNAVAILABLE", "internal error");
+        this.#refused.push({ leaseId: outcome.leaseId, token: outcome.token, refusal });
+        break;
+      }
+    }
+    this.#tell();
+  }
+
+  async #report(outcome: OutcomeReport): Promise<void> {
+    const { settling, tokens } = this.parts;
+    const holding = outcome.leaseId > 0 ? this.leases.get(outcome.leaseId) : undefined;
+    if (holding?.settling === true) {
+      throw new Refusal("ALREADY_REPORTED", `an outcome of ${holding.id} is being recorded`);
+    }
+    if (holding !== undefined) {
+      await settling.report(holding, outcome.report);
+      return;
+    }
+    if (outcome.token === "") {
+      throw new Refusal("LEASE_LOST", `this session holds no lease ${outcome.leaseId}`);
+    }
+    const claim = tokens.verify(outcome.token);
+    if (claim === undefined) throw new Refusal("INVALID_TOKEN", "not a lease token of this namespace");
+    await settling.reportByToken(claim, outcome.report);
+  }
+
+  /** What was settled in one round of IO is told in one message. */
+  #tell(): void {
+    if (this.#telling) return;
+    this.#telling = true;
+    setImmediate(() => {
+      this.#telling = false;
+      const recorded = this.#recorded;
+      const refused = this.#refused;
+      this.#recorded = [];
+      this.#refused = [];
+      if (this.open) this.sink.settled(recorded, refused);
+    });
+  }
+}

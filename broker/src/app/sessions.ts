@@ -1,0 +1,238 @@
+// The sessions of this broker: who is attached, who has fallen silent, who came back in time.
+
+import { Refusal, invalid } from "../core/errors.js";
+import type { Hello, Session, SessionSink } from "./api.js";
+import type { Dispatcher } from "./dispatcher.js";
+import { byOrigin } from "./fences.js";
+import { Holding, type Holdings } from "./holdings.js";
+import type { Ledger } from "./ledger.js";
+import type { Jobs, LeaseClaim } from "./ports.js";
+import { type SessionParts, WorkSession } from "./session.js";
+import { sessionLease } from "./settling.js";
+import type { Telemetry } from "./telemetry.js";
+import { times } from "../core/limits.js";
+import { specOf } from "../core/job.js";
+
+export interface SessionTimes {
+  pingEvery: number;
+  /** Silence that ends a session. */
+  timeout: number;
+  /** What a closed session has to come back. */
+  grace: number;
+}
+
+const readAtOnce = 200;
+
+export class Sessions {
+  /** Attached, or gone for less than the grace. By the worker's instance. */
+  readonly #byInstance = new Map<string, WorkSession>();
+  readonly #gone = new Map<WorkSession, NodeJS.Timeout>();
+  readonly #timer: NodeJS.Timeout;
+  #draining = false;
+  #lastPing = Date.now();
+
+  constructor(
+    readonly broker: string,
+    readonly times: SessionTimes,
+    readonly parts: Omit<SessionParts, "changed" | "ended">,
+    readonly ledger: Ledger,
+    readonly jobs: Pick<Jobs, "read">,
+    readonly holdings: Holdings,
+    readonly dispatcher: Dispatcher,
+    readonly telemetry: Telemetry,
+  ) {
+    this.#timer = setInterval(() => this.#tick(), 1_000);
+    this.#timer.unref();
+  }
+
+  /** Those with a stream. */
+  attached(): WorkSession[] {
+    return [...this.#byInstance.values()].filter((session) => session.open);
+  }
+
+  async attach(hello: Hello, sink: SessionSink): Promise<Session> {
+    if (this.#draining) {
+      throw new Refusal("DRAINING", "this broker is stopping: attach to another one", { retryAfter: 500 });
+    }
+    if (hello.tasks.length === 0) {
+      throw invalid([{ field: "attach.tasks", description: "none: name at least one task to work on" }]);
+    }
+    const session = new WorkSession(hello, sink, {
+      ...this.parts,
+      changed: () => this.dispatcher.soon(),
+      ended: (ended, clean) => this.#ended(ended, clean),
+    });
+    const before = this.#byInstance.get(hello.instance);
+    this.#byInstance.set(hello.instance, session);
+    if (before !== undefined) this.#replace(before);
+    const { held, lost } = await this.#takeUp(session, before, hello.held);
+    if (!session.open) {
+      // The stream ended while the store was asked.
+      this.#lose(session);
+      return session;
+    }
+    sink.attached({
+      broker: this.broker,
+      pingInterval: this.times.pingEvery,
+      sessionTimeout: this.times.timeout,
+      held,
+      lost,
+    });
+    this.dispatcher.add(session);
+    this.telemetry.workers(this.attached().length);
+    return session;
+  }
+
+  /** Workers are sent to other brokers; new ones are refused. */
+  drain(): void {
+    this.#draining = true;
+    for (const session of this.attached()) {
+      session.draining = true;
+      session.sink.drain();
+    }
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    for (const timer of this.#gone.values()) clearTimeout(timer);
+    this.#gone.clear();
+  }
+
+  /** The same process again, before or after its old stream was seen to end. */
+  #replace(before: WorkSession): void {
+    clearTimeout(this.#gone.get(before));
+    this.#gone.delete(before);
+    this.dispatcher.remove(before);
+    if (before.open) {
+      before.open = false;
+      before.sink.close("the worker has attached again");
+    }
+  }
+
+  async #takeUp(session: WorkSession, before: WorkSession | undefined, tokens: readonly string[]) {
+    const held: { token: string; leaseId: number; cancelRequested: boolean }[] = [];
+    const lost: string[] = [];
+    const elsewhere: { token: string; claim: LeaseClaim }[] = [];
+    const keep = (token: string, holding: Holding) => {
+      session.adopt(holding);
+      held.push({ token, leaseId: holding.leaseId, cancelRequested: holding.cancelRequested });
+    };
+    for (const token of tokens) {
+      const claim = session.parts.tokens.verify(token);
+      if (claim === undefined) {
+        lost.push(token);
+        continue;
+      }
+      const here = this.holdings.get(`${claim.ref.task}~${claim.ref.key}`);
+      if (here !== undefined && here.claim.origin === claim.origin && !here.holder.unary) {
+        here.holder.released(here);
+        keep(token, here);
+      } else {
+        elsewhere.push({ token, claim });
+      }
+    }
+    // What was sent and never arrived the worker does not know: it has not begun, so it is given back.
+    for (const holding of before?.leases.values() ?? []) {
+      if (!holding.settling) void session.parts.settling.report(holding, { type: "release" }).catch(() => undefined);
+    }
+    for (let i = 0; i < elsewhere.length; i += readAtOnce) {
+      await this.#attachAll(session, elsewhere.slice(i, i + readAtOnce), keep, lost);
+    }
+    return { held, lost };
+  }
+
+  /** Leases of other brokers: each is written as held at once, which fences the other broker off. */
+  async #attachAll(
+    session: WorkSession,
+    claims: readonly { token: string; claim: LeaseClaim }[],
+    keep: (token: string, holding: Holding) => void,
+    lost: string[],
+  ): Promise<void> {
+    const snapshots = await this.jobs.read(claims.map(({ claim }) => claim.ref));
+    const now = session.parts.clock.now();
+    await Promise.all(
+      claims.map(async ({ token, claim }, i) => {
+        const snapshot = snapshots[i];
+        if (snapshot?.current === undefined) {
+          lost.push(token);
+          return;
+        }
+        const before = snapshot.current;
+        const spec = specOf(before.job);
+        const startedAt = before.job.hold?.startedAt ?? now;
+        const hold = {
+          origin: claim.origin,
+          worker: session.worker,
+          startedAt,
+          leaseUntil: now + sessionLease,
+          unary: false,
+          lostOnExpiry: spec.retry?.maxCrashes === 0,
+          broker: this.broker,
+        };
+        try {
+          const fence = byOrigin(claim);
+          const refusal = fence(before, true);
+          if (refusal !== undefined) throw refusal;
+          const known = { stored: before, last: snapshot.last };
+          const changed = await this.ledger.change(claim.ref, known, { type: "hold", hold }, fence);
+          const size = spec.payload?.externalSize || spec.payload?.data.length || 0;
+          const holding = new Holding(
+            claim,
+            changed.stored,
+            changed.last,
+            session,
+            0,
+            size,
+            now,
+            times.renewEvery,
+          );
+          if (spec.hardLimit > 0) holding.endAt = startedAt + spec.hardLimit + times.hardLimitGrace;
+          this.holdings.add(holding);
+          keep(token, holding);
+        } catch (error) {
+          if (!(error instanceof Refusal)) throw error;
+          lost.push(token);
+        }
+      }),
+    );
+  }
+
+  #ended(session: WorkSession, clean: boolean): void {
+    this.dispatcher.remove(session);
+    this.telemetry.workers(this.attached().length);
+    if (clean) {
+      this.#lose(session);
+      return;
+    }
+    const timer = setTimeout(() => this.#lose(session), this.times.grace);
+    this.#gone.set(session, timer);
+  }
+
+  #lose(session: WorkSession): void {
+    this.#gone.delete(session);
+    if (this.#byInstance.get(session.hello.instance) === session) {
+      this.#byInstance.delete(session.hello.instance);
+    }
+    for (const holding of [...session.leases.values()]) void session.parts.settling.end(holding, "lose");
+  }
+
+  #tick(): void {
+    const now = Date.now();
+    const ping = now - this.#lastPing >= this.times.pingEvery;
+    // A broker that was frozen itself has heard nobody: that is not the workers' silence.
+    const frozen = now - this.#lastPing > 3 * this.times.pingEvery;
+    if (ping) this.#lastPing = now;
+    for (const session of this.attached()) {
+      if (frozen) session.heard = now;
+      if (now - session.heard > this.times.timeout) {
+        session.open = false;
+        session.sink.close(`nothing was heard for ${this.times.timeout} ms`);
+        this.dispatcher.remove(session);
+        this.#lose(session);
+        this.telemetry.workers(this.attached().length);
+      } else if (ping) {
+        session.sink.ping(session.parts.clock.now());
+      }
+    }
+  }
+}

@@ -1,0 +1,237 @@
+// Everything that ends or prolongs an attempt: a worker's report, a heartbeat, a lost session, a limit, a cancel.
+
+import { Refusal } from "../core/errors.js";
+import { AttemptOutcome, FailureReason, type State, specOf, stateOf } from "../core/job.js";
+import { times } from "../core/limits.js";
+import type { Event, Run } from "../core/transitions.js";
+import type { Report } from "./api.js";
+import { byOrigin, isPassing, untouched } from "./fences.js";
+import type { Holding, Holdings } from "./holdings.js";
+import type { Changed, Fence, Known, Ledger } from "./ledger.js";
+import type { Clock, Jobs, LeaseClaim } from "./ports.js";
+import type { EndState, Log, Telemetry } from "./telemetry.js";
+
+export class Settling {
+  constructor(
+    readonly ledger: Ledger,
+    readonly holdings: Holdings,
+    readonly jobs: Pick<Jobs, "dropBody">,
+    readonly clock: Clock,
+    readonly telemetry: Telemetry,
+    readonly log: Log,
+    readonly broker: string,
+  ) {}
+
+  /** Records a worker's report on a lease of this broker. @throws Refusal */
+  async report(holding: Holding, report: Report): Promise<State> {
+    if (report.type === "cancelled" && !holding.cancelRequested) throw notCancelled(holding.id);
+    holding.settling = true;
+    try {
+      const event = eventOf(report, { worker: holding.holder.worker, startedAt: holding.startedAt });
+      const changed = await this.ledger.change(holding.ref, holding.known(), event, byOrigin(holding.claim));
+      this.#settled(holding, changed);
+      return stateOf(changed.stored);
+    } catch (error) {
+      if (error instanceof Refusal && !isPassing(error)) {
+        this.telemetry.refused(error.reason);
+        holding.ticket?.ack();
+        this.letGo(holding);
+      }
+      throw error;
+    } finally {
+      holding.settling = false;
+    }
+  }
+
+  /** Records a report on a lease that this broker knows only by its token. @throws Refusal */
+  async reportByToken(claim: LeaseClaim, report: Report): Promise<State> {
+    const event = eventOf(report, { worker: "", startedAt: 0 });
+    const fence = byOrigin(claim);
+    const cancelling: Fence = (current, moved) =>
+      fence(current, moved) ??
+      (report.type === "cancelled" && current.job.cancelRequestedAt === 0
+        ? notCancelled(`${claim.ref.task}~${claim.ref.key}`)
+        : undefined);
+    try {
+      const changed = await this.ledger.change(claim.ref, undefined, event, cancelling);
+      this.#ended(changed);
+      return stateOf(changed.stored);
+    } catch (error) {
+      if (error instanceof Refusal) this.telemetry.refused(error.reason);
+      throw error;
+    }
+  }
+
+  /** Writes or renews the lease in the store. False: it is no longer ours, and was let go.
+   *  @throws Refusal STORE_UNAVAILABLE */
+  async hold(holding: Holding, leaseFor: number, cancel?: { reason: string }): Promise<boolean> {
+    holding.renewing = true;
+    try {
+      const hold = {
+        origin: holding.claim.origin,
+        worker: holding.holder.worker,
+        startedAt: holding.startedAt,
+        leaseUntil: this.clock.now() + leaseFor,
+        unary: holding.holder.unary,
+        lostOnExpiry: (specOf(holding.stored.job).retry?.maxCrashes ?? 1) === 0,
+        broker: this.broker,
+      };
+      const event: Event =
+        cancel === undefined
+          ? { type: "hold", hold, progress: holding.progress }
+          : { type: "requestCancel", hold, reason: cancel.reason };
+      const changed = await this.ledger.change(
+        holding.ref,
+        holding.known(),
+        event,
+        // A unary worker may have extended through another broker; a session's lease is only ours while untouched.
+        holding.holder.unary ? byOrigin(holding.claim) : untouched(holding.claim),
+      );
+      this.#now(holding, changed);
+      return true;
+    } catch (error) {
+      if (!(error instanceof Refusal) || isPassing(error)) throw error;
+      this.#lost(holding, true);
+      return false;
+    } finally {
+      holding.renewing = false;
+    }
+  }
+
+  /** Ends an attempt by the broker's own decision: the worker is gone, a limit passed, a cancel went unanswered. */
+  async end(holding: Holding, as: "lose" | "time-limit" | "cancelled"): Promise<void> {
+    if (holding.settling) return;
+    holding.settling = true;
+    const run: Run = { worker: holding.holder.worker, startedAt: holding.startedAt };
+    const event: Event =
+      as === "lose"
+        ? { type: "lose", run }
+        : as === "cancelled"
+          ? { type: "endCancelled", run }
+          : { type: "fail", run, failure: timeLimit(specOf(holding.stored.job).hardLimit) };
+    try {
+      const changed = await this.ledger.change(
+        holding.ref,
+        holding.known(),
+        event,
+        untouched(holding.claim),
+      );
+      if (as === "lose") this.telemetry.leaseLost(lineOf(changed));
+      else holding.holder.cancelled(holding, as === "cancelled" ? "lease-lost" : "time-limit");
+      this.#settled(holding, changed);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      const away = isPassing(error);
+      // The ticket or the lease in the store ends by itself; what is here must not outlive it.
+      if (away) this.log.warn({ job: holding.id }, "an attempt could not be ended; the store will");
+      this.#lost(holding, !away);
+    } finally {
+      holding.settling = false;
+    }
+  }
+
+  /** What is here is dropped; the job is left as it is. */
+  letGo(holding: Holding): void {
+    if (this.holdings.remove(holding)) holding.holder.released(holding);
+  }
+
+  /** A ticket is acked only when the job has moved on: else it still is the job, and has to come again. */
+  #lost(holding: Holding, movedOn: boolean): void {
+    if (movedOn) holding.ticket?.ack();
+    holding.holder.cancelled(holding, "lease-lost");
+    this.letGo(holding);
+  }
+
+  #now(holding: Holding, changed: Changed): void {
+    holding.stored = changed.stored;
+    holding.last = changed.last;
+    holding.ticket?.ack();
+    holding.ticket = undefined;
+    if (changed.stored.job.cancelRequestedAt > 0) holding.cancelRequested = true;
+  }
+
+  #settled(holding: Holding, changed: Changed): void {
+    holding.ticket?.ack();
+    holding.ticket = undefined;
+    if (this.holdings.remove(holding)) holding.holder.released(holding);
+    this.#ended(changed);
+  }
+
+  /** Counts and logs what became of the attempt. */
+  #ended(changed: Changed): void {
+    report(changed, this.telemetry, this.log);
+    const { payload } = specOf(changed.before.job);
+    const over = changed.stored.phase !== "failed" && changed.move.job.finishedAt > 0;
+    if (over && payload !== undefined && payload.externalSize > 0 && stateOf(changed.stored) !== "FAILED") {
+      const { task, key } = specOf(changed.stored.job);
+      this.jobs.dropBody({ task, key });
+    }
+  }
+}
+
+/** One line of log and one count for what a change made of a job. */
+export function report(changed: Changed, telemetry: Telemetry, log: Log): void {
+  const { job } = changed.stored;
+  const line = lineOf(changed);
+  const state = stateOf(changed.stored);
+  const attempt = job.history.at(-1);
+  const fields = {
+    job: `${line.task}~${specOf(job).key}`,
+    task: line.task,
+    attempt: attempt?.number ?? 0,
+    state,
+  };
+  if (state === "SUCCEEDED" || state === "FAILED" || state === "CANCELLED") {
+    const reason = state === "FAILED" ? reasonName(job.failure?.reason ?? 0) : "";
+    const ran = attempt === undefined ? undefined : (attempt.endedAt - attempt.startedAt) / 1000;
+    telemetry.finished(line, state.toLowerCase() as EndState, reason, ran);
+    if (state === "SUCCEEDED") log.debug(fields, "job succeeded");
+    else log.info({ ...fields, reason }, `job ${state.toLowerCase()}`);
+  } else if (attempt?.outcome === AttemptOutcome.FAILED && changed.move.job.failures > changed.before.job.failures) {
+    telemetry.retried(line);
+    log.info({ ...fields, dueAt: job.dueAt }, "attempt failed, the job will be retried");
+  } else if (changed.move.job.crashes > changed.before.job.crashes) {
+    log.info(fields, "attempt ended without a report, the job is ready again");
+  }
+}
+
+export function lineOf(known: Known): { task: string; queue: string } {
+  const { task, queue } = specOf(known.stored.job);
+  return { task, queue };
+}
+
+function reasonName(reason: number): string {
+  for (const [name, number] of Object.entries(FailureReason)) if (number === reason) return name;
+  return "";
+}
+
+function timeLimit(limit: number) {
+  return {
+    reason: FailureReason.TIME_LIMIT,
+    type: "",
+    message: `the run took longer than its hard time limit of ${limit} ms`,
+    stack: "",
+  };
+}
+
+function notCancelled(id: string): Refusal {
+  return new Refusal("NOT_CANCELLED", `nobody asked for ${id} to be cancelled: report what became of the run`);
+}
+
+function eventOf(report: Report, run: Run): Event {
+  switch (report.type) {
+    case "success":
+      return { type: "succeed", run, result: report.result };
+    case "failure":
+      return { type: "fail", run, failure: report.failure, retryAfter: report.retryAfter };
+    case "release":
+      return { type: "release", run };
+    case "snooze":
+      return { type: "snooze", run, delay: report.delay };
+    case "cancelled":
+      return { type: "endCancelled", run };
+  }
+}
+
+/** How long a lease in the store lasts that a session's broker renews. */
+export const sessionLease = times.lease;

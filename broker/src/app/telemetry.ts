@@ -1,0 +1,62 @@
+// What the use cases tell of themselves. ops/ counts it; a broker without metrics uses `silent`.
+
+export interface Line {
+  task: string;
+  queue: string;
+}
+
+export type EndState = "succeeded" | "failed" | "cancelled";
+
+export interface Telemetry {
+  submitted(line: Line): void;
+  deduplicated(line: Line): void;
+  /** `waited`: seconds from being ready (or due) to the lease. */
+  started(line: Line, waited: number): void;
+  /** `ran`: seconds of the last attempt, undefined when none was made. `reason` is FailureReason's name or "". */
+  finished(line: Line, outcome: EndState, reason: string, ran: number | undefined): void;
+  retried(line: Line): void;
+  leaseLost(line: Line): void;
+  /** `why`: redelivered, unserved (waited too long in a buffer) or moved. */
+  reissued(line: Line, why: string): void;
+  /** A report of a superseded lease was refused. */
+  refused(reason: string): void;
+  workers(count: number): void;
+  running(count: number): void;
+  /** One write: changes in it and seconds until its answer. */
+  journalBatch(changes: number, seconds: number): void;
+  journalQueue(waiting: number): void;
+  journalConflict(): void;
+  journalUnknown(changes: number): void;
+  sweep(kind: string, purged: number): void;
+  rpc(method: string, code: number, seconds: number): void;
+}
+
+const nothing = () => undefined;
+
+export const silent: Telemetry = {
+  submitted: nothing,
+  deduplicated: nothing,
+  started: nothing,
+  finished: nothing,
+  retried: nothing,
+  leaseLost: nothing,
+  reissued: nothing,
+  refused: nothing,
+  workers: nothing,
+  running: nothing,
+  journalBatch: nothing,
+  journalQueue: nothing,
+  journalConflict: nothing,
+  journalUnknown: nothing,
+  sweep: nothing,
+  rpc: nothing,
+};
+
+/** What the log gets: events of note with their fields, never payloads. */
+export interface Log {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+

@@ -1,0 +1,262 @@
+// Leasing, reporting and extending in single calls, for any language that can make one. A lease of over 10 s is written
+// to the store before it is handed out, so that it outlives this broker; its token is good at any other.
+
+import { Refusal } from "../core/errors.js";
+import { type Progress, type State, specOf } from "../core/job.js";
+import { jobId } from "../core/names.js";
+import type { Grant, OutcomeReport } from "./api.js";
+import type { Dispatcher, Taker } from "./dispatcher.js";
+import { byOrigin } from "./fences.js";
+import type { Granting } from "./granting.js";
+import type { Holder, Holding, Holdings } from "./holdings.js";
+import type { Ledger } from "./ledger.js";
+import type { Clock, LeaseClaim, Ticket, Tokens } from "./ports.js";
+import type { Settling } from "./settling.js";
+
+export interface LeaseCall {
+  worker: string;
+  tasks: readonly string[];
+  queues: readonly string[];
+  maxJobs: number;
+  wait: number;
+  leaseDuration: number;
+  gone: AbortSignal;
+}
+
+export interface Extended {
+  expiresAt: number;
+  cancelRequested: boolean;
+  drain: boolean;
+}
+
+export class UnaryWorkers {
+  #draining = false;
+  readonly #calls = new Set<UnaryCall>();
+
+  constructor(
+    readonly ledger: Ledger,
+    readonly settling: Settling,
+    readonly granting: Granting,
+    readonly holdings: Holdings,
+    readonly dispatcher: Dispatcher,
+    readonly tokens: Tokens,
+    readonly clock: Clock,
+    readonly broker: string,
+  ) {}
+
+  async lease(request: LeaseCall): Promise<Grant[]> {
+    if (this.#draining) {
+      throw new Refusal("DRAINING", "this broker is stopping: call another one", { retryAfter: 500 });
+    }
+    const call = new UnaryCall(request, this.granting, this.settling, this.dispatcher);
+    this.#calls.add(call);
+    try {
+      return await call.grants();
+    } finally {
+      this.#calls.delete(call);
+    }
+  }
+
+  ack(outcomes: readonly OutcomeReport[]): Promise<(State | Refusal)[]> {
+    return Promise.all(outcomes.map((outcome) => this.#ack(outcome)));
+  }
+
+  extend(
+    leases: readonly { token: string; duration: number; progress: Progress | undefined }[],
+  ): Promise<(Extended | Refusal)[]> {
+    return Promise.all(
+      leases.map(({ token, duration, progress }) => asItem(() => this.#extend(token, duration, progress))),
+    );
+  }
+
+  /** Waiting calls are answered; new ones are refused. */
+  drain(): void {
+    this.#draining = true;
+    for (const call of this.#calls) call.finish();
+  }
+
+  #ack(outcome: OutcomeReport): Promise<State | Refusal> {
+    return asItem(async () => {
+      const claim = this.#claim(outcome.token);
+      const here = this.#here(claim);
+      if (here === undefined) return this.settling.reportByToken(claim, outcome.report);
+      if (here.settling) {
+        throw new Refusal("ALREADY_REPORTED", `an outcome of ${here.id} is being recorded`);
+      }
+      // Somebody may have asked for the cancel through another broker: the store knows.
+      if (outcome.report.type === "cancelled" && !here.cancelRequested) {
+        return this.settling.reportByToken(claim, outcome.report);
+      }
+      return this.settling.report(here, outcome.report);
+    });
+  }
+
+  async #extend(token: string, duration: number, progress: Progress | undefined): Promise<Extended> {
+    const claim = this.#claim(token);
+    const here = this.#here(claim);
+    const now = this.clock.now();
+    const stamped = progress === undefined ? undefined : { ...progress, at: now };
+    if (here !== undefined && !here.holder.unary) {
+      // A session keeps its leases by itself.
+      if (stamped !== undefined) here.progress = stamped;
+      return { expiresAt: now + duration, cancelRequested: here.cancelRequested, drain: this.#draining };
+    }
+    const fence = byOrigin(claim);
+    const [snapshot] = here === undefined ? await this.ledger.jobs.read([claim.ref]) : [];
+    const stored = here?.stored ?? snapshot?.current;
+    if (stored === undefined) throw new Refusal("JOB_NOT_FOUND", `no job ${jobId(claim.ref)}`);
+    const old = stored.job.hold;
+    // A run that is to end gets no more time than the grace it was given.
+    const leaseUntil =
+      stored.job.cancelRequestedAt > 0 && old !== undefined ? old.leaseUntil : now + duration;
+    const hold = {
+      origin: claim.origin,
+      worker: old?.worker ?? here?.holder.worker ?? "",
+      startedAt: old?.startedAt ?? here?.startedAt ?? now,
+      leaseUntil,
+      unary: true,
+      lostOnExpiry: specOf(stored.job).retry?.maxCrashes === 0,
+      broker: this.broker,
+    };
+    const known = here?.known() ?? { stored, last: snapshot?.last ?? stored.seq };
+    const refusal = here === undefined ? fence(stored, true) : undefined;
+    if (refusal !== undefined) throw refusal;
+    const changed = await this.ledger.change(claim.ref, known, { type: "hold", hold, progress: stamped }, fence);
+    const cancelRequested = changed.stored.job.cancelRequestedAt > 0;
+    if (here !== undefined) {
+      here.stored = changed.stored;
+      here.last = changed.last;
+      here.ticket?.ack();
+      here.ticket = undefined;
+      here.expiresAt = leaseUntil;
+      here.progress = stamped ?? here.progress;
+      here.cancelRequested = cancelRequested;
+    }
+    return { expiresAt: leaseUntil, cancelRequested, drain: this.#draining };
+  }
+
+  #claim(token: string): LeaseClaim {
+    const claim = this.tokens.verify(token);
+    if (claim === undefined) {
+      throw new Refusal("INVALID_TOKEN", "not a lease token of this namespace: pass it as Lease gave it");
+    }
+    return claim;
+  }
+
+  #here(claim: LeaseClaim): Holding | undefined {
+    const holding = this.holdings.get(jobId(claim.ref));
+    return holding?.claim.origin === claim.origin ? holding : undefined;
+  }
+}
+
+/** One Lease call: takes until it has something and the round is over, or the time is. */
+class UnaryCall implements Taker, Holder {
+  readonly unary = true;
+  readonly queues: ReadonlyMap<string, number>;
+  readonly #tasks: ReadonlySet<string>;
+  readonly #grants: Grant[] = [];
+  #taken = 0;
+  #preparing = 0;
+  #over = false;
+  #finish: () => void = () => undefined;
+
+  constructor(
+    readonly request: LeaseCall,
+    readonly granting: Granting,
+    readonly settling: Settling,
+    readonly dispatcher: Dispatcher,
+  ) {
+    this.queues = new Map(request.queues.map((queue) => [queue, 1]));
+    this.#tasks = new Set(request.tasks);
+  }
+
+  get worker(): string {
+    return this.request.worker;
+  }
+
+  get active(): boolean {
+    return !this.#over;
+  }
+
+  async grants(): Promise<Grant[]> {
+    const { wait, gone } = this.request;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, wait);
+      this.#finish = () => {
+        clearTimeout(timer);
+        gone.removeEventListener("abort", this.#finish);
+        resolve();
+      };
+      gone.addEventListener("abort", this.#finish);
+      if (gone.aborted) this.#finish();
+      this.dispatcher.add(this);
+    });
+    this.#over = true;
+    this.dispatcher.remove(this);
+    while (this.#preparing > 0) await new Promise((resolve) => setImmediate(resolve));
+    if (gone.aborted) {
+      // Nobody reads the answer any more.
+      for (const grant of this.#grants.splice(0)) this.#giveUp(grant);
+    }
+    return this.#grants;
+  }
+
+  finish(): void {
+    this.#finish();
+  }
+
+  serves(task: string): boolean {
+    return this.#tasks.has(task);
+  }
+
+  free(): number {
+    return this.#over ? 0 : this.request.maxJobs - this.#taken;
+  }
+
+  freeFor(): number {
+    return this.free();
+  }
+
+  take(ticket: Ticket): void {
+    this.#taken++;
+    const granted = this.granting.grant(ticket, this, 0, this.request.leaseDuration);
+    if (!(granted instanceof Promise)) {
+      this.#grants.push(granted.grant);
+      return;
+    }
+    this.#preparing++;
+    void granted.then((later) => {
+      this.#preparing--;
+      if (later === undefined) this.#taken--;
+      else this.#grants.push(later.grant);
+      if (this.#grants.length > 0) this.#finish();
+    });
+  }
+
+  flush(): void {
+    if (this.#grants.length > 0) this.#finish();
+  }
+
+  cancelled(): void {
+    // There is nobody to push to: the next Extend tells.
+  }
+
+  released(): void {
+    // A single call has no credit to give back.
+  }
+
+  #giveUp(grant: Grant): void {
+    const holding = this.settling.holdings.get(jobId(grant.ref));
+    if (holding === undefined) return;
+    void this.settling.report(holding, { type: "release" }).catch(() => undefined);
+  }
+}
+
+async function asItem<T>(work: () => Promise<T>): Promise<T | Refusal> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof Refusal) return error;
+    throw error;
+  }
+}

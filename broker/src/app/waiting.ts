@@ -1,0 +1,150 @@
+// Waiting for jobs to end, and watching them change. What wakes a waiter is only a hint: it then reads. A hint may come
+// before the write that it announces is stored (the members of a batch are seen as they are sent), so an unchanged job
+// is read again soon; and a job that changed without any hint is found by a slow look now and then.
+
+import { jobNotFound } from "../core/errors.js";
+import type { JobRef } from "../core/job.js";
+import { jobId } from "../core/names.js";
+import type { JobView } from "./api.js";
+import type { Hints } from "./hints.js";
+import { type Reader, ended } from "./reader.js";
+
+/** Waits before reading a hinted job again that had not changed yet, ms. */
+const soonAgain = [1, 3, 10, 30, 100, 300, 1_000] as const;
+const slowLook = 5_000;
+
+export class Waiting {
+  constructor(
+    readonly reader: Reader,
+    readonly hints: Hints,
+  ) {}
+
+  async wait(
+    refs: readonly JobRef[],
+    mode: "all" | "any",
+    timeout: number,
+    gone: AbortSignal,
+  ): Promise<{ jobs: (JobView | undefined)[]; done: boolean }> {
+    const until = Date.now() + timeout;
+    const bell = new Bell(gone);
+    const stops = refs.map((ref, i) => this.hints.watch(ref, () => bell.ring(i)));
+    try {
+      const jobs = await this.reader.status(refs, false);
+      const isDone = () => (mode === "all" ? jobs.every(ended) : jobs.some(ended));
+      while (!isDone() && !gone.aborted) {
+        const left = until - Date.now();
+        if (left <= 0) break;
+        const rung = await bell.wait(Math.min(left, slowLook));
+        const open = (rung.length > 0 ? rung : [...refs.keys()]).filter((i) => !ended(jobs[i]));
+        const views = await this.reader.status(open.map((i) => refs[i] as JobRef), false);
+        for (const [n, i] of open.entries()) {
+          const unchanged = views[n]?.stored.rev === jobs[i]?.stored.rev;
+          jobs[i] = views[n];
+          if (rung.length > 0 && unchanged) bell.ringAgain(i);
+          else bell.calm(i);
+        }
+      }
+      return { jobs, done: isDone() };
+    } finally {
+      for (const stop of stops) stop();
+      bell.close();
+    }
+  }
+
+  async *watch(ref: JobRef, gone: AbortSignal): AsyncIterable<JobView> {
+    const bell = new Bell(gone);
+    const stop = this.hints.watch(ref, () => bell.ring(0));
+    try {
+      let told = "";
+      while (!gone.aborted) {
+        const [view] = await this.reader.status([ref], false);
+        if (view === undefined) {
+          if (told === "") throw jobNotFound(jobId(ref));
+          return;
+        }
+        const now = fingerprint(view);
+        if (now !== told) {
+          yield view;
+          told = now;
+          bell.calm(0);
+          if (ended(view)) return;
+        } else {
+          bell.ringAgain(0);
+        }
+        await bell.wait(slowLook);
+      }
+    } finally {
+      stop();
+      bell.close();
+    }
+  }
+}
+
+/** What of a job is worth telling anew. */
+function fingerprint(view: JobView): string {
+  const { stored, state, running, cancelRequested } = view;
+  return `${stored.rev} ${state} ${running?.startedAt ?? ""} ${running?.progress?.at ?? ""} ${cancelRequested}`;
+}
+
+/** Collects rings until somebody listens. */
+class Bell {
+  readonly #rung = new Set<number>();
+  readonly #tries = new Map<number, number>();
+  readonly #timers = new Set<NodeJS.Timeout>();
+  #wake: (() => void) | undefined;
+  readonly #onGone = () => this.#wake?.();
+
+  constructor(readonly gone: AbortSignal) {
+    gone.addEventListener("abort", this.#onGone);
+  }
+
+  ring(i: number): void {
+    this.#tries.delete(i);
+    this.#strike(i);
+  }
+
+  /** The ring was early: once more, a little later each time, until it is clear that it was for nothing. */
+  ringAgain(i: number): void {
+    const tries = this.#tries.get(i) ?? 0;
+    const wait = soonAgain[tries];
+    if (wait === undefined) return;
+    this.#tries.set(i, tries + 1);
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      this.#strike(i);
+    }, wait);
+    this.#timers.add(timer);
+  }
+
+  calm(i: number): void {
+    this.#tries.delete(i);
+  }
+
+  /** What was rung since the last call; empty when the time is over. */
+  async wait(most: number): Promise<number[]> {
+    if (this.#rung.size === 0 && !this.gone.aborted) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, most);
+        this.#wake = () => {
+          clearTimeout(timer);
+          // After this round of IO: what else is rung in it is heard at once.
+          setImmediate(resolve);
+        };
+      });
+      this.#wake = undefined;
+    }
+    const rung = [...this.#rung];
+    this.#rung.clear();
+    return rung;
+  }
+
+  close(): void {
+    this.gone.removeEventListener("abort", this.#onGone);
+    for (const timer of this.#timers) clearTimeout(timer);
+  }
+
+  #strike(i: number): void {
+    this.#rung.add(i);
+    this.#wake?.();
+  }
+}

@@ -1,0 +1,74 @@
+// Sizes and times that bound everything a job may carry. Bytes and milliseconds.
+
+const KiB = 1024;
+const second = 1_000;
+const minute = 60 * second;
+const hour = 60 * minute;
+const day = 24 * hour;
+
+export const sizes = {
+  name: 128,
+  payload: 512 * KiB,
+  result: 256 * KiB,
+  /** Payloads above this are stored once beside the job instead of being rewritten at every heartbeat and retry. */
+  inlinePayload: 16 * KiB,
+  contentType: 128,
+  labels: 16,
+  labelValue: 256,
+  headers: 64,
+  headerBytes: 8 * KiB,
+  errorType: 256,
+  errorMessage: 4 * KiB,
+  stack: 8 * KiB,
+  progress: 4 * KiB,
+  cancelReason: 1 * KiB,
+  history: 20,
+  /** Bytes of an unreadable message that its record keeps. */
+  corrupt: 64 * KiB,
+  /** Items in one request. */
+  batch: 1_000,
+} as const;
+
+export const times = {
+  /** Delays of retries and snoozes, run limits. */
+  longestWait: 30 * day,
+  longestDelay: 3650 * day,
+  /** The nats-server's clock overflows in 2262; what has no deadline waits until this time instead. */
+  never: Date.UTC(2200, 0, 1),
+  /** Records stay at least this long, so that a repeated submit or report meets them. */
+  idempotencyWindow: 10 * minute,
+  longestRetention: 365 * day,
+  keepSucceeded: 1 * hour,
+  keepFailed: 7 * day,
+  keepCancelled: 1 * hour,
+  /** A run of over this gets a lease of its own in the store. */
+  holdAfter: 10 * second,
+  lease: 30 * second,
+  renewEvery: 10 * second,
+  shortestLease: 1 * second,
+  longestLease: 24 * hour,
+  /** How long a cancelled run has to answer. */
+  cancelGrace: 10 * second,
+  /** What a worker gets to report a hard time limit by itself before the broker does. */
+  hardLimitGrace: 2 * second,
+  /** No ticket waits in a broker for longer. */
+  buffered: 5 * second,
+} as const;
+
+export const counts = {
+  keepSucceeded: 1_000_000,
+  /** Deliveries that may end without reaching a worker. */
+  redeliveries: 20,
+} as const;
+
+export const retryDefaults = {
+  maxAttempts: 4,
+  maxCrashes: 3,
+  initialDelay: 1 * second,
+  factor: 2,
+  maxDelay: 10 * minute,
+  jitter: 0.1,
+} as const;
+
+export const defaultQueue = "default";
+export const defaultPriority = 5;

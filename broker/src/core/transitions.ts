@@ -1,0 +1,372 @@
+// What may happen to a job, as a table, and what it becomes, as one pure function. Nothing here reads a clock or rolls
+// dice; nothing here knows how a change is stored. Every change of every job in the broker goes through `advance`, so
+// that two places can never treat the same end of an attempt differently.
+
+import {
+  type Attempt,
+  AttemptOutcome,
+  type Content,
+  type Failure,
+  FailureReason,
+  type Hold,
+  type Job,
+  type Phase,
+  type Progress,
+  type ScheduledPhase,
+  type Stored,
+  specOf,
+} from "./job.js";
+import { counts, sizes, times } from "./limits.js";
+import { backoff } from "./retry.js";
+
+/** Where a job stands. An alarm (`due`) stands where the schedule stood that fired; a `kept` record as it ended. */
+export type Standing = "ready" | "held" | "later" | "blocked" | "succeeded" | "failed" | "cancelled";
+
+export type Event =
+  /** A lease of its own for the run: the first after 10 s, at an attach, or a heartbeat. */
+  | { type: "hold"; hold: Hold; progress?: Progress | undefined }
+  /** The holder is asked to end the run: written as a lease, so that it survives the broker. */
+  | { type: "requestCancel"; hold: Hold; reason: string }
+  | { type: "succeed"; run: Run; result: Content | undefined }
+  | { type: "fail"; run: Run; failure: Failure; retryAfter?: number | undefined }
+  /** The worker or the broker of the run is gone. */
+  | { type: "lose"; run: Run }
+  | { type: "release"; run: Run }
+  | { type: "snooze"; run: Run; delay: number }
+  /** The worker ended the run because of a cancel request, or did not answer one in time. */
+  | { type: "endCancelled"; run: Run }
+  /** Somebody cancels a job that waits. */
+  | { type: "cancel"; reason: string }
+  /** A schedule fired: the lease, the wait or the deadline is over. */
+  | { type: "alarm" }
+  /** Its ticket was delivered but never reached a worker; `counted` = JetStream redelivered it. */
+  | { type: "reissue"; counted: boolean }
+  /** The first run had not begun by start_by. */
+  | { type: "expire" }
+  | { type: "redrive" };
+
+/** Who ran the attempt that ends. A held job says so itself; of a short run only its holder knows. */
+export interface Run {
+  worker: string;
+  startedAt: number;
+}
+
+export interface Circumstances {
+  /** The nats-server's time, ms. */
+  now: number;
+  /** Yields [0, 1). */
+  random: () => number;
+  /** Of the commit that will write the change. */
+  nonce: string;
+}
+
+/** A job's next message. */
+export interface Move {
+  phase: Phase;
+  job: Job;
+  /** When the nats-server raises its alarm, ms; 0 = it does not. */
+  fireAt: number;
+  /** How long the message itself is kept, ms; 0 = by bulk retention. */
+  keepFor: number;
+  /** Phases of older messages of the job that must be emptied by the same commit. */
+  tombstones: readonly Phase[];
+}
+
+/** Which standings each event may meet, and what it may lead to. The whole of the state machine. */
+export const transitions: {
+  readonly [E in Event["type"]]: { readonly [S in Standing]?: readonly Standing[] };
+} = {
+  hold: { ready: ["held"], held: ["held"] },
+  requestCancel: { ready: ["held"], held: ["held"] },
+  succeed: { ready: ["succeeded", "failed"], held: ["succeeded", "failed"] },
+  fail: { ready: ["later", "ready", "failed", "cancelled"], held: ["later", "ready", "failed", "cancelled"] },
+  lose: { ready: ["ready", "failed", "cancelled"], held: ["ready", "failed", "cancelled"] },
+  release: { ready: ["ready", "cancelled"], held: ["ready", "cancelled"] },
+  snooze: { ready: ["later", "ready", "cancelled"], held: ["later", "ready", "cancelled"] },
+  endCancelled: { ready: ["cancelled"], held: ["cancelled"] },
+  cancel: { ready: ["cancelled"], later: ["cancelled"], blocked: ["cancelled"] },
+  alarm: { held: ["ready", "failed", "cancelled"], later: ["ready"], blocked: ["failed"] },
+  reissue: { ready: ["ready", "failed"] },
+  expire: { ready: ["failed"] },
+  redrive: { failed: ["ready"] },
+};
+
+export function standingOf(stored: Pick<Stored, "phase" | "firedFrom" | "job">): Standing {
+  const phase = stored.phase === "due" ? (stored.firedFrom ?? "later") : stored.phase;
+  switch (phase) {
+    case "held-a":
+    case "held-b":
+      return "held";
+    case "kept":
+      return stored.job.outcome === "failed"
+        ? "failed"
+        : stored.job.outcome === "cancelled"
+          ? "cancelled"
+          : "succeeded";
+    default:
+      return phase;
+  }
+}
+
+export function isAllowed(stored: Stored, event: Event["type"]): boolean {
+  return transitions[event][standingOf(stored)] !== undefined;
+}
+
+/** What `event` makes of a job. Check isAllowed first: an event that the table does not allow is a bug and throws. */
+export function advance(stored: Stored, event: Event, at: Circumstances): Move {
+  const from = standingOf(stored);
+  const allowed = transitions[event.type][from];
+  if (allowed === undefined) throw new Error(`${event.type} is not allowed while ${from}`);
+  const move = decide(stored, event, at);
+  const to = standingOf({ phase: move.phase, job: move.job });
+  if (!allowed.includes(to)) throw new Error(`${event.type} may not turn ${from} into ${to}`);
+  return move;
+}
+
+/** The schedule that a next message has to purge along with being written, if one is set. */
+export function armedSchedule(stored: Stored): ScheduledPhase | undefined {
+  const { phase } = stored;
+  return phase === "held-a" || phase === "held-b" || phase === "later" || phase === "blocked"
+    ? phase
+    : undefined;
+}
+
+function decide(stored: Stored, event: Event, at: Circumstances): Move {
+  const { job } = stored;
+  switch (event.type) {
+    case "hold":
+      return held(stored, { ...job, hold: event.hold, progress: event.progress ?? job.progress });
+    case "requestCancel":
+      return held(stored, {
+        ...job,
+        hold: event.hold,
+        cancelRequestedAt: job.cancelRequestedAt || at.now,
+        cancelReason: job.cancelReason || event.reason,
+      });
+    case "succeed":
+      return succeed(job, event, at);
+    case "fail":
+      return fail(job, event, at);
+    case "lose":
+      return crash(job, event.run, at);
+    case "release":
+      return giveBack(job, event.run, AttemptOutcome.RELEASED, 0, at);
+    case "snooze":
+      return giveBack(job, event.run, AttemptOutcome.SNOOZED, event.delay, at);
+    case "endCancelled":
+      return cancelledRun(job, event.run, at);
+    case "cancel":
+      return {
+        ...record("cancelled", { ...job, attempt: job.attempt - 1, cancelReason: event.reason }, at),
+        tombstones: stored.phase === "ready" ? ["ready"] : [],
+      };
+    case "alarm":
+      return alarm(stored, at);
+    case "reissue":
+      return reissue(job, event.counted, at);
+    case "expire":
+      return record("failed", { ...job, attempt: 0, failure: plain(FailureReason.EXPIRED, expired) }, at);
+    case "redrive":
+      return { ...ready(redriven(job)), tombstones: [stored.phase] };
+  }
+}
+
+const expired = "the first run had not begun by start_by";
+
+function succeed(job: Job, event: { run: Run; result: Content | undefined }, at: Circumstances): Move {
+  const { result, run } = event;
+  if (result !== undefined && result.data.length > sizes.result) {
+    const failure = plain(
+      FailureReason.RESULT_TOO_LARGE,
+      `the result has ${result.data.length} bytes, the limit is ${sizes.result}: store it elsewhere and return a reference`,
+    );
+    return record("failed", { ...ended(job, run, AttemptOutcome.FAILED, at, failure), failure }, at);
+  }
+  const done = ended(job, run, AttemptOutcome.SUCCEEDED, at);
+  return record("succeeded", specOf(job).retention === 0 ? done : { ...done, result }, at);
+}
+
+function fail(
+  job: Job,
+  event: { run: Run; failure: Failure; retryAfter?: number | undefined },
+  at: Circumstances,
+): Move {
+  const failures = job.failures + 1;
+  const policy = retryOf(job);
+  const failure = bounded(event.failure);
+  const next: Job = {
+    ...ended(job, event.run, AttemptOutcome.FAILED, at, failure),
+    failures,
+    failure,
+  };
+  if (failure.reason === FailureReason.PERMANENT || failures >= policy.maxAttempts) {
+    return record("failed", next, at);
+  }
+  if (job.cancelRequestedAt > 0) return record("cancelled", next, at);
+  const wait = event.retryAfter ?? backoff(policy, failures, at.random);
+  return waiting({ ...next, attempt: job.attempt + 1 }, wait, at);
+}
+
+function crash(job: Job, run: Run, at: Circumstances): Move {
+  const crashes = job.crashes + 1;
+  const next: Job = { ...ended(job, run, AttemptOutcome.CRASHED, at), crashes };
+  if (job.cancelRequestedAt > 0) return record("cancelled", next, at);
+  const { maxCrashes } = retryOf(job);
+  if (crashes > maxCrashes) {
+    const failure =
+      maxCrashes === 0
+        ? plain(FailureReason.LOST, "the run ended without a report and the job is run at most once")
+        : plain(FailureReason.CRASHED, `${crashes} runs ended without a report, the limit is ${maxCrashes}`);
+    return record("failed", { ...next, failure }, at);
+  }
+  return ready({ ...next, attempt: job.attempt + 1 });
+}
+
+function giveBack(job: Job, run: Run, outcome: AttemptOutcome, delay: number, at: Circumstances): Move {
+  const next = ended(job, run, outcome, at);
+  if (job.cancelRequestedAt > 0) return record("cancelled", next, at);
+  return waiting({ ...next, attempt: job.attempt + 1 }, delay, at);
+}
+
+function cancelledRun(job: Job, run: Run, at: Circumstances): Move {
+  return record("cancelled", ended(job, run, AttemptOutcome.CANCELLED, at), at);
+}
+
+function alarm(stored: Stored, at: Circumstances): Move {
+  const { job } = stored;
+  switch (standingOf(stored)) {
+    case "held":
+      return crash(job, { worker: job.hold?.worker ?? "", startedAt: job.hold?.startedAt ?? 0 }, at);
+    case "blocked":
+      return record(
+        "failed",
+        {
+          ...job,
+          attempt: job.attempt - 1,
+          failure: plain(FailureReason.DEADLINE, "blocked until its deadline"),
+        },
+        at,
+      );
+    default:
+      return ready(job);
+  }
+}
+
+function reissue(job: Job, counted: boolean, at: Circumstances): Move {
+  const redeliveries = job.redeliveries + (counted ? 1 : 0);
+  if (redeliveries > counts.redeliveries) {
+    const failure = plain(
+      FailureReason.UNDELIVERABLE,
+      `delivered ${redeliveries} times without reaching a worker`,
+    );
+    return record("failed", { ...job, attempt: job.attempt - 1, redeliveries, failure }, at);
+  }
+  return ready({ ...job, redeliveries });
+}
+
+/** Fresh counters; the history stays, so that people see what had been tried. */
+function redriven(job: Job): Job {
+  return {
+    ...job,
+    result: undefined,
+    failure: undefined,
+    attempt: job.attempt + 1,
+    failures: 0,
+    crashes: 0,
+    redeliveries: 0,
+    dueAt: 0,
+    finishedAt: 0,
+    outcome: "",
+    cancelRequestedAt: 0,
+    cancelReason: "",
+  };
+}
+
+function ready(job: Job): Move {
+  return { phase: "ready", job: atRest(job), fireAt: 0, keepFor: 0, tombstones: [] };
+}
+
+function waiting(job: Job, delay: number, at: Circumstances): Move {
+  if (delay <= 0) return ready({ ...job, dueAt: 0 });
+  const dueAt = at.now + delay;
+  return { phase: "later", job: { ...atRest(job), dueAt }, fireAt: dueAt, keepFor: 0, tombstones: [] };
+}
+
+/** Without what only a run needs. */
+function atRest(job: Job): Job {
+  return job.hold === undefined && job.progress === undefined
+    ? job
+    : { ...job, hold: undefined, progress: undefined };
+}
+
+/** The next lease goes to the other of the two subjects, so that a ghost firing of the first cannot overwrite it. */
+function held(stored: Stored, job: Job): Move {
+  const onA = stored.phase === "held-a" || (stored.phase === "due" && stored.firedFrom === "held-a");
+  return {
+    phase: onA ? "held-b" : "held-a",
+    job,
+    fireAt: job.hold?.leaseUntil ?? 0,
+    keepFor: 0,
+    tombstones: [],
+  };
+}
+
+/** The record of a job that has ended. A failed one keeps its payload for a redrive. */
+function record(phase: "succeeded" | "failed" | "cancelled", job: Job, at: Circumstances): Move {
+  const spec = specOf(job);
+  const kept = phase === "failed" ? spec : { ...spec, payload: undefined };
+  const own = spec.retention !== undefined && spec.retention > 0;
+  return {
+    phase: own ? "kept" : phase,
+    job: { ...atRest(job), spec: kept, finishedAt: at.now, outcome: own ? phase : "" },
+    fireAt: 0,
+    keepFor: own ? Math.max(spec.retention ?? 0, times.idempotencyWindow) : 0,
+    tombstones: [],
+  };
+}
+
+function ended(
+  job: Job,
+  run: Run,
+  outcome: AttemptOutcome,
+  at: Circumstances,
+  failure: Failure | undefined = undefined,
+): Job {
+  const attempt: Attempt = {
+    number: job.attempt,
+    worker: job.hold?.worker ?? run.worker,
+    startedAt: job.hold?.startedAt ?? run.startedAt,
+    endedAt: at.now,
+    outcome,
+    nonce: at.nonce,
+    failure,
+  };
+  return { ...job, history: [...job.history.slice(-(sizes.history - 1)), attempt] };
+}
+
+function retryOf(job: Job) {
+  const { retry } = specOf(job);
+  if (retry === undefined) throw new Error("a stored job has no retry policy");
+  return retry;
+}
+
+function plain(reason: FailureReason, message: string): Failure {
+  return { reason, type: "", message, stack: "" };
+}
+
+function bounded(failure: Failure): Failure {
+  return {
+    reason: failure.reason,
+    type: failure.type.slice(0, sizes.errorType),
+    message: failure.message.slice(0, sizes.errorMessage),
+    stack: cutMiddle(failure.stack, sizes.stack),
+  };
+}
+
+/** Both ends of a stack tell something, its middle rarely does. Cuts by characters, at most `limit` of them. */
+export function cutMiddle(text: string, limit: number): string {
+  if (text.length <= limit) return text;
+  const mark = "\n... cut ...\n";
+  const half = Math.floor((limit - mark.length) / 2);
+  return text.slice(0, half) + mark + text.slice(text.length - half);
+}
