@@ -1,0 +1,279 @@
+// The composition root: settings in, a running broker out. Everything is built here and nowhere else, in the order in
+// which it depends on one another, and taken down in the reverse.
+
+import { randomBytes } from "node:crypto";
+import { Alarms } from "./app/alarms.js";
+import type { BrokerApi } from "./app/api.js";
+import { Cancel } from "./app/cancel.js";
+import { Deliveries } from "./app/deliveries.js";
+import { Dispatcher } from "./app/dispatcher.js";
+import { Granting } from "./app/granting.js";
+import { Hints } from "./app/hints.js";
+import { Holdings } from "./app/holdings.js";
+import { Inspect } from "./app/inspect.js";
+import { Keeper } from "./app/keeper.js";
+import { Ledger } from "./app/ledger.js";
+import { QueueControl } from "./app/queues.js";
+import { Reader } from "./app/reader.js";
+import { Sessions } from "./app/sessions.js";
+import { Settling } from "./app/settling.js";
+import { Submit } from "./app/submit.js";
+import type { Log, Telemetry } from "./app/telemetry.js";
+import { UnaryWorkers } from "./app/unary.js";
+import { Waiting } from "./app/waiting.js";
+import type { Config } from "./config.js";
+import { startGrpc } from "./grpc/server.js";
+import { Bodies } from "./jetstream/bodies.js";
+import { DueFeed } from "./jetstream/due.js";
+import { Store } from "./jetstream/store.js";
+import { Sweeps } from "./jetstream/sweeps.js";
+import { startHttp } from "./ops/http.js";
+import { createMetrics } from "./ops/metrics.js";
+import { SignedTokens } from "./tokens.js";
+import { version } from "./version.js";
+
+const pingEvery = 5_000;
+/** What the last writes get when the broker stops, ms. */
+const lastWrites = 5_000;
+
+export interface RunningBroker {
+  readonly name: string;
+  readonly grpcPort: number;
+  readonly httpPort: number;
+  readonly api: BrokerApi;
+  /** For tests and the curious: what the use cases are built from. */
+  readonly parts: Parts;
+  stop(): Promise<void>;
+}
+
+type Parts = Awaited<ReturnType<typeof assemble>>;
+
+/** @throws StartupError with one line that says what to do */
+export async function startBroker(config: Config, log: Log): Promise<RunningBroker> {
+  let draining = false;
+  const late: { parts?: Parts } = {};
+  const readiness = () => {
+    const problems = late.parts?.store.problems() ?? ["starting"];
+    if (draining) problems.push("stopping");
+    return { ready: problems.length === 0, problems };
+  };
+  const metrics = createMetrics({
+    version,
+    ready: () => readiness().ready,
+    lanes: () => late.parts?.store.lanes.all() ?? [],
+  });
+  const { telemetry } = metrics;
+  const store = await Store.open(storeOptions(config), telemetry, log);
+  try {
+    const parts = await assemble(config, store, telemetry, log);
+    late.parts = parts;
+    const api = apiOf(config, parts, readiness);
+    const http = await startHttp({ metrics, readiness, log }, { host: config.httpHost, port: config.httpPort });
+    const grpc = await startGrpc(
+      { api, clock: store.clock, telemetry, log },
+      {
+        host: config.grpcHost,
+        port: config.grpcPort,
+        namespace: config.namespace,
+        tls:
+          config.tlsCert === undefined || config.tlsKey === undefined
+            ? undefined
+            : { cert: config.tlsCert, key: config.tlsKey, ca: config.tlsCa },
+      },
+    );
+    return {
+      name: config.brokerName,
+      grpcPort: grpc.port,
+      httpPort: http.port,
+      api,
+      parts,
+      stop: async () => {
+        draining = true;
+        parts.sessions.drain();
+        parts.unary.drain();
+        parts.dispatcher.stop();
+        await grpc.stop(config.stopTimeout);
+        parts.stop();
+        await store.close(lastWrites);
+        await http.stop();
+      },
+    };
+  } catch (error) {
+    late.parts?.stop();
+    await store.close(0);
+    throw error;
+  }
+}
+
+function storeOptions(config: Config) {
+  const url = config.natsUrl.join(",");
+  const tls =
+    config.natsTlsCa === undefined && config.natsTlsCert === undefined
+      ? undefined
+      : { ca: config.natsTlsCa, cert: config.natsTlsCert, key: config.natsTlsKey };
+  return {
+    target:
+      url === ""
+        ? undefined
+        : {
+            url,
+            creds: config.natsCreds,
+            user: config.natsUser,
+            password: config.natsPassword,
+            token: config.natsToken,
+            tls,
+          },
+    embedded: {
+      dataDir: config.dataDir,
+      sync: config.sync === "always" ? "always" : `${config.sync}ms`,
+      binary: config.natsServer,
+    },
+    namespace: config.namespace,
+    shards: config.shards,
+    replicas: config.replicas,
+    maxLanes: config.maxLanes,
+    highWater: config.storageHighWater,
+    name: config.brokerName,
+  };
+}
+
+/** The use cases on top of a store, running. */
+async function assemble(config: Config, store: Store, telemetry: Telemetry, log: Log) {
+  const { jobs, journal, lanes, peers, clock } = store;
+  const broker = peers.self;
+  const tokens = new SignedTokens(store.tokenKey);
+  const hints = new Hints(jobs, peers);
+  const ledger = new Ledger(journal, jobs, lanes, clock, hints);
+  const holdings = new Holdings();
+  const settling = new Settling(ledger, holdings, jobs, clock, telemetry, log, broker);
+  const granting = new Granting(ledger, settling, holdings, jobs, tokens, hints, clock, telemetry, log);
+  const deliveries: Deliveries = new Deliveries(
+    ledger,
+    jobs,
+    peers,
+    holdings,
+    telemetry,
+    log,
+    (ticket) => dispatcher.accept(ticket),
+    (id) => dispatcher.isBuffered(id),
+  );
+  const dispatcher: Dispatcher = new Dispatcher(
+    lanes,
+    (ticket) => deliveries.giveBack(ticket),
+    (ticket) => deliveries.examine(ticket),
+  );
+  const sessions = new Sessions(
+    broker,
+    { pingEvery, timeout: config.sessionTimeout, grace: config.sessionGrace },
+    { settling, granting, tokens, hints, clock },
+    ledger,
+    jobs,
+    holdings,
+    dispatcher,
+    telemetry,
+  );
+  const unary = new UnaryWorkers(ledger, settling, granting, holdings, dispatcher, tokens, clock, broker);
+  const keeper = new Keeper(holdings, settling, clock, telemetry, log);
+  const reader = new Reader(jobs, peers, holdings);
+  const waiting = new Waiting(reader, hints);
+  const cancel = new Cancel(
+    ledger,
+    jobs,
+    reader,
+    peers,
+    holdings,
+    settling,
+    dispatcher,
+    clock,
+    telemetry,
+    log,
+  );
+  const submit = new Submit(ledger, jobs, store.storage, clock, telemetry, randomBytes);
+  const queues = new QueueControl(store.queues, lanes, dispatcher, holdings, peers, clock, log);
+  const inspect = new Inspect(peers, holdings, sessions, dispatcher, keeper);
+  const alarms = new Alarms(ledger, jobs, peers, telemetry, log);
+  const due = new DueFeed(store.jsm, store.inbox, store.subjects, (found) => alarms.look(found));
+  const sweeps = new Sweeps(
+    store.nc,
+    store.jsm,
+    store.subjects,
+    lanes,
+    (queue) => queues.settingsOf(queue),
+    clock,
+    telemetry,
+    log,
+  );
+  const bodies = new Bodies(store.jsm, store.subjects, jobs, telemetry, log);
+  await due.start();
+  await lanes.start(dispatcher);
+  await queues.start();
+  sweeps.start();
+  bodies.start();
+  const stop = () => {
+    bodies.stop();
+    sweeps.stop();
+    queues.stop();
+    lanes.stop();
+    due.stop();
+    keeper.stop();
+    sessions.stop();
+    hints.close();
+  };
+  return {
+    store,
+    holdings,
+    dispatcher,
+    sessions,
+    unary,
+    reader,
+    waiting,
+    cancel,
+    submit,
+    queues,
+    inspect,
+    sweeps,
+    bodies,
+    stop,
+  };
+}
+
+function apiOf(config: Config, parts: Parts, readiness: BrokerApi["readiness"]): BrokerApi {
+  const { store, reader, waiting, cancel, submit, unary, sessions, inspect } = parts;
+  const startedAt = store.clock.now();
+  return {
+    jobs: {
+      submit: (specs, onConflict) => submit.submit(specs, onConflict),
+      status: (refs, includePayload) => reader.status(refs, includePayload),
+      wait: (refs, mode, timeout, gone) => waiting.wait(refs, mode, timeout, gone),
+      watch: (ref, gone) => waiting.watch(ref, gone),
+      list: (query) => reader.list(query),
+      cancel: (ref, reason) => cancel.cancel(ref, reason),
+      redrive: (ref) => cancel.redrive(ref),
+    },
+    workers: {
+      lease: (request) => unary.lease(request),
+      ack: (outcomes) => unary.ack(outcomes),
+      extend: (leases) => unary.extend(leases),
+      attach: (hello, sink) => sessions.attach(hello, sink),
+    },
+    queues: parts.queues,
+    inspect: {
+      workers: () => inspect.workers(),
+      active: (limit) => inspect.active(limit),
+      registered: () => inspect.registered(),
+      server: async () => ({
+        version,
+        broker: store.peers.self,
+        brokers: store.peers.all(),
+        namespace: config.namespace,
+        shards: store.subjects.shards,
+        replicas: store.replicas,
+        natsServerVersion: store.connection.serverVersion,
+        startedAt,
+        now: store.clock.now(),
+        maxLanes: config.maxLanes,
+      }),
+    },
+    readiness,
+  };
+}

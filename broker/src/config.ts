@@ -1,0 +1,310 @@
+// Every setting of the broker, in one table: name, default, what it takes, what it is for. The only reader of the
+// environment; all mistakes are reported at once, and a name that nobody knows is one of them.
+
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import { parseDuration } from "./core/duration.js";
+import { isName, nameRule } from "./core/names.js";
+
+type Parse<T> = (text: string) => T;
+
+interface Setting<T> {
+  name: string;
+  /** As it would be written; empty = unset. */
+  fallback: string;
+  /** What it takes, for people. */
+  takes: string;
+  help: string;
+  parse: Parse<T>;
+}
+
+function setting<T>(name: string, fallback: string, kind: [string, Parse<T>], help: string): Setting<T> {
+  return { name, fallback, takes: kind[0], parse: kind[1], help };
+}
+
+const text: [string, Parse<string>] = ["text", (value) => value];
+const optional: [string, Parse<string | undefined>] = ["text", (value) => value || undefined];
+const file: [string, Parse<string | undefined>] = ["a file", (value) => value || undefined];
+const port = integer(0, 65_535, "a port; 0 = any that is free");
+const name: [string, Parse<string>] = [
+  "a name",
+  (value) => (isName(value) ? value : fail(`is no name: use ${nameRule}`)),
+];
+const urls: [string, Parse<string[]>] = [
+  "addresses, comma between",
+  (value) =>
+    value
+      .split(",")
+      .map((part) => part.trim())
+      .filter((part) => part !== ""),
+];
+
+function integer(least: number, most: number, takes = `${least} to ${most}`): [string, Parse<number>] {
+  return [
+    takes,
+    (value) => {
+      const parsed = /^\d+$/.test(value) ? Number(value) : Number.NaN;
+      if (parsed >= least && parsed <= most) return parsed;
+      // What Kubernetes puts into the environment of a pod beside a service called `drover-grpc`.
+      const hint = value.startsWith("tcp://")
+        ? " (a Kubernetes service link? set enableServiceLinks: false)"
+        : "";
+      return fail(`must be a whole number from ${least} to ${most}${hint}`);
+    },
+  ];
+}
+
+function share(least: number, most: number): [string, Parse<number>] {
+  return [
+    `${least} to ${most}`,
+    (value) => {
+      const parsed = /^\d*\.?\d+$/.test(value) ? Number(value) : Number.NaN;
+      return parsed >= least && parsed <= most ? parsed : fail(`must be a number from ${least} to ${most}`);
+    },
+  ];
+}
+
+function duration(least: string, most: string): [string, Parse<number>] {
+  const bounds = { least: parseDuration(least) ?? 0, most: parseDuration(most) ?? 0 };
+  return [
+    `${least} to ${most}`,
+    (value) => {
+      const parsed = parseDuration(value);
+      if (parsed === undefined) return fail("must be a duration such as 500ms, 30s or 10m");
+      return parsed >= bounds.least && parsed <= bounds.most ? parsed : fail(`must be ${least} to ${most}`);
+    },
+  ];
+}
+
+function oneOf<const T extends string>(...values: T[]): [string, Parse<T>] {
+  return [
+    values.join(" | "),
+    (value) => values.find((known) => known === value) ?? fail(`must be one of ${values.join(", ")}`),
+  ];
+}
+
+function replicas(value: string): 1 | 3 {
+  return value === "1" ? 1 : value === "3" ? 3 : fail("must be 1 or 3");
+}
+
+/** How often nats-server fsyncs: `always`, or ms between two. */
+function sync(value: string): "always" | number {
+  if (value === "always") return value;
+  return (
+    parseDuration(value) ??
+    fail("must be `always` or a duration such as 10s (then a power cut loses that much)")
+  );
+}
+
+/** The broker has no authentication of its own yet, so it listens on loopback until somebody decides otherwise. */
+const loopback = "127.0.0.1";
+
+export const settings = {
+  grpcHost: setting(
+    "DROVER_GRPC_HOST",
+    loopback,
+    text,
+    "address of the API; 0.0.0.0 or :: = reachable from outside",
+  ),
+  grpcPort: setting("DROVER_GRPC_PORT", "50051", port, "port of the API"),
+  httpHost: setting("DROVER_HTTP_HOST", loopback, text, "address of /metrics, /healthz and /readyz"),
+  httpPort: setting("DROVER_HTTP_PORT", "8080", port, "port of /metrics, /healthz and /readyz"),
+  tlsCert: setting("DROVER_TLS_CERT", "", file, "certificate of the API; unset = plain text"),
+  tlsKey: setting("DROVER_TLS_KEY", "", file, "key of that certificate"),
+  tlsCa: setting("DROVER_TLS_CA", "", file, "callers must show a certificate of this authority"),
+  natsUrl: setting("DROVER_NATS_URL", "", urls, "nats-servers to use; unset = an embedded one"),
+  natsCreds: setting("DROVER_NATS_CREDS", "", file, "credentials file"),
+  natsUser: setting("DROVER_NATS_USER", "", optional, "user"),
+  natsPassword: setting("DROVER_NATS_PASSWORD", "", optional, "password of that user"),
+  natsToken: setting("DROVER_NATS_TOKEN", "", optional, "token"),
+  natsTlsCa: setting("DROVER_NATS_TLS_CA", "", file, "authority of the nats-server's certificate"),
+  natsTlsCert: setting("DROVER_NATS_TLS_CERT", "", file, "certificate to show to it"),
+  natsTlsKey: setting("DROVER_NATS_TLS_KEY", "", file, "key of that certificate"),
+  natsServer: setting(
+    "DROVER_NATS_SERVER",
+    "",
+    file,
+    "nats-server binary to embed; unset = found or fetched",
+  ),
+  dataDir: setting("DROVER_DATA_DIR", ".drover/data", text, "where the embedded nats-server stores"),
+  sync: setting("DROVER_SYNC", "always", ["always | duration", sync], "how often the embedded one fsyncs"),
+  namespace: setting("DROVER_NAMESPACE", "default", name, "the namespace this broker serves"),
+  replicas: setting(
+    "DROVER_REPLICAS",
+    "1",
+    ["1 | 3", replicas],
+    "nats-servers that keep each job; fixed when the namespace is made",
+  ),
+  shards: setting(
+    "DROVER_SHARDS",
+    "1",
+    integer(1, 64),
+    "streams a namespace is spread over; fixed when it is made",
+  ),
+  maxLanes: setting(
+    "DROVER_MAX_LANES",
+    "1000",
+    integer(1, 100_000),
+    "most (task, queue, priority) in a namespace",
+  ),
+  storageHighWater: setting(
+    "DROVER_STORAGE_HIGH_WATER",
+    "0.9",
+    share(0.1, 1),
+    "share of the storage above which submits are refused",
+  ),
+  sessionGrace: setting(
+    "DROVER_SESSION_GRACE",
+    "1s",
+    duration("0s", "60s"),
+    "what a worker has to reconnect before its leases are lost",
+  ),
+  sessionTimeout: setting(
+    "DROVER_SESSION_TIMEOUT",
+    "15s",
+    duration("2s", "10m"),
+    "silence after which a worker's session ends",
+  ),
+  stopTimeout: setting(
+    "DROVER_STOP_TIMEOUT",
+    "10s",
+    duration("0s", "10m"),
+    "what calls have to end when the broker stops",
+  ),
+  brokerName: setting(
+    "DROVER_BROKER_NAME",
+    "",
+    ["a name", brokerName],
+    "what the broker calls itself; unset = host and chance",
+  ),
+  logLevel: setting(
+    "DROVER_LOG_LEVEL",
+    "info",
+    oneOf("debug", "info", "warn", "error", "silent"),
+    "least level that is logged",
+  ),
+  logFormat: setting(
+    "DROVER_LOG_FORMAT",
+    "auto",
+    oneOf("auto", "json", "text"),
+    "auto = text on a terminal, JSON otherwise",
+  ),
+} as const;
+
+export type Config = Readonly<{
+  [K in keyof typeof settings]: (typeof settings)[K] extends Setting<infer T> ? T : never;
+}>;
+
+export class ConfigError extends Error {
+  constructor(readonly problems: readonly string[]) {
+    super(`the settings do not fit:\n${problems.map((problem) => `  ${problem}`).join("\n")}`);
+    this.name = "ConfigError";
+  }
+}
+
+/** Read by the SDKs and the command line; may stand in the same environment. */
+const readByOthers = new Set(["DROVER_ADDRESS", "DROVER_URL"]);
+
+/** What Kubernetes adds for services that are called drover-something. */
+const serviceLink = /_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?$/;
+
+/** The settings of an environment. An empty variable counts as unset. @throws ConfigError with all that is wrong */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const problems: string[] = [];
+  const values: Record<string, unknown> = {};
+  for (const [key, { name, fallback, parse }] of Object.entries<Setting<unknown>>(settings)) {
+    try {
+      values[key] = parse(env[name] || fallback);
+    } catch (error) {
+      if (!(error instanceof Misfit)) throw error;
+      problems.push(`${name} ${error.message}; it is ${JSON.stringify(env[name])}`);
+    }
+  }
+  const config = Object.freeze(values) as unknown as Config;
+  if (problems.length === 0) problems.push(...contradictions(config));
+  problems.push(...unknownNames(env));
+  if (problems.length > 0) throw new ConfigError(problems);
+  return config;
+}
+
+/** The table for people, as `--help` prints it. */
+export function settingsHelp(): string {
+  const rows = Object.values<Setting<unknown>>(settings).map(({ name, fallback, takes, help }) => [
+    name,
+    fallback || "unset",
+    `${help} (${takes})`,
+  ]);
+  const width = (column: number) => Math.max(...rows.map((row) => row[column]?.length ?? 0));
+  return rows
+    .map(
+      ([name = "", fallback = "", help = ""]) =>
+        `  ${name.padEnd(width(0))}  ${fallback.padEnd(width(1))}  ${help}`,
+    )
+    .join("\n");
+}
+
+function contradictions(config: Config): string[] {
+  const problems: string[] = [];
+  const both = (a: string | undefined, b: string | undefined, names: string) => {
+    if ((a === undefined) !== (b === undefined)) problems.push(`${names} belong together: set both or none`);
+  };
+  both(config.tlsCert, config.tlsKey, "DROVER_TLS_CERT and DROVER_TLS_KEY");
+  both(config.natsUser, config.natsPassword, "DROVER_NATS_USER and DROVER_NATS_PASSWORD");
+  both(config.natsTlsCert, config.natsTlsKey, "DROVER_NATS_TLS_CERT and DROVER_NATS_TLS_KEY");
+  if (config.tlsCa !== undefined && config.tlsCert === undefined) {
+    problems.push("DROVER_TLS_CA needs DROVER_TLS_CERT and DROVER_TLS_KEY");
+  }
+  if (config.natsUrl.length === 0 && config.replicas > 1) {
+    problems.push("DROVER_REPLICAS above 1 needs DROVER_NATS_URL: an embedded nats-server stands alone");
+  }
+  const ways = [config.natsCreds, config.natsUser, config.natsToken].filter((way) => way !== undefined);
+  if (ways.length > 1) problems.push("DROVER_NATS_CREDS, _USER and _TOKEN exclude one another: keep one");
+  if (ways.length > 0 && config.natsUrl.length === 0) {
+    problems.push(
+      "DROVER_NATS_CREDS, _USER and _TOKEN need DROVER_NATS_URL: an embedded nats-server asks for none",
+    );
+  }
+  return problems;
+}
+
+function unknownNames(env: Readonly<Record<string, string | undefined>>): string[] {
+  const known = Object.values<Setting<unknown>>(settings).map(({ name }) => name);
+  return Object.keys(env)
+    .filter((name) => name.startsWith("DROVER_") && !known.includes(name) && !readByOthers.has(name))
+    .filter((name) => !serviceLink.test(name) && !env[name]?.startsWith("tcp://"))
+    .map((name) => {
+      const near = known
+        .map((other) => ({ other, far: distance(name, other) }))
+        .sort((a, b) => a.far - b.far)[0];
+      const hint = near !== undefined && near.far <= 4 ? `: did you mean ${near.other}?` : ": see --help";
+      return `${name} is no setting${hint}`;
+    });
+}
+
+/** How many characters must be put in, left out or changed to make one text the other. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}
+
+function brokerName(value: string): string {
+  if (value !== "") return name[1](value);
+  const host = hostname()
+    .replace(/[^A-Za-z0-9_.-]/g, "-")
+    .slice(0, 100);
+  return `${host}-${randomBytes(3).toString("hex")}`;
+}
+
+class Misfit extends Error {}
+
+function fail(problem: string): never {
+  throw new Misfit(problem);
+}

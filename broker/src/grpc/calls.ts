@@ -1,0 +1,223 @@
+// What every call has in common, whatever its service: its errors become statuses, it is counted and timed, its handler
+// learns when the caller has gone, and a stopping server waits for it.
+
+import {
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  Metadata,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type ServiceDefinition,
+  type StatusObject,
+  status,
+} from "@grpc/grpc-js";
+import type { Log, Telemetry } from "../app/telemetry.js";
+import { invalid, Refusal } from "../core/errors.js";
+import { type Caller, callerOf } from "./identity.js";
+import { statusOf } from "./status.js";
+
+type Surface = Pick<ServerUnaryCall<unknown, unknown>, "cancelled" | "metadata" | "once">;
+
+/** A call as its handler sees it. */
+export class Call {
+  #gone: AbortController | undefined;
+
+  constructor(
+    private readonly call: Surface,
+    private readonly waiting: Set<AbortController>,
+  ) {}
+
+  get caller(): Caller {
+    return callerOf(this.call.metadata);
+  }
+
+  /** Whether nobody will see the answer. */
+  get vanished(): boolean {
+    return this.call.cancelled;
+  }
+
+  /** Aborted when the caller has gone or the server stops. Made when asked for: most calls are over before. */
+  get gone(): AbortSignal {
+    if (this.#gone === undefined) {
+      const controller = new AbortController();
+      this.#gone = controller;
+      this.waiting.add(controller);
+      if (this.call.cancelled) controller.abort();
+      else this.call.once("cancelled", () => controller.abort());
+    }
+    return this.#gone.signal;
+  }
+
+  over(): void {
+    if (this.#gone !== undefined) this.waiting.delete(this.#gone);
+  }
+}
+
+/** Takes the place of a message whose bytes could not be parsed; grpc-js would answer it with a bare INTERNAL. */
+class Malformed {
+  constructor(readonly problem: string) {}
+}
+
+/** A service whose unparsable messages reach `checkParsed` instead of ending the call unexplained. */
+export function guarded<S extends ServiceDefinition>(service: S): S {
+  const methods = Object.entries(service).map(([name, method]) => {
+    const parse = method.requestDeserialize;
+    const requestDeserialize = (bytes: Buffer): unknown => {
+      try {
+        return parse(bytes);
+      } catch (error) {
+        return new Malformed(error instanceof Error ? error.message : String(error));
+      }
+    };
+    return [name, { ...method, requestDeserialize }];
+  });
+  return Object.fromEntries(methods);
+}
+
+/** @throws Refusal INVALID_ARGUMENT for a message whose bytes could not be parsed */
+export function checkParsed(message: unknown): void {
+  if (!(message instanceof Malformed)) return;
+  throw invalid([
+    { field: "message", description: `cannot be parsed as the method's type: ${message.problem}` },
+  ]);
+}
+
+export class Calls {
+  readonly #waiting = new Set<AbortController>();
+  #active = 0;
+  #stopping = false;
+  #idle: (() => void) | undefined;
+
+  constructor(
+    private readonly telemetry: Telemetry,
+    private readonly log: Log,
+  ) {}
+
+  get stopping(): boolean {
+    return this.#stopping;
+  }
+
+  /** A unary method: its handler returns the answer or throws. */
+  unary<Request, Response>(
+    method: string,
+    handler: (request: Request, call: Call) => Promise<Response>,
+  ): handleUnaryCall<Request, Response> {
+    return (surface, respond) => {
+      const call = new Call(surface, this.#waiting);
+      const ended = this.opened(method);
+      const over = (code: status) => {
+        call.over();
+        ended(code);
+      };
+      this.#run(surface.request, call, handler).then(
+        (response) => {
+          respond(null, response);
+          over(call.vanished ? status.CANCELLED : status.OK);
+        },
+        (error: unknown) => {
+          const failure = this.#failure(error, method, call);
+          respond(failure);
+          over(failure.code);
+        },
+      );
+    };
+  }
+
+  /** A method that answers with a stream. It is not asked for more than the caller reads. */
+  serverStream<Request, Response>(
+    method: string,
+    handler: (request: Request, call: Call) => AsyncIterable<Response>,
+  ): handleServerStreamingCall<Request, Response> {
+    return (stream) => {
+      const call = new Call(stream, this.#waiting);
+      const ended = this.opened(method);
+      const over = (code: status) => {
+        call.over();
+        ended(code);
+      };
+      this.#pump(stream, call, handler).then(
+        () => {
+          stream.end();
+          over(call.vanished ? status.CANCELLED : status.OK);
+        },
+        (error: unknown) => {
+          const failure = this.#failure(error, method, call);
+          stream.emit("error", failure);
+          over(failure.code);
+        },
+      );
+    };
+  }
+
+  /** Counts a call from now until what is returned is called with its status code. */
+  opened(method: string): (code: status) => void {
+    const started = performance.now();
+    this.#active++;
+    return (code) => {
+      this.telemetry.rpc(method, code, (performance.now() - started) / 1_000);
+      this.#active--;
+      if (this.#active === 0) this.#idle?.();
+    };
+  }
+
+  /** The status of what a handler of a stream threw. */
+  statusOf(error: unknown, method: string): StatusObject {
+    return statusOf(error, method, this.log);
+  }
+
+  /** Ends every long poll and watch, and settles when no call is left. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    for (const controller of this.#waiting) controller.abort();
+    if (this.#active === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#idle = resolve;
+    });
+  }
+
+  async #run<Request, Response>(
+    request: Request,
+    call: Call,
+    handler: (request: Request, call: Call) => Promise<Response>,
+  ): Promise<Response> {
+    checkParsed(request);
+    return await handler(request, call);
+  }
+
+  async #pump<Request, Response>(
+    stream: ServerWritableStream<Request, Response>,
+    call: Call,
+    handler: (request: Request, call: Call) => AsyncIterable<Response>,
+  ): Promise<void> {
+    checkParsed(stream.request);
+    for await (const message of handler(stream.request, call)) {
+      if (call.vanished) return;
+      if (!stream.write(message)) await drained(stream, call.gone);
+    }
+    if (this.#stopping && !call.vanished) throw draining();
+  }
+
+  #failure(error: unknown, method: string, call: Call): StatusObject {
+    const abandoned = call.vanished && error instanceof Error && error.name === "AbortError";
+    if (!abandoned) return this.statusOf(error, method);
+    return { code: status.CANCELLED, details: "the caller has gone", metadata: new Metadata() };
+  }
+}
+
+export function draining(): Refusal {
+  return new Refusal("DRAINING", "this broker is stopping: call again, or another one", { retryAfter: 0 });
+}
+
+/** Settles when the caller has read enough for more to be written, or has gone. */
+async function drained(stream: ServerWritableStream<unknown, unknown>, gone: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const settle = () => {
+      stream.off("drain", settle);
+      gone.removeEventListener("abort", settle);
+      resolve();
+    };
+    if (gone.aborted) return resolve();
+    stream.once("drain", settle);
+    gone.addEventListener("abort", settle);
+  });
+}

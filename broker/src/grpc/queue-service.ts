@@ -1,0 +1,41 @@
+// drover.v1.QueueService.
+
+import type { QueueServiceServer } from "@drover/proto/v1";
+import type { QueuesApi } from "../app/api.js";
+import { Checks } from "../core/check.js";
+import type { Calls } from "./calls.js";
+
+export function queueService(queues: QueuesApi, calls: Calls): QueueServiceServer {
+  return {
+    list: calls.unary("QueueService/List", async () => ({ queues: await queues.list() })),
+
+    get: calls.unary("QueueService/Get", async ({ queue }) => {
+      return { queue: await queues.get(checked(queue)) };
+    }),
+
+    pause: calls.unary("QueueService/Pause", async ({ queue }) => {
+      await queues.pause(checked(queue));
+      return {};
+    }),
+
+    resume: calls.unary("QueueService/Resume", async ({ queue }) => {
+      await queues.resume(checked(queue));
+      return {};
+    }),
+
+    purge: calls.unary("QueueService/Purge", async ({ queue, task, includeScheduled, dryRun }) => {
+      const checks = new Checks();
+      checks.name("queue", queue);
+      if (task !== "") checks.name("task", task);
+      checks.done();
+      return await queues.purge({ queue, task: task || undefined, includeScheduled, dryRun });
+    }),
+  };
+}
+
+function checked(queue: string): string {
+  const checks = new Checks();
+  checks.name("queue", queue);
+  checks.done();
+  return queue;
+}

@@ -1,0 +1,121 @@
+// Messages of jobs, to and from bytes. Headers are built afresh at every transition: a fired message keeps those of the
+// batch it was stored in, and publishing them again would make it a member of a batch that is long gone.
+
+import { storage } from "./storage-proto.js";
+import { type Msg, type MsgHdrs, headers } from "nats";
+import type { Job, Phase, ScheduledPhase, Stored } from "../core/job.js";
+import { newJob } from "../core/job.js";
+import { type JobSubject, parseJobSubject } from "./subjects.js";
+
+export const header = {
+  rev: "Drover-Rev",
+  nonce: "Drover-Nonce",
+  expected: "Nats-Expected-Last-Subject-Sequence",
+  expectedSubject: "Nats-Expected-Last-Subject-Sequence-Subject",
+  schedule: "Nats-Schedule",
+  target: "Nats-Schedule-Target",
+  scheduler: "Nats-Scheduler",
+  scheduleNext: "Nats-Schedule-Next",
+  ttl: "Nats-TTL",
+  batch: "Nats-Batch-Id",
+  batchSequence: "Nats-Batch-Sequence",
+  batchCommit: "Nats-Batch-Commit",
+  /** Of direct reads. */
+  subject: "Nats-Subject",
+  sequence: "Nats-Sequence",
+} as const;
+
+export function encodeJob(job: Job): Uint8Array {
+  return storage.Job.encode(job).finish();
+}
+
+export type Decoded =
+  | { kind: "job"; stored: Stored }
+  /** Emptied on purpose: counts for the compare-and-set, says nothing. */
+  | { kind: "tombstone"; subject: JobSubject }
+  | { kind: "corrupt"; stored: Stored; bytes: Uint8Array };
+
+/** A job's message as it was read. Undefined: not a job's subject at all. */
+export function decode(
+  subject: string,
+  seq: number,
+  hdrs: MsgHdrs | undefined,
+  data: Uint8Array,
+): Decoded | undefined {
+  const parts = parseJobSubject(subject);
+  if (parts === undefined) return undefined;
+  const revision = hdrs?.get(header.rev) ?? "";
+  if (data.length === 0 && revision === "") return { kind: "tombstone", subject: parts };
+  const rev = Number(revision);
+  const place = {
+    phase: parts.phase,
+    queue: parts.queue,
+    priority: parts.priority,
+    rev: Number.isSafeInteger(rev) && rev > 0 ? rev : 1,
+    seq,
+    nonce: hdrs?.get(header.nonce) ?? "",
+    ...(parts.phase === "due" ? { firedFrom: firedFrom(hdrs) } : {}),
+  };
+  try {
+    if (place.rev !== rev) throw new Error("no revision");
+    const job: Job = storage.Job.decode(data);
+    const { spec } = job;
+    if (spec === undefined || spec.task !== parts.task || spec.key !== parts.key || spec.retry === undefined) {
+      throw new Error("not the job its subject names");
+    }
+    return { kind: "job", stored: { ...place, job } };
+  } catch {
+    return { kind: "corrupt", stored: { ...place, job: strangers(parts, data) }, bytes: data };
+  }
+}
+
+/** What stands in for a job that cannot be read, so that it can be recorded as failed with its bytes. */
+function strangers(parts: JobSubject, bytes: Uint8Array): Job {
+  const spec = {
+    task: parts.task,
+    key: parts.key,
+    queue: parts.queue,
+    priority: parts.priority,
+    softLimit: 0,
+    hardLimit: 0,
+    startBy: 0,
+    labels: {},
+    headers: {},
+    submittedAt: 0,
+    runAt: 0,
+    traceParent: "",
+    inputs: [],
+    concurrencyKey: "",
+    limits: [],
+    payload: undefined,
+    flow: undefined,
+    unique: undefined,
+    debounce: undefined,
+    schedule: undefined,
+    retry: { maxAttempts: 1, maxCrashes: 0, initialDelay: 0, factor: 1, maxDelay: 0, jitter: 0 },
+  };
+  return { ...newJob(spec, ""), corrupt: bytes.slice(0, 65_536) };
+}
+
+/** Whose schedule raised an alarm: the phase in the schedule's subject. */
+function firedFrom(hdrs: MsgHdrs | undefined): ScheduledPhase {
+  const scheduler = parseJobSubject(hdrs?.get(header.scheduler) ?? "");
+  const phase: Phase | undefined = scheduler?.phase;
+  return phase === "held-a" || phase === "held-b" || phase === "blocked" ? phase : "later";
+}
+
+/** `@at` of a time in ms. The server reads RFC 3339 with fractions. */
+export function at(ms: number): string {
+  return `@at ${new Date(ms).toISOString()}`;
+}
+
+export function headersOf(fields: readonly (readonly [string, string])[]): MsgHdrs {
+  const hdrs = headers();
+  for (const [name, value] of fields) hdrs.set(name, value);
+  return hdrs;
+}
+
+/** Status of a JetStream answer without a body: 0 for a message. */
+export function statusOf(msg: Msg): number {
+  return msg.data.length === 0 && msg.headers !== undefined ? msg.headers.code : 0;
+}

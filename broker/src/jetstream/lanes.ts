@@ -1,0 +1,306 @@
+// Lanes: one durable pull consumer for each (task, queue, priority) in use. The list of consumers is the truth about
+// which lanes there are; it is read again every 5 s, and what brokers tell one another in between only saves time.
+//
+// The trust line: after a SIGKILL of nats-server a consumer has forgotten its last 100 ms or so, and finished tickets
+// come again as if new. A ticket above the stream's last sequence as of our latest connect cannot be one of those; a
+// ticket below has to be read before it runs.
+
+import { createHash } from "node:crypto";
+import type { ConsumerInfo, JetStreamManager } from "@nats-io/jetstream";
+import type { LaneEvents, LaneKey, LaneView, Lanes, Peers, Ticket } from "../app/ports.js";
+import { Refusal } from "../core/errors.js";
+import { times } from "../core/limits.js";
+import { decode } from "./codec.js";
+import type { Delivery, PullInbox, Puller } from "./puller.js";
+import type { Subjects } from "./subjects.js";
+
+const listEvery = 5_000;
+/** What was listed longer ago than this (a broker that was frozen) is listed again before it is relied on. */
+const listStale = 10_000;
+export const ackWait = 20_000;
+const perMs = 1_000_000;
+
+export class StreamLane implements LaneView {
+  pending = 0;
+  /** Tickets at or below are read before they run. */
+  trustAbove = Number.POSITIVE_INFINITY;
+  /** As last listed. */
+  info: ConsumerInfo | undefined;
+  /** Acks since the lane was last swept. */
+  acked = 0;
+  /** The floor up to which it was swept last. */
+  swept = 0;
+  puller!: Puller;
+
+  constructor(
+    readonly key: LaneKey,
+    readonly shard: number,
+    readonly name: string,
+    readonly filter: string,
+    public created: string,
+  ) {}
+
+  get pulling(): number {
+    return this.puller.pulling;
+  }
+
+  get probing(): boolean {
+    return this.puller.probing;
+  }
+}
+
+export class StreamLanes implements Lanes {
+  readonly #lanes = new Map<string, StreamLane>();
+  readonly #making = new Map<string, Promise<void>>();
+  #paused = new Set<string>();
+  #listed = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #listing: Promise<void> | undefined;
+  /** Counts connections: an answer from before the latest one draws no line. */
+  #epoch = 0;
+  #events: LaneEvents | undefined;
+
+  constructor(
+    readonly jsm: JetStreamManager,
+    readonly inbox: PullInbox,
+    readonly subjects: Subjects,
+    readonly peers: Peers,
+    readonly maxLanes: number,
+    readonly problem: (error: unknown, during: string) => void,
+  ) {}
+
+  async start(events: LaneEvents): Promise<void> {
+    this.#events = events;
+    this.peers.hear("lane", (body) => {
+      if (!this.has(body as LaneKey)) void this.refresh();
+    });
+    await this.#list();
+    await this.#drawLine();
+    this.#timer = setInterval(() => void this.refresh(), listEvery);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    for (const lane of this.#lanes.values()) lane.puller.keepOpen(0);
+  }
+
+  /** Nothing delivered so far is trusted until the new line is drawn. */
+  disconnected(): void {
+    this.#epoch++;
+    for (const lane of this.#lanes.values()) lane.trustAbove = Number.POSITIVE_INFINITY;
+  }
+
+  async reconnected(): Promise<void> {
+    this.disconnected();
+    this.inbox.reconnected();
+    await this.#drawLine();
+    await this.refresh();
+  }
+
+  all(): readonly StreamLane[] {
+    return [...this.#lanes.values()];
+  }
+
+  has(key: LaneKey): boolean {
+    const lane = this.#lanes.get(this.subjects.lane(key));
+    return lane !== undefined && !isMarked(lane) && Date.now() - this.#listed < listStale;
+  }
+
+  async ensure(key: LaneKey): Promise<void> {
+    if (this.has(key)) return;
+    const filter = this.subjects.lane(key);
+    let making = this.#making.get(filter);
+    if (making === undefined) {
+      making = this.#ensure(key, filter).finally(() => this.#making.delete(filter));
+      this.#making.set(filter, making);
+    }
+    return making;
+  }
+
+  pull(lane: LaneView, n: number): void {
+    (lane as StreamLane).puller.pull(n);
+  }
+
+  probe(lane: LaneView, open: boolean): void {
+    (lane as StreamLane).puller.keepOpen(open ? 1 : 0);
+  }
+
+  /** Which queues rest: their lanes are paused on the server too, those to come included. */
+  async setPaused(paused: ReadonlySet<string>): Promise<void> {
+    this.#paused = new Set(paused);
+    await Promise.all(this.all().map((lane) => this.#matchPause(lane)));
+  }
+
+  refresh(): Promise<void> {
+    this.#listing ??= this.#list()
+      .catch((error: unknown) => this.problem(error, "listing the lanes"))
+      .finally(() => {
+        this.#listing = undefined;
+      });
+    return this.#listing;
+  }
+
+  /** Takes a lane out of use; the caller has deleted its consumer. */
+  forget(lane: StreamLane): void {
+    lane.puller.keepOpen(0);
+    this.inbox.drop(lane.puller);
+    this.#lanes.delete(lane.filter);
+  }
+
+  async #ensure(key: LaneKey, filter: string): Promise<void> {
+    if (Date.now() - this.#listed >= listStale) await this.#list();
+    const known = this.#lanes.get(filter);
+    if (known !== undefined && !isMarked(known)) return;
+    if (known === undefined && this.#lanes.size >= this.maxLanes) {
+      throw new Refusal(
+        "TOO_MANY_LANES",
+        `the namespace has ${this.maxLanes} lanes (task, queue, priority), which is its limit: use fewer queues or priorities, or raise DROVER_MAX_LANES`,
+        { retryAfter: 60_000 },
+      );
+    }
+    const shard = this.subjects.shard(key.task);
+    try {
+      const info = await this.jsm.consumers.add(this.subjects.stream(shard), {
+        durable_name: laneName(filter),
+        filter_subject: filter,
+        ack_policy: "explicit",
+        deliver_policy: "all",
+        ack_wait: ackWait * perMs,
+        max_deliver: -1,
+        max_ack_pending: -1,
+        metadata: {
+          "drover-task": key.task,
+          "drover-queue": key.queue,
+          "drover-priority": String(key.priority),
+        },
+        ...(this.#paused.has(key.queue) ? { pause_until: new Date(times.never).toISOString() } : {}),
+      });
+      this.#adopt(key, shard, info);
+    } catch (error) {
+      throw new Refusal("STORE_UNAVAILABLE", `a lane could not be made: ${(error as Error).message}`, {
+        retryAfter: 1_000,
+      });
+    }
+    await this.#drawLine(shard);
+    this.peers.tell("lane", key);
+  }
+
+  async #list(): Promise<void> {
+    const seen = new Set<string>();
+    for (let shard = 0; shard < this.subjects.shards; shard++) {
+      for await (const info of this.jsm.consumers.list(this.subjects.stream(shard))) {
+        const key = keyOf(info);
+        if (key === undefined) continue;
+        seen.add(this.#adopt(key, shard, info).filter);
+      }
+    }
+    for (const lane of this.all()) {
+      if (!seen.has(lane.filter) && !this.#making.has(lane.filter)) this.forget(lane);
+    }
+    this.#listed = Date.now();
+    const unmarked = this.all().filter((lane) => lane.trustAbove === Number.POSITIVE_INFINITY);
+    for (const shard of new Set(unmarked.map((lane) => lane.shard))) await this.#drawLine(shard);
+    await Promise.all(this.all().map((lane) => this.#matchPause(lane)));
+    for (const lane of this.all()) this.#events?.moved(lane);
+  }
+
+  #adopt(key: LaneKey, shard: number, info: ConsumerInfo): StreamLane {
+    const filter = this.subjects.lane(key);
+    let lane = this.#lanes.get(filter);
+    if (lane === undefined) {
+      lane = new StreamLane(key, shard, info.name, filter, info.created);
+      this.#lanes.set(filter, lane);
+      lane.puller = this.#open(lane);
+    } else if (lane.created !== info.created) {
+      // Deleted and made again: it delivers everything from the start, acked tickets included.
+      lane.created = info.created;
+      lane.trustAbove = Number.POSITIVE_INFINITY;
+      lane.swept = 0;
+    }
+    lane.info = info;
+    // Redeliveries are not counted as pending, but may be waiting.
+    lane.pending = info.num_pending;
+    return lane;
+  }
+
+  #open(lane: StreamLane): Puller {
+    const stream = this.subjects.stream(lane.shard);
+    return this.inbox.open(
+      { stream, name: lane.name },
+      {
+        delivered: (delivery) => {
+          lane.pending = delivery.pending;
+          this.#events?.delivered(this.#ticket(lane, delivery));
+        },
+        over: (empty) => {
+          if (empty) lane.pending = 0;
+          this.#events?.moved(lane);
+        },
+        distrust: () => {
+          lane.trustAbove = Number.POSITIVE_INFINITY;
+          void this.refresh();
+        },
+      },
+    );
+  }
+
+  #ticket(lane: StreamLane, delivery: Delivery): Ticket {
+    const decoded = decode(delivery.subject, delivery.seq, delivery.headers, delivery.data);
+    const stored = decoded === undefined || decoded.kind === "tombstone" ? undefined : decoded.stored;
+    const key = delivery.subject.slice(delivery.subject.lastIndexOf(".") + 1).replaceAll("/", ".");
+    return {
+      lane: lane.key,
+      ref: { task: lane.key.task, key },
+      seq: delivery.seq,
+      deliveries: delivery.deliveries,
+      trusted: delivery.deliveries === 1 && delivery.seq > lane.trustAbove,
+      stored,
+      corrupt: decoded?.kind === "corrupt" ? decoded.bytes : undefined,
+      ack: () => {
+        lane.acked++;
+        this.inbox.ack(delivery);
+      },
+    };
+  }
+
+  async #drawLine(only?: number): Promise<void> {
+    for (let shard = 0; shard < this.subjects.shards; shard++) {
+      if (only !== undefined && shard !== only) continue;
+      const epoch = this.#epoch;
+      const { state } = await this.jsm.streams.info(this.subjects.stream(shard));
+      if (epoch !== this.#epoch) return;
+      for (const lane of this.all()) {
+        if (lane.shard === shard && lane.trustAbove === Number.POSITIVE_INFINITY)
+          lane.trustAbove = state.last_seq;
+      }
+    }
+  }
+
+  async #matchPause(lane: StreamLane): Promise<void> {
+    const wanted = this.#paused.has(lane.key.queue);
+    if ((lane.info?.paused ?? false) === wanted) return;
+    const stream = this.subjects.stream(lane.shard);
+    if (wanted) await this.jsm.consumers.pause(stream, lane.name, new Date(times.never));
+    else await this.jsm.consumers.resume(stream, lane.name);
+    if (lane.info !== undefined) lane.info.paused = wanted;
+  }
+}
+
+/** About to be removed as idle: making it again takes the mark away. */
+function isMarked(lane: StreamLane): boolean {
+  return lane.info?.config.metadata?.["drover-removing"] !== undefined;
+}
+
+/** Consumer names may hold no dots or slashes and 255 characters at most, so the words stand in the metadata. */
+export function laneName(filter: string): string {
+  return `lane_${createHash("sha256").update(filter).digest("hex").slice(0, 32)}`;
+}
+
+function keyOf(info: ConsumerInfo): LaneKey | undefined {
+  const { metadata } = info.config;
+  const task = metadata?.["drover-task"];
+  const queue = metadata?.["drover-queue"];
+  const priority = metadata?.["drover-priority"];
+  if (task === undefined || queue === undefined || priority === undefined) return undefined;
+  return { task, queue, priority: Number(priority) };
+}

@@ -1,0 +1,238 @@
+// Reading jobs: all messages of each, in one request for up to 200 jobs. The state is the message of the highest
+// revision; the value for the next compare-and-set is the highest sequence, which a ghost firing or a tombstone may
+// hold. With one replica the direct read sees every acknowledged write; with several only the leader does, so there
+// each job is walked through on the leader.
+
+import { type Msg, type MsgHdrs, type NatsConnection, Empty, createInbox, headers as newHeaders } from "nats";
+import type { Jobs, ListPosition, ListQuery } from "../app/ports.js";
+import { Refusal } from "../core/errors.js";
+import { type JobRef, type Phase, type Snapshot, type Stored } from "../core/job.js";
+import { jobId } from "../core/names.js";
+import { decode, header, statusOf } from "./codec.js";
+import type { Subjects } from "./subjects.js";
+
+const chunk = 200;
+const timeout = 5_000;
+
+export class JobReads implements Jobs {
+  constructor(
+    readonly nc: NatsConnection,
+    readonly subjects: Subjects,
+    readonly replicas: number,
+  ) {}
+
+  async read(refs: readonly JobRef[]): Promise<Snapshot[]> {
+    const found = new Map<string, Snapshot>();
+    for (const ref of refs) found.set(jobId(ref), { current: undefined, last: 0 });
+    const byShard = new Map<number, JobRef[]>();
+    for (const ref of refs) {
+      const shard = this.subjects.shard(ref.task);
+      const list = byShard.get(shard);
+      if (list === undefined) byShard.set(shard, [ref]);
+      else list.push(ref);
+    }
+    for (const [shard, list] of byShard) {
+      for (let i = 0; i < list.length; i += chunk) {
+        await this.#readChunk(shard, list.slice(i, i + chunk), found);
+      }
+    }
+    return refs.map((ref) => found.get(jobId(ref)) ?? { current: undefined, last: 0 });
+  }
+
+  async body(ref: JobRef): Promise<Uint8Array | undefined> {
+    const shard = this.subjects.shard(ref.task);
+    const messages = await this.#direct(shard, { multi_last: [this.subjects.body(ref)] });
+    return messages[0]?.data;
+  }
+
+  dropBody(ref: JobRef): void {
+    const stream = this.subjects.stream(this.subjects.shard(ref.task));
+    // Best effort: what is missed here the sweep of bodies finds.
+    this.nc.publish(`$JS.API.STREAM.PURGE.${stream}`, JSON.stringify({ filter: this.subjects.body(ref) }));
+  }
+
+  /** Old tickets and alarms lie about until they are swept, so what a phase's subjects name is read again by job. */
+  async list(query: ListQuery): Promise<{ jobs: Stored[]; next: ListPosition | undefined }> {
+    let { shard, seq } = query.from ?? { shard: 0, seq: 1 };
+    const jobs: Stored[] = [];
+    while (shard < this.subjects.shards && jobs.length < query.limit) {
+      const page = await this.#candidates(shard, seq, query);
+      const refs = new Map<string, { ref: JobRef; seq: number }>();
+      for (const c of page.candidates) refs.set(jobId(c.ref), c);
+      const snapshots = await this.read([...refs.values()].map((c) => c.ref));
+      for (const { current } of snapshots) {
+        if (current === undefined || !query.phases.includes(current.phase)) continue;
+        // A job is listed where its current message lies, so that pages never name it twice.
+        if (!page.seqs.has(current.seq)) continue;
+        jobs.push(current);
+      }
+      if (page.next === undefined) {
+        shard += 1;
+        seq = 1;
+      } else {
+        seq = page.next;
+        break;
+      }
+    }
+    jobs.sort((a, b) => a.seq - b.seq);
+    return { jobs, next: shard < this.subjects.shards ? { shard, seq } : undefined };
+  }
+
+  watch(ref: JobRef, hint: () => void): () => void {
+    const subscription = this.nc.subscribe(this.subjects.ofJob(ref), { callback: () => hint() });
+    return () => subscription.unsubscribe();
+  }
+
+  /** A page of messages by phase. Several phases cannot be asked for at once, so a wildcard is read and sieved. */
+  async #candidates(
+    shard: number,
+    from: number,
+    query: ListQuery,
+  ): Promise<{
+    candidates: { ref: JobRef; seq: number }[];
+    seqs: Set<number>;
+    next: number | undefined;
+  }> {
+    const only = query.phases.length === 1 ? query.phases[0] : undefined;
+    const filter = this.subjects.phase(shard, only ?? ("*" as Phase), query.task, query.queue);
+    const messages = await this.#direct(shard, { batch: query.limit, seq: from, next_by_subj: filter });
+    const candidates: { ref: JobRef; seq: number }[] = [];
+    const seqs = new Set<number>();
+    let last = from;
+    for (const message of messages) {
+      last = message.seq;
+      const decoded = decode(message.subject, message.seq, message.headers, message.data);
+      if (decoded === undefined || decoded.kind === "tombstone") continue;
+      const { spec } = decoded.stored.job;
+      if (spec === undefined) continue;
+      candidates.push({ ref: { task: spec.task, key: spec.key }, seq: message.seq });
+      seqs.add(message.seq);
+    }
+    return { candidates, seqs, next: messages.length < query.limit ? undefined : last + 1 };
+  }
+
+  async #readChunk(shard: number, refs: readonly JobRef[], found: Map<string, Snapshot>): Promise<void> {
+    const messages =
+      this.replicas === 1
+        ? await this.#direct(shard, { multi_last: refs.map((ref) => this.subjects.ofJob(ref)) })
+        : (await Promise.all(refs.map((ref) => this.#fromLeader(shard, this.subjects.ofJob(ref))))).flat();
+    for (const message of messages) {
+      const decoded = decode(message.subject, message.seq, message.headers, message.data);
+      if (decoded === undefined) continue;
+      const ref =
+        decoded.kind === "tombstone"
+          ? { task: decoded.subject.task, key: decoded.subject.key }
+          : decoded.stored.job.spec;
+      const snapshot = ref && found.get(jobId(ref));
+      if (snapshot === undefined) continue;
+      snapshot.last = Math.max(snapshot.last, message.seq);
+      if (decoded.kind === "tombstone") continue;
+      const { current } = snapshot;
+      const { stored } = decoded;
+      // Two messages of one revision: a schedule and the alarm it became. The alarm is what is left of the two.
+      const newer =
+        current === undefined ||
+        stored.rev > current.rev ||
+        (stored.rev === current.rev && stored.seq > current.seq);
+      if (newer) snapshot.current = stored;
+    }
+  }
+
+  /** A direct read of many messages: they come one by one, then an empty one that says how it ended. */
+  async #direct(shard: number, request: object): Promise<Raw[]> {
+    for (let attempt = 0; ; attempt++) {
+      const outcome = await this.#directOnce(shard, request);
+      if (outcome !== "again") return outcome;
+      if (attempt === 3) throw unavailable("a message vanished while it was read");
+    }
+  }
+
+  #directOnce(shard: number, request: object): Promise<Raw[] | "again"> {
+    return new Promise((resolve, reject) => {
+      const messages: Raw[] = [];
+      const inbox = createInbox();
+      const timer = setTimeout(() => done(unavailable("a read was not answered")), timeout);
+      const subscription = this.nc.subscribe(inbox, {
+        callback: (error, msg) => {
+          if (error !== null) return done(unavailable(error.message));
+          const status = statusOf(msg);
+          if (status === 0) {
+            messages.push(rawOf(msg));
+            return;
+          }
+          if (status === 204) return done(messages);
+          if (status === 404)
+            return done(msg.headers?.description === "Message Not Found" ? "again" : messages);
+          done(unavailable(`a read was refused: ${status} ${msg.headers?.description ?? ""}`));
+        },
+      });
+      const done = (outcome: Raw[] | "again" | Refusal) => {
+        clearTimeout(timer);
+        subscription.unsubscribe();
+        if (outcome instanceof Refusal) reject(outcome);
+        else resolve(outcome);
+      };
+      try {
+        const stream = this.subjects.stream(shard);
+        this.nc.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(request), { reply: inbox });
+      } catch (error) {
+        done(unavailable(String(error)));
+      }
+    });
+  }
+
+  async #fromLeader(shard: number, filter: string): Promise<Raw[]> {
+    const subject = `$JS.API.STREAM.MSG.GET.${this.subjects.stream(shard)}`;
+    const messages: Raw[] = [];
+    for (let seq = 1; ; ) {
+      const answer = await this.nc
+        .request(subject, JSON.stringify({ seq, next_by_subj: filter }), { timeout })
+        .catch((error: Error) => {
+          throw unavailable(error.message);
+        });
+      const { message, error } = answer.json<{
+        message?: { subject: string; seq: number; data?: string; hdrs?: string };
+        error?: { code: number; description: string };
+      }>();
+      if (error !== undefined && error.code !== 404) throw unavailable(error.description);
+      if (message === undefined) return messages;
+      messages.push({
+        subject: message.subject,
+        seq: message.seq,
+        headers: message.hdrs === undefined ? undefined : parseHeaders(Buffer.from(message.hdrs, "base64")),
+        data: message.data === undefined ? Empty : Buffer.from(message.data, "base64"),
+      });
+      seq = message.seq + 1;
+    }
+  }
+}
+
+interface Raw {
+  subject: string;
+  seq: number;
+  headers: MsgHdrs | undefined;
+  data: Uint8Array;
+}
+
+function rawOf(msg: Msg): Raw {
+  return {
+    subject: msg.headers?.get(header.subject) ?? "",
+    seq: Number(msg.headers?.get(header.sequence) ?? 0),
+    headers: msg.headers,
+    data: msg.data,
+  };
+}
+
+function parseHeaders(bytes: Buffer): MsgHdrs {
+  const hdrs = newHeaders();
+  for (const line of bytes.toString("utf8").split("\r\n").slice(1)) {
+    const colon = line.indexOf(":");
+    if (colon > 0) hdrs.append(line.slice(0, colon), line.slice(colon + 1).trim());
+  }
+  return hdrs;
+}
+
+export function unavailable(why: string): Refusal {
+  return new Refusal("STORE_UNAVAILABLE", `the store cannot be reached: ${why}`, { retryAfter: 1_000 });
+}
+

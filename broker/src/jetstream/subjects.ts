@@ -1,0 +1,127 @@
+// Where everything of a namespace lies:
+//
+//   drover.<ns>.<shard>.job.<phase>.<task>.<queue>.<priority>.<key>   a job
+//   drover.<ns>.<shard>.body.<task>.<key>                             a large payload, beside its job
+//   drover.<ns>.0.queue.<queue>                                       a queue's settings
+//   drover.<ns>.ctl.>                                                 brokers among themselves (no stream)
+//
+// A dot in a name is written `/`, which no name may hold, so that a name is always one token.
+
+import type { LaneKey } from "../app/ports.js";
+import type { JobRef, Phase } from "../core/job.js";
+import { shardOf } from "../core/names.js";
+
+export interface JobSubject {
+  phase: Phase;
+  task: string;
+  queue: string;
+  priority: number;
+  key: string;
+}
+
+export class Subjects {
+  readonly #root: string;
+  /** Task -> `drover.<ns>.<shard>.` and the task as a token. */
+  readonly #tasks = new Map<string, { home: string; token: string }>();
+
+  constructor(
+    readonly namespace: string,
+    readonly shards: number,
+  ) {
+    this.#root = `drover.${namespace}.`;
+  }
+
+  shard(task: string): number {
+    return this.shards === 1 ? 0 : shardOf(task, this.shards);
+  }
+
+  stream(shard: number): string {
+    return `DROVER_${this.namespace}_${shard}`;
+  }
+
+  job(phase: Phase, ref: JobRef, queue: string, priority: number): string {
+    const { home, token } = this.#task(ref.task);
+    return `${home}job.${phase}.${token}.${asToken(queue)}.${priority}.${asToken(ref.key)}`;
+  }
+
+  /** Every message of a job, whatever its phase, queue and priority: always this very text for a job, since the server
+   *  serialises in-flight checks by it. */
+  ofJob(ref: JobRef): string {
+    const { home, token } = this.#task(ref.task);
+    return `${home}job.*.${token}.*.*.${asToken(ref.key)}`;
+  }
+
+  body(ref: JobRef): string {
+    const { home, token } = this.#task(ref.task);
+    return `${home}body.${token}.${asToken(ref.key)}`;
+  }
+
+  lane(lane: LaneKey): string {
+    const { home, token } = this.#task(lane.task);
+    return `${home}job.ready.${token}.${asToken(lane.queue)}.${lane.priority}.*`;
+  }
+
+  /** All jobs of a shard in one phase, of one task or all, one queue or all. */
+  phase(shard: number, phase: Phase, task?: string, queue?: string): string {
+    const tokens = [task, queue].map((name) => (name === undefined ? "*" : asToken(name)));
+    return `${this.#root}${shard}.job.${phase}.${tokens.join(".")}.*.*`;
+  }
+
+  bodies(shard: number): string {
+    return `${this.#root}${shard}.body.>`;
+  }
+
+  all(shard: number): string {
+    return `${this.#root}${shard}.>`;
+  }
+
+  queue(queue: string): string {
+    return `${this.#root}0.queue.${asToken(queue)}`;
+  }
+
+  queues(): string {
+    return `${this.#root}0.queue.*`;
+  }
+
+  #task(task: string): { home: string; token: string } {
+    let known = this.#tasks.get(task);
+    if (known === undefined) {
+      // Bounded: tasks come from requests, and a stranger may try any number of names.
+      if (this.#tasks.size >= 10_000) this.#tasks.clear();
+      known = { home: `${this.#root}${this.shard(task)}.`, token: asToken(task) };
+      this.#tasks.set(task, known);
+    }
+    return known;
+  }
+}
+
+/** The parts of a job's subject, or undefined when it is no job's. */
+export function parseJobSubject(subject: string): JobSubject | undefined {
+  const tokens = subject.split(".");
+  const [, , , kind, phase, task, queue, priority, key] = tokens;
+  if (tokens.length !== 9 || kind !== "job") return undefined;
+  if (phase === undefined || task === undefined || queue === undefined || key === undefined) return undefined;
+  return {
+    phase: phase as Phase,
+    task: asName(task),
+    queue: asName(queue),
+    priority: Number(priority),
+    key: asName(key),
+  };
+}
+
+/** Task and key of a body's subject. */
+export function parseBodySubject(subject: string): JobRef | undefined {
+  const tokens = subject.split(".");
+  const [, , , kind, task, key] = tokens;
+  if (tokens.length !== 6 || kind !== "body" || task === undefined || key === undefined) return undefined;
+  return { task: asName(task), key: asName(key) };
+}
+
+export function asToken(name: string): string {
+  return name.includes(".") ? name.replaceAll(".", "/") : name;
+}
+
+export function asName(token: string): string {
+  return token.includes("/") ? token.replaceAll("/", ".") : token;
+}

@@ -1,0 +1,249 @@
+// Space, always in bulk. Acked tickets are leftovers: a lane is swept now and then by one purge up to its ack floor, and
+// so are the alarms. Records go by age and by number, but never beyond the lowest swept floor of their queue: while an
+// older ticket of a job still lies somewhere, its record is what says that the ticket means nothing.
+
+import type { ConsumerInfo, JetStreamManager } from "@nats-io/jetstream";
+import type { NatsConnection } from "nats";
+import type { Clock, QueueSettings } from "../app/ports.js";
+import type { Log, Telemetry } from "../app/telemetry.js";
+import type { Phase } from "../core/job.js";
+import { counts, times } from "../core/limits.js";
+import { dueConsumer } from "./due.js";
+import type { StreamLane, StreamLanes } from "./lanes.js";
+import { purgeBelow } from "./purge.js";
+import { countMessages } from "./queue-store.js";
+import { seqAt } from "./seq-at.js";
+import type { Subjects } from "./subjects.js";
+
+export interface SweepRules {
+  every: number;
+  /** Acks after which a lane is swept at once. */
+  acks: number;
+  retentionEvery: number;
+  /** A lane that was not used for this long is removed. */
+  laneIdle: number;
+  /** Between marking a lane and removing it: longer than any broker may act on an old list. */
+  laneMarked: number;
+}
+
+export const sweepRules: SweepRules = {
+  every: 1_000,
+  acks: 5_000,
+  retentionEvery: 15_000,
+  laneIdle: 24 * 60 * 60 * 1_000,
+  laneMarked: 60_000,
+};
+
+/** What bulk retention applies to. */
+const recordPhases = ["succeeded", "failed", "cancelled"] as const;
+type RecordPhase = (typeof recordPhases)[number];
+
+export class Sweeps {
+  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #busy = new Set<string>();
+  /** Floor of `due` up to which it is swept, by shard. */
+  readonly #dueSwept = new Map<number, number>();
+  readonly #dueFloor = new Map<number, number>();
+  #stopped = false;
+
+  constructor(
+    readonly nc: NatsConnection,
+    readonly jsm: JetStreamManager,
+    readonly subjects: Subjects,
+    readonly lanes: StreamLanes,
+    readonly settingsOf: (queue: string) => QueueSettings | undefined,
+    readonly clock: Clock,
+    readonly telemetry: Telemetry,
+    readonly log: Log,
+    readonly rules: SweepRules = sweepRules,
+  ) {}
+
+  start(): void {
+    const each = (ms: number, name: string, work: () => Promise<void>) => {
+      this.#timers.push(setInterval(() => void this.#once(name, work), ms));
+    };
+    each(this.rules.every, "lanes", () => this.sweepBusyLanes());
+    each(this.rules.every * 5, "floors", () => this.sweepAll());
+    each(this.rules.retentionEvery, "retention", () => this.retain());
+    each(60_000, "idle lanes", () => this.removeIdleLanes());
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const timer of this.#timers) clearInterval(timer);
+  }
+
+  /** Lanes with many acked tickets in them. */
+  async sweepBusyLanes(): Promise<void> {
+    for (const lane of this.lanes.all()) if (lane.acked >= this.rules.acks) await this.sweepLane(lane);
+  }
+
+  /** Every lane whose floor has moved, and the alarms. */
+  async sweepAll(): Promise<void> {
+    for (const lane of this.lanes.all()) {
+      if ((lane.info?.ack_floor.stream_seq ?? 0) > lane.swept || lane.acked > 0) await this.sweepLane(lane);
+    }
+    for (let shard = 0; shard < this.subjects.shards; shard++) await this.#sweepDue(shard);
+  }
+
+  /** One purge up to the lane's floor. */
+  async sweepLane(lane: StreamLane): Promise<void> {
+    const stream = this.subjects.stream(lane.shard);
+    const acked = lane.acked;
+    const info = await this.jsm.consumers.info(stream, lane.name);
+    const floor = info.ack_floor.stream_seq;
+    lane.acked -= acked;
+    if (floor <= lane.swept) return;
+    const purged = await purgeBelow(this.jsm, stream, lane.filter, floor + 1);
+    lane.swept = floor;
+    this.telemetry.sweep("lane", purged);
+  }
+
+  /** Removes records that are over their queue's age or number. */
+  async retain(): Promise<void> {
+    await this.sweepAll();
+    for (let shard = 0; shard < this.subjects.shards; shard++) {
+      const floors = await this.#floors(shard);
+      for (const phase of recordPhases) await this.#retainPhase(shard, phase, floors);
+    }
+  }
+
+  /** A lane that nothing was in for a day goes, behind a mark that brokers see before it does. */
+  async removeIdleLanes(): Promise<void> {
+    const now = Date.now();
+    for (const lane of this.lanes.all()) {
+      const info = lane.info;
+      if (info === undefined || !isIdle(info)) continue;
+      const active = Date.parse(String(info.delivered.last_active ?? info.created));
+      const marked = Number(info.config.metadata?.["drover-removing"] ?? 0);
+      if (marked > 0 && now - marked >= this.rules.laneMarked) await this.#removeLane(lane);
+      else if (marked === 0 && now - active >= this.rules.laneIdle) await this.#markLane(lane, info, now);
+    }
+  }
+
+  async #markLane(lane: StreamLane, info: ConsumerInfo, now: number): Promise<void> {
+    await this.jsm.consumers.update(this.subjects.stream(lane.shard), lane.name, {
+      metadata: { ...info.config.metadata, "drover-removing": String(now) },
+    });
+  }
+
+  async #removeLane(lane: StreamLane): Promise<void> {
+    const stream = this.subjects.stream(lane.shard);
+    const info = await this.jsm.consumers.info(stream, lane.name);
+    // Somebody who needed it has taken the mark away, or it has a ticket after all.
+    if (info.config.metadata?.["drover-removing"] === undefined || !isIdle(info)) return;
+    await this.sweepLane(lane);
+    await this.jsm.consumers.delete(stream, lane.name);
+    this.lanes.forget(lane);
+    this.log.info({ ...lane.key }, "an idle lane was removed");
+  }
+
+  async #sweepDue(shard: number): Promise<void> {
+    const stream = this.subjects.stream(shard);
+    const { state } = await this.jsm.streams.info(stream);
+    const info = await this.jsm.consumers.info(stream, dueConsumer);
+    const floor = info.ack_floor.stream_seq;
+    if (floor > (this.#dueSwept.get(shard) ?? 0)) {
+      const purged = await purgeBelow(this.jsm, stream, this.subjects.phase(shard, "due"), floor + 1);
+      this.#dueSwept.set(shard, floor);
+      this.telemetry.sweep("due", purged);
+    }
+    this.#dueFloor.set(shard, isIdle(info) ? state.last_seq : floor);
+  }
+
+  /** Up to which sequence each queue's tickets and alarms are gone. `""` stands for queues without a lane. */
+  async #floors(shard: number): Promise<Map<string, number>> {
+    const due = this.#dueFloor.get(shard) ?? 0;
+    const floors = new Map<string, number>([["", due]]);
+    const stream = this.subjects.stream(shard);
+    const { state } = await this.jsm.streams.info(stream);
+    for (const lane of this.lanes.all()) {
+      if (lane.shard !== shard) continue;
+      const info = await this.jsm.consumers.info(stream, lane.name);
+      // Nothing waits and nothing is out: every ticket up to `state` is acked, and gone if it was swept that far.
+      const clear = isIdle(info) && info.ack_floor.stream_seq <= lane.swept;
+      const floor = clear ? state.last_seq : Math.min(lane.swept, info.ack_floor.stream_seq);
+      floors.set(lane.key.queue, Math.min(floors.get(lane.key.queue) ?? due, floor, due));
+    }
+    return floors;
+  }
+
+  async #retainPhase(shard: number, phase: RecordPhase, floors: ReadonlyMap<string, number>): Promise<void> {
+    const stream = this.subjects.stream(shard);
+    const due = floors.get("") ?? 0;
+    const plain = await seqAt(this.nc, stream, this.subjects.all(shard), this.clock.now() - defaultAge(phase));
+    const own = [...floors.keys()].filter((queue) => queue !== "" && this.#keeps(queue, phase) !== undefined);
+    const low = [...floors].filter(([, floor]) => floor < plain - 1);
+    if (own.length === 0 && low.length === 0) {
+      const purged = await purgeBelow(this.jsm, stream, this.subjects.phase(shard, phase), Math.min(plain, due + 1));
+      this.telemetry.sweep(phase, purged);
+    } else {
+      for (const [queue, floor] of floors) {
+        if (queue === "") continue;
+        const keep = this.#keeps(queue, phase);
+        const age = keep ?? defaultAge(phase);
+        const seq =
+          keep === undefined ? plain : await seqAt(this.nc, stream, this.subjects.all(shard), this.clock.now() - age);
+        const filter = this.subjects.phase(shard, phase, undefined, queue);
+        this.telemetry.sweep(phase, await purgeBelow(this.jsm, stream, filter, Math.min(seq, floor + 1)));
+      }
+    }
+    if (phase === "succeeded") await this.#retainCount(shard, floors);
+  }
+
+  /** Too many records: the sequence below which the surplus lies is searched for by halving. */
+  async #retainCount(shard: number, floors: ReadonlyMap<string, number>): Promise<void> {
+    const stream = this.subjects.stream(shard);
+    for (const [queue, floor] of floors) {
+      if (queue === "") continue;
+      const most = this.settingsOf(queue)?.keepSucceededCount || counts.keepSucceeded;
+      const filter = this.subjects.phase(shard, "succeeded", undefined, queue);
+      const all = await countMessages(this.jsm, stream, filter);
+      if (all <= most) continue;
+      const { state } = await this.jsm.streams.info(stream);
+      let low = state.first_seq;
+      let high = state.last_seq + 1;
+      while (high - low > 1) {
+        const middle = Math.floor((low + high) / 2);
+        const above = await countMessages(this.jsm, stream, filter, middle);
+        if (above > most) low = middle;
+        else high = middle;
+      }
+      const purged = await purgeBelow(this.jsm, stream, filter, Math.min(high, floor + 1));
+      this.telemetry.sweep("succeeded", purged);
+    }
+  }
+
+  /** A queue's own age for records, ms. */
+  #keeps(queue: string, phase: RecordPhase): number | undefined {
+    const settings = this.settingsOf(queue);
+    const own =
+      phase === "succeeded"
+        ? settings?.keepSucceeded
+        : phase === "failed"
+          ? settings?.keepFailed
+          : settings?.keepCancelled;
+    return own === undefined || own === 0 ? undefined : Math.max(own, times.idempotencyWindow);
+  }
+
+  /** One at a time of each kind; a failure is told and the next round tries again. */
+  async #once(name: string, work: () => Promise<void>): Promise<void> {
+    if (this.#busy.has(name) || this.#stopped) return;
+    this.#busy.add(name);
+    try {
+      await work();
+    } catch (error) {
+      if (!this.#stopped) this.log.warn({ error: String(error) }, `sweeping ${name} failed`);
+    } finally {
+      this.#busy.delete(name);
+    }
+  }
+}
+
+function isIdle(info: ConsumerInfo): boolean {
+  return info.num_pending === 0 && info.num_ack_pending === 0 && info.num_redelivered === 0;
+}
+
+function defaultAge(phase: Phase): number {
+  return phase === "failed" ? times.keepFailed : phase === "succeeded" ? times.keepSucceeded : times.keepCancelled;
+}

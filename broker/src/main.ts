@@ -1,0 +1,73 @@
+#!/usr/bin/env node
+// The process: settings from the environment, signals, exit codes. 0 = stopped in good order, 1 = could not start or
+// broke, 2 = settings that do not fit.
+
+import { startBroker } from "./broker.js";
+import { ConfigError, readConfig, settingsHelp } from "./config.js";
+import { StartupError } from "./jetstream/startup-error.js";
+import { createLogger } from "./ops/logger.js";
+import { version } from "./version.js";
+
+const help = `drover-broker ${version}: the Drover task broker
+
+usage: drover-broker [--help] [--version]
+
+It is configured by its environment:
+
+${settingsHelp()}
+
+With no DROVER_NATS_URL it runs a nats-server of its own and keeps its data in DROVER_DATA_DIR.
+Exit codes: 0 stopped in good order, 1 could not start or broke, 2 settings that do not fit.
+`;
+
+async function main(args: readonly string[]): Promise<void> {
+  if (args.includes("--help") || args.includes("-h")) {
+    process.stdout.write(help);
+    return;
+  }
+  if (args.includes("--version")) {
+    process.stdout.write(`${version}\n`);
+    return;
+  }
+  if (args.length > 0) throw new ConfigError([`${args[0]}: no such option; see --help`]);
+  const config = readConfig(process.env);
+  const log = createLogger({ level: config.logLevel, format: config.logFormat });
+  const broker = await startBroker(config, log);
+  const { name, grpcPort, httpPort } = broker;
+  log.info({ name, grpcPort, httpPort, version }, "ready");
+
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals) => {
+    // A second signal means at once: the store loses nothing by it.
+    if (stopping) process.exit(1);
+    stopping = true;
+    log.info({ signal }, "stopping");
+    broker.stop().then(
+      () => {
+        log.info({}, "stopped");
+        process.exit(0);
+      },
+      (error: unknown) => {
+        log.error({ err: error }, "stopping failed");
+        process.exit(1);
+      },
+    );
+  };
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+}
+
+process.on("unhandledRejection", (error) => {
+  // Every promise has an owner; one that has none is a bug, and a broker that goes on with it may hold on to leases.
+  console.error("a bug: unhandled rejection", error);
+  process.exit(1);
+});
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  if (error instanceof ConfigError || error instanceof StartupError) {
+    process.stderr.write(`drover-broker: ${error.message}\n`);
+    process.exit(error instanceof ConfigError ? 2 : 1);
+  }
+  console.error(error);
+  process.exit(1);
+});

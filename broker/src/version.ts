@@ -1,0 +1,9 @@
+// One place for the number: the package's own manifest.
+
+import { readFileSync } from "node:fs";
+
+const manifest = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
+  version: string;
+};
+
+export const version = manifest.version;
