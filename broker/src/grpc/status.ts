@@ -32,8 +32,8 @@ export const codeOf: Readonly<Record<Reason, status>> = {
   DRAINING: status.UNAVAILABLE,
 };
 
-// All of it travels in headers, of which many clients take no more than 8 KiB.
-const most = { violations: 12, description: 240, message: 1_000 };
+// All of it travels in headers: below 8 KiB as a rule, below 16 KiB whatever was sent, or clients would drop the call.
+const most = { violations: 10, description: 160, message: 500 };
 
 /** The status of whatever a handler threw. What is not a Refusal is logged under an id, and only the id is told. */
 export function statusOf(error: unknown, method: string, log: Log): StatusObject {

@@ -36,7 +36,6 @@ export const peersRules = {
 /** Names of brokers and topics: one token of a subject. */
 const word = /^[A-Za-z0-9_-]{1,128}$/;
 
-/** A message over the size. */
 export class PeerMessageTooLarge extends RangeError {
   constructor(what: string, bytes: number) {
     super(`${what} of ${bytes} bytes is over the ${peersRules.size} bytes that brokers send each other`);

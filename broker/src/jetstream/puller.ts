@@ -33,16 +33,20 @@ export interface PullerEvents {
 }
 
 interface Request {
+  id: string;
   left: number;
-  open: boolean;
+  /** ms, this machine's clock. */
   heard: number;
 }
 
+/** A delivered message bears its own subject, not the inbox it was sent to; only the subscription tells which request it
+ *  answers. So there are two of them, and one request at a time on each. */
+type Kind = "short" | "open";
+
 export class Puller {
-  readonly #requests = new Map<string, Request>();
+  readonly #requests: Record<Kind, Request | undefined> = { short: undefined, open: undefined };
+  readonly #subscriptions: Subscription[];
   #next = 0;
-  /** Messages asked for by short requests and not come yet. */
-  pulling = 0;
   #wanted = 0;
 
   constructor(
@@ -50,38 +54,50 @@ export class Puller {
     readonly token: string,
     readonly consumer: { stream: string; name: string },
     readonly events: PullerEvents,
-  ) {}
+  ) {
+    this.#subscriptions = (["short", "open"] as const).map((kind) =>
+      inbox.nc.subscribe(`${this.#inbox(kind)}.*`, {
+        callback: (error, msg) => {
+          if (error === null) this.#answered(kind, msg);
+        },
+      }),
+    );
+  }
 
-  /** What is there now, up to n. */
+  /** Messages asked for by a short request and not come yet. */
+  get pulling(): number {
+    return this.#requests.short?.left ?? 0;
+  }
+
+  get probing(): boolean {
+    return this.#requests.open !== undefined;
+  }
+
+  /** What is there now, up to n. Nothing happens while an earlier call is under way. */
   pull(n: number): void {
-    this.pulling += n;
-    this.#request(n, false);
+    if (this.#requests.short === undefined) this.#request("short", n);
   }
 
   /** Keeps a request for n messages open; 0 lets it lapse. */
   keepOpen(n: number): void {
     this.#wanted = n;
-    if (n > 0 && !this.probing) this.#request(n, true);
-  }
-
-  get probing(): boolean {
-    for (const request of this.#requests.values()) if (request.open) return true;
-    return false;
+    this.#reopen();
   }
 
   /** The server has forgotten all requests. */
   forget(): void {
-    this.#requests.clear();
-    this.pulling = 0;
-    if (this.#wanted > 0) this.#request(this.#wanted, true);
+    this.#requests.short = undefined;
+    this.#requests.open = undefined;
+    this.#reopen();
   }
 
   /** Called every second or so: requests that the server has lost are given up. */
   check(now: number): void {
     let lost = false;
-    for (const [id, request] of this.#requests) {
-      if (now - request.heard < silence) continue;
-      this.#end(id, request);
+    for (const kind of ["short", "open"] as const) {
+      const request = this.#requests[kind];
+      if (request === undefined || now - request.heard < silence) continue;
+      this.#requests[kind] = undefined;
       lost = true;
     }
     if (!lost) return;
@@ -90,61 +106,62 @@ export class Puller {
     this.events.over(false);
   }
 
-  /** @internal by the inbox */
-  answered(id: string, msg: Msg): void {
-    const request = this.#requests.get(id);
-    const status = statusOf(msg);
-    if (status === 100) {
-      if (request !== undefined) request.heard = Date.now();
-      return;
-    }
-    if (status === 0 || msg.reply?.startsWith("$JS.ACK.") === true) {
-      const delivery = deliveryOf(msg);
+  close(): void {
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
+  }
+
+  #answered(kind: Kind, msg: Msg): void {
+    const request = this.#requests[kind];
+    if (msg.reply?.startsWith("$JS.ACK.") === true) {
+      const delivery = deliveryOf(msg, msg.reply);
+      // What comes for a request that was given up is ours all the same.
       if (request !== undefined) {
         request.heard = Date.now();
-        request.left--;
-        if (!request.open) this.pulling--;
-        if (request.left === 0) this.#end(id, request);
+        if (--request.left === 0) this.#requests[kind] = undefined;
       }
-      // Also what comes for a request that was given up: it is ours now.
-      if (delivery !== undefined) this.events.delivered(delivery);
+      this.events.delivered(delivery);
       if (request?.left === 0) {
         this.#reopen();
-        this.events.over(delivery?.pending === 0);
+        this.events.over(delivery.pending === 0);
       }
       return;
     }
-    if (request === undefined) return;
-    this.#end(id, request);
+    // An answer without a message: its subject is the inbox, so here the request is known for certain.
+    if (request === undefined || !msg.subject.endsWith(`.${request.id}`)) return;
+    const status = statusOf(msg);
+    if (status === 100) {
+      request.heard = Date.now();
+      return;
+    }
+    this.#requests[kind] = undefined;
     // 409: the consumer was deleted, changed hands or is otherwise not what it was.
     if (status === 409) this.events.distrust();
     this.#reopen();
-    this.events.over(status === 404 || (status === 408 && !request.open));
+    this.events.over(status === 404 || (status === 408 && kind === "short"));
   }
 
   #reopen(): void {
-    if (this.#wanted > 0 && !this.probing) this.#request(this.#wanted, true);
+    if (this.#wanted > 0 && this.#requests.open === undefined) this.#request("open", this.#wanted);
   }
 
-  #end(id: string, request: Request): void {
-    this.#requests.delete(id);
-    if (!request.open) this.pulling -= request.left;
-  }
-
-  #request(n: number, open: boolean): void {
+  #request(kind: Kind, n: number): void {
     const id = (this.#next++).toString(36);
-    this.#requests.set(id, { left: n, open, heard: Date.now() });
-    const ask = open
-      ? { batch: n, expires: openFor * perMs, idle_heartbeat: heartbeat * perMs }
-      : { batch: n, no_wait: true };
-    this.inbox.ask(this, id, ask);
+    this.#requests[kind] = { id, left: n, heard: Date.now() };
+    const ask =
+      kind === "open"
+        ? { batch: n, expires: openFor * perMs, idle_heartbeat: heartbeat * perMs }
+        : { batch: n, no_wait: true };
+    this.inbox.ask(this.consumer, ask, `${this.#inbox(kind)}.${id}`);
+  }
+
+  #inbox(kind: Kind): string {
+    return `${this.inbox.prefix}.${this.token}.${kind}`;
   }
 }
 
-/** One subscription for the pull requests of all consumers. */
+/** The pull requests of all consumers of this broker. */
 export class PullInbox {
-  readonly #pullers = new Map<string, Puller>();
-  readonly #subscription: Subscription;
+  readonly #pullers = new Set<Puller>();
   readonly #check: NodeJS.Timeout;
   #next = 0;
 
@@ -152,38 +169,27 @@ export class PullInbox {
     readonly nc: NatsConnection,
     readonly prefix: string,
   ) {
-    this.#subscription = nc.subscribe(`${prefix}.*.*`, {
-      callback: (error, msg) => {
-        if (error !== null) return;
-        const [token, id] = msg.subject.slice(prefix.length + 1).split(".");
-        if (token === undefined || id === undefined) return;
-        this.#pullers.get(token)?.answered(id, msg);
-      },
-    });
     this.#check = setInterval(() => {
       const now = Date.now();
-      for (const puller of this.#pullers.values()) puller.check(now);
+      for (const puller of this.#pullers) puller.check(now);
     }, 1_000);
     this.#check.unref();
   }
 
   open(consumer: { stream: string; name: string }, events: PullerEvents): Puller {
-    const token = (this.#next++).toString(36);
-    const puller = new Puller(this, token, consumer, events);
-    this.#pullers.set(token, puller);
+    const puller = new Puller(this, (this.#next++).toString(36), consumer, events);
+    this.#pullers.add(puller);
     return puller;
   }
 
   drop(puller: Puller): void {
-    this.#pullers.delete(puller.token);
+    this.#pullers.delete(puller);
+    puller.close();
   }
 
-  ask(puller: Puller, id: string, request: object): void {
-    const { stream, name } = puller.consumer;
+  ask({ stream, name }: { stream: string; name: string }, request: object, reply: string): void {
     if (this.nc.isClosed()) return;
-    this.nc.publish(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}`, JSON.stringify(request), {
-      reply: `${this.prefix}.${puller.token}.${id}`,
-    });
+    this.nc.publish(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}`, JSON.stringify(request), { reply });
   }
 
   ack(delivery: { ackTo: string }): void {
@@ -191,21 +197,19 @@ export class PullInbox {
   }
 
   reconnected(): void {
-    for (const puller of this.#pullers.values()) puller.forget();
+    for (const puller of this.#pullers) puller.forget();
   }
 
   close(): void {
     clearInterval(this.#check);
-    this.#subscription.unsubscribe();
+    for (const puller of this.#pullers) puller.close();
     this.#pullers.clear();
   }
 }
 
 /** `$JS.ACK.<stream>.<consumer>.<delivered>.<seq>.<consumer seq>.<time>.<pending>`; the second form of the protocol has
  *  domain and account in front and a random token behind. */
-function deliveryOf(msg: Msg): Delivery | undefined {
-  const reply = msg.reply;
-  if (reply === undefined) return undefined;
+function deliveryOf(msg: Msg, reply: string): Delivery {
   const tokens = reply.split(".");
   const first = tokens.length === 9 ? 4 : 6;
   return {
