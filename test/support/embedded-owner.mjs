@@ -14,6 +14,8 @@ try {
     log,
     lockPatience: 0,
   });
+  // A broker that is stopped by Ctrl-C first finishes what it has to finish, and needs its server for it.
+  process.on("SIGINT", () => console.log(JSON.stringify({ interrupted: true })));
   process.on("SIGTERM", () => void server.close().then(() => process.exit(0)));
   console.log(JSON.stringify({ pid: server.pid, target: server.target }));
 } catch (error) {

@@ -4,7 +4,7 @@
 // lower lane is being drained. What that brings beyond the credit waits here for 5 s at most, then goes back.
 
 import { times } from "../core/limits.js";
-import type { LaneEvents, LaneView, Lanes, Ticket } from "./ports.js";
+import type { LaneEvents, LaneKey, LaneView, Lanes, Ticket } from "./ports.js";
 
 /** Most tickets asked of a lane at once. */
 const mostPulled = 500;
@@ -42,6 +42,7 @@ interface Line {
 
 export class Dispatcher implements LaneEvents {
   readonly #lines = new Map<LaneView, Line>();
+  readonly #byKey = new Map<LaneKey, Line>();
   /** Highest priority first; lines of one priority take turns. */
   #ordered: Line[] = [];
   readonly #takers = new Set<Taker>();
@@ -151,11 +152,10 @@ export class Dispatcher implements LaneEvents {
   }
 
   #lineOf(ticket: Ticket): Line | undefined {
-    const find = () => this.#ordered.find((line) => line.lane.key === ticket.lane);
-    const line = find();
+    const line = this.#byKey.get(ticket.lane);
     if (line !== undefined) return line;
     this.#match();
-    return find();
+    return this.#byKey.get(ticket.lane);
   }
 
   /** Which takers serve which lanes: worked out when either changes, not for every ticket. */
@@ -165,6 +165,7 @@ export class Dispatcher implements LaneEvents {
     for (const [lane, line] of this.#lines) {
       if (known.has(lane)) continue;
       this.#lines.delete(lane);
+      this.#byKey.delete(lane.key);
       for (const { ticket } of line.waiting) this.giveBack(ticket);
     }
     for (const lane of lanes) {
@@ -172,6 +173,7 @@ export class Dispatcher implements LaneEvents {
       if (line === undefined) {
         line = { lane, waiting: [], takers: [], turn: 0 };
         this.#lines.set(lane, line);
+        this.#byKey.set(lane.key, line);
       }
       const { task, queue } = lane.key;
       line.takers = [...this.#takers].filter((taker) => taker.queues.has(queue) && taker.serves(task));
@@ -186,12 +188,13 @@ export class Dispatcher implements LaneEvents {
 
   /** Hands out what is buffered, one ticket a taker and turn, until there is no credit or no ticket left. */
   #assign(): void {
-    if (!this.#ordered.some((line) => line.waiting.length > 0)) return;
+    const laden = this.#ordered.filter((line) => line.waiting.length > 0);
+    if (laden.length === 0) return;
     const fed = new Set<Taker>();
     let takers = [...this.#takers];
     while (takers.length > 0) {
       takers = takers.filter((taker) => {
-        const line = this.#pick(taker);
+        const line = this.#pick(taker, laden);
         const entry = line?.waiting.shift();
         if (entry === undefined) return false;
         taker.take(entry.ticket);
@@ -203,10 +206,10 @@ export class Dispatcher implements LaneEvents {
   }
 
   /** The line that a taker is to be served from: its queue by weight, there the highest priority, there in turn. */
-  #pick(taker: Taker): Line | undefined {
+  #pick(taker: Taker, laden: readonly Line[]): Line | undefined {
     if (taker.free() <= 0) return undefined;
     const best = new Map<string, Line[]>();
-    for (const line of this.#ordered) {
+    for (const line of laden) {
       if (line.waiting.length === 0) continue;
       const { queue, priority, task } = line.lane.key;
       const there = best.get(queue);
