@@ -22,6 +22,7 @@ import type { Log, Telemetry } from "./app/telemetry.js";
 import { UnaryWorkers } from "./app/unary.js";
 import { Waiting } from "./app/waiting.js";
 import type { Config } from "./config.js";
+import { type RunTimes, times } from "./core/limits.js";
 import { startGrpc } from "./grpc/server.js";
 import { Bodies } from "./jetstream/bodies.js";
 import { DueFeed } from "./jetstream/due.js";
@@ -49,7 +50,11 @@ export interface RunningBroker {
 type Parts = Awaited<ReturnType<typeof assemble>>;
 
 /** @throws StartupError with one line that says what to do */
-export async function startBroker(config: Config, log: Log): Promise<RunningBroker> {
+export async function startBroker(
+  config: Config,
+  log: Log,
+  run: RunTimes = times,
+): Promise<RunningBroker> {
   let draining = false;
   const late: { parts?: Parts } = {};
   const readiness = () => {
@@ -65,7 +70,7 @@ export async function startBroker(config: Config, log: Log): Promise<RunningBrok
   const { telemetry } = metrics;
   const store = await Store.open(storeOptions(config), telemetry, log);
   try {
-    const parts = await assemble(config, store, telemetry, log);
+    const parts = await assemble(config, store, telemetry, log, run);
     late.parts = parts;
     const api = apiOf(config, parts, readiness);
     const http = await startHttp({ metrics, readiness, log }, { host: config.httpHost, port: config.httpPort });
@@ -138,14 +143,14 @@ function storeOptions(config: Config) {
 }
 
 /** The use cases on top of a store, running. */
-async function assemble(config: Config, store: Store, telemetry: Telemetry, log: Log) {
+async function assemble(config: Config, store: Store, telemetry: Telemetry, log: Log, run: RunTimes) {
   const { jobs, journal, lanes, peers, clock } = store;
   const broker = peers.self;
   const tokens = new SignedTokens(store.tokenKey);
   const hints = new Hints(jobs, peers);
   const ledger = new Ledger(journal, jobs, lanes, clock, hints);
   const holdings = new Holdings();
-  const settling = new Settling(ledger, holdings, jobs, clock, telemetry, log, broker);
+  const settling = new Settling(ledger, holdings, jobs, clock, telemetry, log, broker, run);
   const granting = new Granting(ledger, settling, holdings, jobs, tokens, hints, clock, telemetry, log);
   const deliveries: Deliveries = new Deliveries(
     ledger,
@@ -161,6 +166,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     lanes,
     (ticket) => deliveries.giveBack(ticket),
     (ticket) => deliveries.examine(ticket),
+    run,
   );
   const sessions = new Sessions(
     broker,

@@ -3,7 +3,6 @@
 
 import { Refusal, jobNotFound } from "../core/errors.js";
 import { type JobRef, type State, hasEnded, specOf, stateOf } from "../core/job.js";
-import { times } from "../core/limits.js";
 import { jobId } from "../core/names.js";
 import { standingOf } from "../core/transitions.js";
 import type { JobView } from "./api.js";
@@ -13,7 +12,7 @@ import type { Holdings } from "./holdings.js";
 import type { Fence, Known, Ledger } from "./ledger.js";
 import type { Clock, Jobs, Peers } from "./ports.js";
 import type { Reader } from "./reader.js";
-import { type Settling, report, sessionLease } from "./settling.js";
+import { type Settling, report } from "./settling.js";
 import type { Log, Telemetry } from "./telemetry.js";
 
 const attempts = 8;
@@ -86,7 +85,7 @@ export class Cancel {
     // when it ends, the wish decides.
     const hold = known.stored.job.hold;
     if (hold === undefined) return undefined;
-    const leaseUntil = Math.min(hold.leaseUntil, this.clock.now() + times.cancelGrace);
+    const leaseUntil = Math.min(hold.leaseUntil, this.clock.now() + this.settling.run.cancelGrace);
     const event = { type: "requestCancel", reason, hold: { ...hold, leaseUntil } } as const;
     await this.ledger.change(ref, known, event, unmoved);
     return { outcome: "requested", previous: "RUNNING" };
@@ -105,14 +104,14 @@ export class Cancel {
     if (holding === undefined || holding.settling) return false;
     if (holding.cancelRequested) return true;
     const unary = holding.holder.unary;
-    const leaseFor = unary ? times.cancelGrace : sessionLease;
+    const leaseFor = unary ? this.settling.run.cancelGrace : this.settling.run.lease;
     if (!(await this.settling.hold(holding, leaseFor, { reason }))) return false;
     holding.cancelRequested = true;
     if (unary) {
       holding.expiresAt = this.clock.now() + leaseFor;
     } else {
       holding.holder.cancelled(holding, "requested");
-      this.holdings.endBy(holding, this.clock.now() + times.cancelGrace, "cancelled");
+      this.holdings.endBy(holding, this.clock.now() + this.settling.run.cancelGrace, "cancelled");
     }
     return true;
   }

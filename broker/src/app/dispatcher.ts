@@ -3,7 +3,7 @@
 // there is credit for them, and on one that is believed empty a request for a single ticket stays open, also while a
 // lower lane is being drained. What that brings beyond the credit waits here for 5 s at most, then goes back.
 
-import { times } from "../core/limits.js";
+import { type RunTimes, times } from "../core/limits.js";
 import type { LaneEvents, LaneKey, LaneView, Lanes, Ticket } from "./ports.js";
 
 /** Most tickets asked of a lane at once. */
@@ -59,8 +59,9 @@ export class Dispatcher implements LaneEvents {
     readonly giveBack: (ticket: Ticket) => void,
     /** Looks at a ticket that may not run as it is; calls `accept` when it may after all. */
     readonly examine: (ticket: Ticket) => void,
+    readonly run: Pick<RunTimes, "buffered"> = times,
   ) {
-    this.#timer = setInterval(() => this.#expire(Date.now() - times.buffered), 500);
+    this.#timer = setInterval(() => this.#expire(Date.now() - this.run.buffered), 500);
     this.#timer.unref();
   }
 

@@ -4,14 +4,13 @@
 
 import { type Content, type Spec, specOf } from "../core/job.js";
 import { jobId } from "../core/names.js";
-import { times } from "../core/limits.js";
 import type { Grant } from "./api.js";
 import { isPassing, unmoved } from "./fences.js";
 import type { Hints } from "./hints.js";
 import { type Holder, Holding, type Holdings } from "./holdings.js";
 import type { Ledger } from "./ledger.js";
 import type { Clock, Jobs, Ticket, Tokens } from "./ports.js";
-import { type Settling, report, sessionLease } from "./settling.js";
+import { type Settling, report } from "./settling.js";
 import type { Log, Telemetry } from "./telemetry.js";
 
 export interface Granted {
@@ -42,18 +41,18 @@ export class Granting {
     if (spec.startBy > 0 && now > spec.startBy && stored.job.history.length === 0) return this.#expire(ticket);
     const claim = { ref: ticket.ref, attempt: stored.job.attempt, origin: ticket.seq };
     const size = spec.payload?.externalSize || spec.payload?.data.length || 0;
-    const holding = new Holding(claim, stored, ticket.seq, holder, leaseId, size, now, times.holdAfter);
+    const holding = new Holding(claim, stored, ticket.seq, holder, leaseId, size, now, this.settling.run.holdAfter);
     holding.ticket = ticket;
     if (spec.hardLimit > 0) {
-      holding.endAt = holding.startedAt + spec.hardLimit + times.hardLimitGrace;
+      holding.endAt = holding.startedAt + spec.hardLimit + this.settling.run.hardLimitGrace;
       holding.endAs = "time-limit";
     }
     if (leaseFor > 0) holding.expiresAt = now + leaseFor;
     this.holdings.add(holding);
     const { payload } = spec;
-    const writesFirst = spec.retry?.maxCrashes === 0 || leaseFor > times.holdAfter;
+    const writesFirst = spec.retry?.maxCrashes === 0 || leaseFor > this.settling.run.holdAfter;
     if (writesFirst || (payload !== undefined && payload.externalSize > 0)) {
-      return this.#prepare(holding, spec, writesFirst ? leaseFor || sessionLease : 0);
+      return this.#prepare(holding, spec, writesFirst ? leaseFor || this.settling.run.lease : 0);
     }
     return this.#granted(holding, spec, payload);
   }
@@ -62,7 +61,7 @@ export class Granting {
     try {
       const payload = await this.payload(spec);
       if (holdFor > 0 && !(await this.settling.hold(holding, holdFor))) return undefined;
-      if (holdFor > 0) this.holdings.renewed(holding, this.clock.now() + times.renewEvery);
+      if (holdFor > 0) this.holdings.renewed(holding, this.clock.now() + this.settling.run.renewEvery);
       return this.#granted(holding, spec, payload);
     } catch (error) {
       // Nobody has seen the job yet; un-acked, its ticket comes again.

@@ -1,11 +1,10 @@
 // What happens to leases by the clock: after 10 s the store is told, then every 10 s again; at its end a unary lease is
 // over; past a hard limit, or a cancel that nobody answered, the broker ends the run itself.
 
-import { times } from "../core/limits.js";
 import { isPassing } from "./fences.js";
 import type { Holding, Holdings } from "./holdings.js";
 import type { Clock } from "./ports.js";
-import { type Settling, sessionLease } from "./settling.js";
+import type { Settling } from "./settling.js";
 import type { Log, Telemetry } from "./telemetry.js";
 
 const every = 250;
@@ -43,8 +42,8 @@ export class Keeper {
   /** Writes a lease now. Never rejects. */
   async renew(holding: Holding): Promise<void> {
     try {
-      const kept = await this.settling.hold(holding, sessionLease);
-      if (kept) this.holdings.renewed(holding, this.clock.now() + times.renewEvery);
+      const kept = await this.settling.hold(holding, this.settling.run.lease);
+      if (kept) this.holdings.renewed(holding, this.clock.now() + this.settling.run.renewEvery);
     } catch (error) {
       if (!isPassing(error)) throw error;
       this.log.warn({ job: holding.id }, "a lease could not be renewed yet");

@@ -83,7 +83,8 @@ export class Ledger {
     const ref = { task: spec.task, key: spec.key };
     const lane = { task: spec.task, queue: spec.queue, priority: spec.priority };
     const waits = spec.runAt > this.clock.now();
-    if (!waits && !this.lanes.has(lane)) await this.lanes.ensure(lane);
+    // Also for a job that waits: it will need its lane, and where there is no room for one its submitter has to know.
+    if (!this.lanes.has(lane)) await this.lanes.ensure(lane);
     let expected = 0;
     for (let attempt = 0; attempt < attempts; attempt++) {
       const nonce = this.journal.nonce();

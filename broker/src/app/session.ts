@@ -168,14 +168,10 @@ export class WorkSession implements Session, Taker, Holder {
   }
 
   #granted({ holding, grant }: Granted): void {
-    // A lease that was lost while it was being prepared is no lease.
-    if (!this.open) {
-      this.#keep(holding);
-      void this.parts.settling.end(holding, "lose");
-      return;
-    }
     this.#keep(holding);
-    this.#grants.push(grant);
+    // The worker went while the lease was being prepared, and has never seen it: that is no crash.
+    if (this.open) this.#grants.push(grant);
+    else this.parts.settling.giveBack(holding);
   }
 
   #keep(holding: Holding): void {

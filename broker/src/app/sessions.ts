@@ -8,9 +8,7 @@ import { Holding, type Holdings } from "./holdings.js";
 import type { Ledger } from "./ledger.js";
 import type { Jobs, LeaseClaim } from "./ports.js";
 import { type SessionParts, WorkSession } from "./session.js";
-import { sessionLease } from "./settling.js";
 import type { Telemetry } from "./telemetry.js";
-import { times } from "../core/limits.js";
 import { specOf } from "../core/job.js";
 
 export interface SessionTimes {
@@ -132,9 +130,7 @@ export class Sessions {
       }
     }
     // What was sent and never arrived the worker does not know: it has not begun, so it is given back.
-    for (const holding of before?.leases.values() ?? []) {
-      if (!holding.settling) void session.parts.settling.report(holding, { type: "release" }).catch(() => undefined);
-    }
+    for (const holding of [...(before?.leases.values() ?? [])]) session.parts.settling.giveBack(holding);
     for (let i = 0; i < elsewhere.length; i += readAtOnce) {
       await this.#attachAll(session, elsewhere.slice(i, i + readAtOnce), keep, lost);
     }
@@ -164,7 +160,7 @@ export class Sessions {
           origin: claim.origin,
           worker: session.worker,
           startedAt,
-          leaseUntil: now + sessionLease,
+          leaseUntil: now + session.parts.settling.run.lease,
           unary: false,
           lostOnExpiry: spec.retry?.maxCrashes === 0,
           broker: this.broker,
@@ -184,9 +180,9 @@ export class Sessions {
             0,
             size,
             now,
-            times.renewEvery,
+            session.parts.settling.run.renewEvery,
           );
-          if (spec.hardLimit > 0) holding.endAt = startedAt + spec.hardLimit + times.hardLimitGrace;
+          if (spec.hardLimit > 0) holding.endAt = startedAt + spec.hardLimit + session.parts.settling.run.hardLimitGrace;
           this.holdings.add(holding);
           keep(token, holding);
         } catch (error) {
@@ -201,18 +197,24 @@ export class Sessions {
     this.dispatcher.remove(session);
     this.telemetry.workers(this.attached().length);
     if (clean) {
-      this.#lose(session);
+      // It closed in good order, so whatever it had not reported it does not run.
+      this.#forget(session);
+      for (const holding of [...session.leases.values()]) session.parts.settling.giveBack(holding);
       return;
     }
     const timer = setTimeout(() => this.#lose(session), this.times.grace);
     this.#gone.set(session, timer);
   }
 
-  #lose(session: WorkSession): void {
+  #forget(session: WorkSession): void {
     this.#gone.delete(session);
     if (this.#byInstance.get(session.hello.instance) === session) {
       this.#byInstance.delete(session.hello.instance);
     }
+  }
+
+  #lose(session: WorkSession): void {
+    this.#forget(session);
     for (const holding of [...session.leases.values()]) void session.parts.settling.end(holding, "lose");
   }
 

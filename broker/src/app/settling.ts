@@ -2,7 +2,7 @@
 
 import { Refusal } from "../core/errors.js";
 import { AttemptOutcome, FailureReason, type State, specOf, stateOf } from "../core/job.js";
-import { times } from "../core/limits.js";
+import { type RunTimes, times } from "../core/limits.js";
 import type { Event, Run } from "../core/transitions.js";
 import type { Report } from "./api.js";
 import { byOrigin, isPassing, untouched } from "./fences.js";
@@ -20,6 +20,7 @@ export class Settling {
     readonly telemetry: Telemetry,
     readonly log: Log,
     readonly broker: string,
+    readonly run: RunTimes = times,
   ) {}
 
   /** Records a worker's report on a lease of this broker. @throws Refusal */
@@ -130,6 +131,15 @@ export class Settling {
     }
   }
 
+  /** Gives a lease back that no worker holds, without penalty. Never rejects: what cannot be written now ends by itself. */
+  giveBack(holding: Holding): void {
+    if (holding.settling) return;
+    this.report(holding, { type: "release" }).catch((error: unknown) => {
+      if (!(error instanceof Refusal)) throw error;
+      this.letGo(holding);
+    });
+  }
+
   /** What is here is dropped; the job is left as it is. */
   letGo(holding: Holding): void {
     if (this.holdings.remove(holding)) holding.holder.released(holding);
@@ -232,6 +242,3 @@ function eventOf(report: Report, run: Run): Event {
       return { type: "endCancelled", run };
   }
 }
-
-/** How long a lease in the store lasts that a session's broker renews. */
-export const sessionLease = times.lease;

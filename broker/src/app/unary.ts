@@ -247,8 +247,7 @@ class UnaryCall implements Taker, Holder {
 
   #giveUp(grant: Grant): void {
     const holding = this.settling.holdings.get(jobId(grant.ref));
-    if (holding === undefined) return;
-    void this.settling.report(holding, { type: "release" }).catch(() => undefined);
+    if (holding !== undefined) this.settling.giveBack(holding);
   }
 }
 

@@ -55,6 +55,11 @@ export const times = {
   buffered: 5 * second,
 } as const;
 
+/** Those of a run and its lease. A broker is built with them, so that tests need not wait as long as people do. */
+export type RunTimes = Readonly<
+  Record<"holdAfter" | "lease" | "renewEvery" | "cancelGrace" | "hardLimitGrace" | "buffered", number>
+>;
+
 export const counts = {
   keepSucceeded: 1_000_000,
   /** Deliveries that may end without reaching a worker. */

@@ -65,14 +65,23 @@ export class StreamJournal implements Journal {
     subjects: Subjects,
     jobs: Pick<Jobs, "read">,
     telemetry: Telemetry,
-    options: { inbox: string; boot: string; answerWithin?: number },
+    options: { inbox: string; boot: string; answerWithin?: number; patience?: number },
   ) {
     this.#subjects = subjects;
     this.#boot = options.boot;
     this.#replies = new Replies(nc, options.answerWithin ?? journalLimits.answer, options.inbox);
     this.#shards = Array.from(
       { length: subjects.shards },
-      () => new ShardJournal(nc, this.#replies, subjects, jobs, telemetry, () => this.nonce()),
+      () =>
+        new ShardJournal(
+          nc,
+          this.#replies,
+          subjects,
+          jobs,
+          telemetry,
+          () => this.nonce(),
+          options.patience ?? journalLimits.patience,
+        ),
     );
   }
 
@@ -129,6 +138,7 @@ class ShardJournal {
     readonly jobs: Pick<Jobs, "read">,
     readonly telemetry: Telemetry,
     readonly nonce: () => string,
+    readonly patience: number,
   ) {}
 
   get depth(): number {
@@ -148,7 +158,7 @@ class ShardJournal {
         group: groupOf(change, this.subjects),
         chosen: change.expected === 0 && !isMadeKey(change.ref.key),
         unknown: false,
-        deadline: Date.now() + journalLimits.patience,
+        deadline: Date.now() + this.patience,
         resolve,
         reject,
       });

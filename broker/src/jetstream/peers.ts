@@ -8,10 +8,12 @@
 //   drover.<ns>.ctl.reply.<broker>    an answer to that broker
 //   drover.<ns>.ctl.tell.<topic>      news for all
 
+import { setTimeout as pause } from "node:timers/promises";
 import type { Msg, Subscription } from "nats";
 import type { Peers } from "../app/ports.js";
 import type { Log } from "../app/telemetry.js";
 import type { Connection } from "./connect.js";
+import { decode, encode, type Message, word } from "./peer-messages.js";
 import { messageOf } from "./startup-error.js";
 
 export interface PeersOptions {
@@ -29,30 +31,7 @@ export const peersRules = {
   absent: 7,
   /** How long a question waits, ms. */
   patience: 300,
-  /** Bytes of a message. */
-  size: 512 * 1024,
 } as const;
-
-/** Names of brokers and topics: one token of a subject. */
-const word = /^[A-Za-z0-9_-]{1,128}$/;
-
-export class PeerMessageTooLarge extends RangeError {
-  constructor(what: string, bytes: number) {
-    super(`${what} of ${bytes} bytes is over the ${peersRules.size} bytes that brokers send each other`);
-    this.name = "PeerMessageTooLarge";
-  }
-}
-
-interface Message {
-  broker: string;
-  body?: unknown;
-  /** Of a question and its answers. */
-  id?: number;
-  /** Why there is no answer. */
-  failed?: string;
-  /** Of an announcement. */
-  state?: "new" | "here" | "leaving";
-}
 
 type Answers = { answers: { broker: string; body: unknown }[]; silent: number };
 
@@ -98,7 +77,7 @@ export class NatsPeers implements Peers {
     this.#stopHearing = this.#connection.onConnected(() => this.#connectedAgain());
     this.#timer = setInterval(() => this.#ticked(), peersRules.tick);
     this.#announce("new");
-    await new Promise((resolve) => setTimeout(resolve, peersRules.patience));
+    await pause(peersRules.patience);
   }
 
   /** Says goodbye. Questions under way end now, with whom they have. */
@@ -111,8 +90,9 @@ export class NatsPeers implements Peers {
     for (const question of [...this.#questions.values()]) question.finish();
     if (!this.#connection.connected) return;
     this.#announce("leaving");
-    // So that it is out before the connection goes. A connection that breaks meanwhile says it as well.
-    await this.#connection.nc.flush().catch(() => undefined);
+    // So that it is out before the connection goes; but a server that stands still is not waited for.
+    const sent = this.#connection.nc.flush().catch(() => undefined);
+    await Promise.race([sent, pause(peersRules.patience, undefined, { ref: false })]);
   }
 
   all(): string[] {
@@ -233,8 +213,8 @@ export class NatsPeers implements Peers {
     try {
       data = encode("an answer", answer);
     } catch (error) {
+      data = JSON.stringify({ broker: this.self, id, failed: messageOf(error) });
       this.#log.error({ topic, error: messageOf(error) }, "another broker gets no answer");
-      data = encode("an answer", { broker: this.self, id, failed: messageOf(error) });
     }
     if (!this.#closed) this.#publish(`reply.${broker}`, data);
   }
@@ -273,24 +253,6 @@ export class NatsPeers implements Peers {
 
   #deaf(topic: string, error: unknown): void {
     this.#log.error({ topic, error: messageOf(error) }, "news of another broker could not be handled");
-  }
-}
-
-function encode(what: string, message: Message): string {
-  const data = JSON.stringify(message);
-  const bytes = Buffer.byteLength(data);
-  if (bytes > peersRules.size) throw new PeerMessageTooLarge(what, bytes);
-  return data;
-}
-
-function decode(data: Uint8Array): Message | undefined {
-  try {
-    const message: unknown = JSON.parse(Buffer.from(data).toString());
-    if (typeof message !== "object" || message === null) return undefined;
-    const { broker } = message as Partial<Message>;
-    return typeof broker === "string" && word.test(broker) ? (message as Message) : undefined;
-  } catch {
-    return undefined;
   }
 }
 

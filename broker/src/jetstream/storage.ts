@@ -85,10 +85,11 @@ export class StorageMonitor implements StorageGauge {
     this.#timer = setInterval(() => void this.poll(), this.#options.every ?? storageRules.every);
   }
 
+  /** Does not wait for a look that is under way: while NATS is away that would take seconds, and it has no effect any
+   *  more. */
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#timer);
-    await this.#polling;
   }
 
   get full(): boolean {
@@ -136,11 +137,13 @@ export class StorageMonitor implements StorageGauge {
         this.#disk(),
         ...shards.map(({ stream }) => api.stream(stream)),
       ]);
+      if (this.#closed) return;
       this.#look(account, disk, streams);
       this.#failures = 0;
       this.#unreachable = undefined;
       this.#off = false;
     } catch (error) {
+      if (this.#closed) return;
       this.#failures += 1;
       this.#off = isOff(error);
       if (this.#failures >= storageRules.failures && this.#unreachable === undefined) {
@@ -150,6 +153,7 @@ export class StorageMonitor implements StorageGauge {
     }
     const wasFrozen = this.#frozen;
     this.#frozen = await this.#freeze();
+    if (this.#closed) return;
     if (this.#frozen !== undefined && wasFrozen === undefined) log.error({}, this.#frozen);
     if (this.#frozen === undefined && wasFrozen !== undefined) log.info({}, "the store can be written again");
     await this.#mend();
@@ -211,7 +215,7 @@ export class StorageMonitor implements StorageGauge {
   /** Restarts an embedded server whose store is frozen, or off, when that will help. */
   async #mend(): Promise<void> {
     const { own, log } = this.#options;
-    if (own === undefined || this.#closed) return;
+    if (own === undefined) return;
     const sinceLast = performance.now() - this.#restartedAt;
     if (this.problem === undefined) {
       if (sinceLast > storageRules.longestPause) this.#pause = storageRules.firstPause;
