@@ -50,11 +50,7 @@ export interface RunningBroker {
 type Parts = Awaited<ReturnType<typeof assemble>>;
 
 /** @throws StartupError with one line that says what to do */
-export async function startBroker(
-  config: Config,
-  log: Log,
-  run: RunTimes = times,
-): Promise<RunningBroker> {
+export async function startBroker(config: Config, log: Log, run: RunTimes = times): Promise<RunningBroker> {
   let draining = false;
   const late: { parts?: Parts } = {};
   const readiness = () => {
@@ -73,7 +69,10 @@ export async function startBroker(
     const parts = await assemble(config, store, telemetry, log, run);
     late.parts = parts;
     const api = apiOf(config, parts, readiness);
-    const http = await startHttp({ metrics, readiness, log }, { host: config.httpHost, port: config.httpPort });
+    const http = await startHttp(
+      { metrics, readiness, log },
+      { host: config.httpHost, port: config.httpPort },
+    );
     const grpc = await startGrpc(
       { api, clock: store.clock, telemetry, log },
       {

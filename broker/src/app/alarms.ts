@@ -5,11 +5,11 @@
 import { Refusal } from "../core/errors.js";
 import { jobId } from "../core/names.js";
 import { standingOf } from "../core/transitions.js";
+import { isPassing, unmoved } from "./fences.js";
 import type { HeldAnswer } from "./held-answer.js";
 import type { Known, Ledger } from "./ledger.js";
 import type { Alarm, Jobs, Peers } from "./ports.js";
 import { report } from "./settling.js";
-import { isPassing, unmoved } from "./fences.js";
 import type { Log, Telemetry } from "./telemetry.js";
 
 export class Alarms {

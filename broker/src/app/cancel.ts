@@ -1,18 +1,18 @@
 // Cancelling and redriving. A job that waits is cancelled by a write; one that runs is asked to end, which is written
 // too, so that the wish survives the broker that holds it.
 
-import { Refusal, jobNotFound } from "../core/errors.js";
-import { type JobRef, type State, hasEnded, specOf, stateOf } from "../core/job.js";
+import { jobNotFound, Refusal } from "../core/errors.js";
+import { hasEnded, type JobRef, type State, specOf, stateOf } from "../core/job.js";
 import { jobId } from "../core/names.js";
 import { standingOf } from "../core/transitions.js";
 import type { JobView } from "./api.js";
-import { unmoved } from "./fences.js";
 import type { Dispatcher } from "./dispatcher.js";
+import { unmoved } from "./fences.js";
 import type { Holdings } from "./holdings.js";
 import type { Fence, Known, Ledger } from "./ledger.js";
 import type { Clock, Jobs, Peers } from "./ports.js";
 import type { Reader } from "./reader.js";
-import { type Settling, report } from "./settling.js";
+import { report, type Settling } from "./settling.js";
 import type { Log, Telemetry } from "./telemetry.js";
 
 const attempts = 8;
@@ -60,7 +60,10 @@ export class Cancel {
     const failed: Fence = (current) =>
       stateOf(current) === "FAILED"
         ? undefined
-        : new Refusal("NOT_FAILED", `${jobId(ref)} is ${stateOf(current)}: only a FAILED job can be redriven`);
+        : new Refusal(
+            "NOT_FAILED",
+            `${jobId(ref)} is ${stateOf(current)}: only a FAILED job can be redriven`,
+          );
     const changed = await this.ledger.change(ref, undefined, { type: "redrive" }, failed);
     const [view] = await this.reader.views([changed.stored], false);
     if (view === undefined) throw jobNotFound(jobId(ref));
@@ -125,4 +128,3 @@ export class Cancel {
     this.settling.letGo(holding);
   }
 }
-

@@ -2,14 +2,14 @@
 // be of a job that has long finished or that somebody is running right now: it is read first, many at a time. What
 // cannot be parsed becomes a dead letter with its bytes, instead of going round in circles.
 
+import { Refusal } from "../core/errors.js";
 import type { Stored } from "../core/job.js";
 import { jobId } from "../core/names.js";
+import { isPassing, unmoved } from "./fences.js";
 import type { HeldAnswer } from "./held-answer.js";
 import type { Holdings } from "./holdings.js";
 import { type Ledger, lineBy } from "./ledger.js";
 import type { Jobs, Peers, Ticket } from "./ports.js";
-import { Refusal } from "../core/errors.js";
-import { isPassing, unmoved } from "./fences.js";
 import type { Log, Telemetry } from "./telemetry.js";
 
 const readAtOnce = 200;
@@ -122,4 +122,3 @@ export class Deliveries {
     }
   }
 }
-

@@ -4,7 +4,7 @@
 // lower lane is being drained. What that brings beyond the credit waits here for 5 s at most, then goes back.
 
 import { type RunTimes, times } from "../core/limits.js";
-import type { LaneEvents, LaneKey, LaneView, Lanes, Ticket } from "./ports.js";
+import type { LaneEvents, LaneKey, Lanes, LaneView, Ticket } from "./ports.js";
 
 /** Most tickets asked of a lane at once. */
 const mostPulled = 500;

@@ -4,7 +4,7 @@
 // worker.
 
 import { Refusal } from "../core/errors.js";
-import { AttemptOutcome, type Stored, hasEnded, stateOf } from "../core/job.js";
+import { AttemptOutcome, hasEnded, type Stored, stateOf } from "../core/job.js";
 import type { Fence } from "./ledger.js";
 import type { LeaseClaim } from "./ports.js";
 
@@ -32,9 +32,13 @@ export function superseded(current: Stored, claim: LeaseClaim): Refusal {
   const metadata = { id, attempt: String(claim.attempt) };
   const attempt = current.job.history.find((a) => a.number === claim.attempt);
   if (attempt?.outcome === AttemptOutcome.CANCELLED || (!attempt && stateOf(current) === "CANCELLED")) {
-    return new Refusal("JOB_CANCELLED", `${id} was cancelled: the report of attempt ${claim.attempt} is void`, {
-      metadata,
-    });
+    return new Refusal(
+      "JOB_CANCELLED",
+      `${id} was cancelled: the report of attempt ${claim.attempt} is void`,
+      {
+        metadata,
+      },
+    );
   }
   if (attempt !== undefined && attempt.outcome !== AttemptOutcome.CRASHED) {
     return new Refusal("ALREADY_REPORTED", `attempt ${claim.attempt} of ${id} has its outcome already`, {
@@ -42,7 +46,9 @@ export function superseded(current: Stored, claim: LeaseClaim): Refusal {
     });
   }
   const now = hasEnded(stateOf(current)) ? `it is ${stateOf(current)}` : "it may be running elsewhere";
-  return new Refusal("LEASE_LOST", `the lease of attempt ${claim.attempt} of ${id} is lost: ${now}`, { metadata });
+  return new Refusal("LEASE_LOST", `the lease of attempt ${claim.attempt} of ${id} is lost: ${now}`, {
+    metadata,
+  });
 }
 
 /** For what a broker does to a job that nobody runs. */

@@ -10,7 +10,7 @@ import type { Hints } from "./hints.js";
 import { type Holder, Holding, type Holdings } from "./holdings.js";
 import type { Ledger } from "./ledger.js";
 import type { Clock, Jobs, Ticket, Tokens } from "./ports.js";
-import { type Settling, report } from "./settling.js";
+import { report, type Settling } from "./settling.js";
 import type { Log, Telemetry } from "./telemetry.js";
 
 export interface Granted {
@@ -33,15 +33,30 @@ export class Granting {
 
   /** Leases a ticket's job to a holder. Synchronous wherever nothing has to be read or written first; undefined when
    *  the job is not to run. `leaseFor`: ms for a unary lease, 0 for one that lives with its session. */
-  grant(ticket: Ticket, holder: Holder, leaseId: number, leaseFor: number): Granted | Promise<Granted | undefined> {
+  grant(
+    ticket: Ticket,
+    holder: Holder,
+    leaseId: number,
+    leaseFor: number,
+  ): Granted | Promise<Granted | undefined> {
     const { stored } = ticket;
     if (stored === undefined) throw new Error("a tombstone cannot be leased");
     const spec = specOf(stored.job);
     const now = this.clock.now();
-    if (spec.startBy > 0 && now > spec.startBy && stored.job.history.length === 0) return this.#expire(ticket);
+    if (spec.startBy > 0 && now > spec.startBy && stored.job.history.length === 0)
+      return this.#expire(ticket);
     const claim = { ref: ticket.ref, attempt: stored.job.attempt, origin: ticket.seq };
     const size = spec.payload?.externalSize || spec.payload?.data.length || 0;
-    const holding = new Holding(claim, stored, ticket.seq, holder, leaseId, size, now, this.settling.run.holdAfter);
+    const holding = new Holding(
+      claim,
+      stored,
+      ticket.seq,
+      holder,
+      leaseId,
+      size,
+      now,
+      this.settling.run.holdAfter,
+    );
     holding.ticket = ticket;
     if (spec.hardLimit > 0) {
       holding.endAt = holding.startedAt + spec.hardLimit + this.settling.run.hardLimitGrace;

@@ -121,7 +121,10 @@ export class Holdings {
   *toEnd(now: number): Generator<Holding> {
     for (const holding of this.#ending) {
       if (holding.settling) continue;
-      if ((holding.endAt > 0 && holding.endAt <= now) || (holding.expiresAt > 0 && holding.expiresAt <= now)) {
+      if (
+        (holding.endAt > 0 && holding.endAt <= now) ||
+        (holding.expiresAt > 0 && holding.expiresAt <= now)
+      ) {
         yield holding;
       }
     }

@@ -2,8 +2,8 @@
 
 import { specOf } from "../core/job.js";
 import type { ActiveView, WorkerView } from "./api.js";
-import { type HeldAnswer, answerOf } from "./held-answer.js";
 import type { Dispatcher } from "./dispatcher.js";
+import { answerOf, type HeldAnswer } from "./held-answer.js";
 import type { Holdings } from "./holdings.js";
 import type { Keeper } from "./keeper.js";
 import type { Peers } from "./ports.js";

@@ -1,11 +1,19 @@
 // Changing a job: work out what the event makes of it, store that with a compare-and-set, and when somebody else was
 // there first, read and judge again. Every change but a submit goes through `change`.
 
-import { Refusal, jobNotFound } from "../core/errors.js";
-import { FailureReason, type JobRef, type Snapshot, type Spec, type Stored, newJob, specOf } from "../core/job.js";
+import { jobNotFound, Refusal } from "../core/errors.js";
+import {
+  FailureReason,
+  type JobRef,
+  newJob,
+  type Snapshot,
+  type Spec,
+  type Stored,
+  specOf,
+} from "../core/job.js";
 import { sizes } from "../core/limits.js";
 import { jobId } from "../core/names.js";
-import { type Event, type Move, advance, armedSchedule, isAllowed } from "../core/transitions.js";
+import { advance, armedSchedule, type Event, isAllowed, type Move } from "../core/transitions.js";
 import type { Hints } from "./hints.js";
 import {
   type Change,

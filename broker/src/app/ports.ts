@@ -1,8 +1,7 @@
 // What the use cases need from the outside, in domain words. jetstream/ implements all of it; nothing above this line
 // of the architecture knows what a subject, a consumer or a header is.
 
-import type { JobRef, Phase, ScheduledPhase, Snapshot, Stored } from "../core/job.js";
-import type { Job } from "../core/job.js";
+import type { Job, JobRef, Phase, ScheduledPhase, Snapshot, Stored } from "../core/job.js";
 
 export interface LaneKey {
   task: string;
@@ -139,7 +138,10 @@ export interface Peers {
   /** Names of all brokers heard in the last 7 s, this one included. */
   all(): string[];
   /** Asks every broker, this one included, and waits until all known ones have answered, 300 ms at most. */
-  ask(topic: string, body: unknown): Promise<{ answers: { broker: string; body: unknown }[]; silent: number }>;
+  ask(
+    topic: string,
+    body: unknown,
+  ): Promise<{ answers: { broker: string; body: unknown }[]; silent: number }>;
   /** Answers what `ask` asks. */
   answer(topic: string, handler: (body: unknown) => unknown): void;
   /** Tells every broker, this one included. */

@@ -2,7 +2,7 @@
 
 import { Refusal } from "../core/errors.js";
 import { specOf } from "../core/job.js";
-import type { QueueView, QueuesApi } from "./api.js";
+import type { QueuesApi, QueueView } from "./api.js";
 import type { Dispatcher } from "./dispatcher.js";
 import type { Holdings } from "./holdings.js";
 import type { Clock, Peers, QueueSettings, Queues } from "./ports.js";
@@ -152,9 +152,13 @@ export class QueueControl implements QueuesApi {
       const delivered = lanes.reduce((sum, lane) => sum + lane.delivered, 0);
       if (delivered === 0) return;
       if (this.clock.now() >= until - 1_000) {
-        throw new Refusal("QUEUE_BUSY", `${delivered} jobs of ${scope.queue} are being handed out: try again`, {
-          retryAfter: 10_000,
-        });
+        throw new Refusal(
+          "QUEUE_BUSY",
+          `${delivered} jobs of ${scope.queue} are being handed out: try again`,
+          {
+            retryAfter: 10_000,
+          },
+        );
       }
       await new Promise((resolve) => setTimeout(resolve, look));
     }
@@ -201,6 +205,9 @@ export class QueueControl implements QueuesApi {
   }
 }
 
-function isIn(key: { task: string; queue: string }, scope: { queue: string; task: string | undefined }): boolean {
+function isIn(
+  key: { task: string; queue: string },
+  scope: { queue: string; task: string | undefined },
+): boolean {
   return key.queue === scope.queue && (scope.task === undefined || key.task === scope.task);
 }

@@ -2,10 +2,10 @@
 // of short runs and of progress.
 
 import { invalid } from "../core/errors.js";
-import { type JobRef, type Phase, type State, type Stored, hasEnded, specOf, stateOf } from "../core/job.js";
+import { hasEnded, type JobRef, type Phase, type State, type Stored, specOf, stateOf } from "../core/job.js";
 import { jobId } from "../core/names.js";
 import type { JobView } from "./api.js";
-import { type HeldAnswer, answerOf, progressIn } from "./held-answer.js";
+import { answerOf, type HeldAnswer, progressIn } from "./held-answer.js";
 import type { Holdings } from "./holdings.js";
 import type { Jobs, ListPosition, Peers } from "./ports.js";
 
@@ -57,13 +57,18 @@ export class Reader {
     const views = await this.views(jobs, query.includePayload);
     return {
       jobs: views.filter(
-        (view): view is JobView => view !== undefined && (query.state === undefined || view.state === query.state),
+        (view): view is JobView =>
+          view !== undefined && (query.state === undefined || view.state === query.state),
       ),
       nextPageToken: next === undefined ? "" : `${next.shard}-${next.seq}`,
     };
   }
 
-  async #view(stored: Stored, held: ReadonlyMap<string, HeldAnswer>, includePayload: boolean): Promise<JobView> {
+  async #view(
+    stored: Stored,
+    held: ReadonlyMap<string, HeldAnswer>,
+    includePayload: boolean,
+  ): Promise<JobView> {
     const { job } = stored;
     const state = stateOf(stored);
     const holder = held.get(jobId(specOf(job)));
@@ -77,7 +82,8 @@ export class Reader {
       stored,
       state: running === undefined ? state : "RUNNING",
       running,
-      cancelRequested: job.cancelRequestedAt > 0 || (running !== undefined && holder?.cancelRequested === true),
+      cancelRequested:
+        job.cancelRequestedAt > 0 || (running !== undefined && holder?.cancelRequested === true),
       payload: includePayload ? await this.#payload(stored) : undefined,
     };
   }
@@ -110,7 +116,18 @@ export class Reader {
 function phasesOf(state: State | undefined): Phase[] {
   switch (state) {
     case undefined:
-      return ["ready", "held-a", "held-b", "later", "blocked", "due", "succeeded", "failed", "cancelled", "kept"];
+      return [
+        "ready",
+        "held-a",
+        "held-b",
+        "later",
+        "blocked",
+        "due",
+        "succeeded",
+        "failed",
+        "cancelled",
+        "kept",
+      ];
     case "READY":
       return ["ready"];
     case "RUNNING":
@@ -132,8 +149,16 @@ function phasesOf(state: State | undefined): Phase[] {
 function parsePageToken(token: string): ListPosition | undefined {
   if (token === "") return undefined;
   const [shard, seq] = token.split("-").map(Number);
-  if (shard === undefined || seq === undefined || !Number.isSafeInteger(shard) || !Number.isSafeInteger(seq) || seq < 1) {
-    throw invalid([{ field: "page_token", description: "not a token of List: pass next_page_token as it came" }]);
+  if (
+    shard === undefined ||
+    seq === undefined ||
+    !Number.isSafeInteger(shard) ||
+    !Number.isSafeInteger(seq) ||
+    seq < 1
+  ) {
+    throw invalid([
+      { field: "page_token", description: "not a token of List: pass next_page_token as it came" },
+    ]);
   }
   return { shard, seq };
 }
@@ -141,4 +166,3 @@ function parsePageToken(token: string): ListPosition | undefined {
 export function ended(view: JobView | undefined): boolean {
   return view === undefined || hasEnded(view.state);
 }
-

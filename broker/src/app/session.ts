@@ -1,13 +1,13 @@
 // A worker's session as the broker sees it: what it can take, what it holds, whether it is still there.
 
 import { Refusal } from "../core/errors.js";
+import type { Progress } from "../core/job.js";
 import type { Grant, Hello, OutcomeReport, Session, SessionSink } from "./api.js";
 import type { Taker } from "./dispatcher.js";
 import { isPassing } from "./fences.js";
 import type { Granted, Granting } from "./granting.js";
 import type { Hints } from "./hints.js";
 import type { Holder, Holding, RefusedReport } from "./holdings.js";
-import type { Progress } from "../core/job.js";
 import type { Clock, Ticket, Tokens } from "./ports.js";
 import type { Settling } from "./settling.js";
 

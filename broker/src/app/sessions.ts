@@ -1,6 +1,7 @@
 // The sessions of this broker: who is attached, who has fallen silent, who came back in time.
 
-import { Refusal, invalid } from "../core/errors.js";
+import { invalid, Refusal } from "../core/errors.js";
+import { specOf } from "../core/job.js";
 import type { Hello, Session, SessionSink } from "./api.js";
 import type { Dispatcher } from "./dispatcher.js";
 import { byOrigin } from "./fences.js";
@@ -9,7 +10,6 @@ import type { Ledger } from "./ledger.js";
 import type { Jobs, LeaseClaim } from "./ports.js";
 import { type SessionParts, WorkSession } from "./session.js";
 import type { Telemetry } from "./telemetry.js";
-import { specOf } from "../core/job.js";
 
 export interface SessionTimes {
   pingEvery: number;
@@ -182,7 +182,8 @@ export class Sessions {
             now,
             session.parts.settling.run.renewEvery,
           );
-          if (spec.hardLimit > 0) holding.endAt = startedAt + spec.hardLimit + session.parts.settling.run.hardLimitGrace;
+          if (spec.hardLimit > 0)
+            holding.endAt = startedAt + spec.hardLimit + session.parts.settling.run.hardLimitGrace;
           this.holdings.add(holding);
           keep(token, holding);
         } catch (error) {

@@ -111,12 +111,7 @@ export class Settling {
           ? { type: "endCancelled", run }
           : { type: "fail", run, failure: timeLimit(specOf(holding.stored.job).hardLimit) };
     try {
-      const changed = await this.ledger.change(
-        holding.ref,
-        holding.known(),
-        event,
-        untouched(holding.claim),
-      );
+      const changed = await this.ledger.change(holding.ref, holding.known(), event, untouched(holding.claim));
       if (as === "lose") this.telemetry.leaseLost(lineOf(changed));
       else holding.holder.cancelled(holding, as === "cancelled" ? "lease-lost" : "time-limit");
       this.#settled(holding, changed);
@@ -197,7 +192,10 @@ export function report(changed: Changed, telemetry: Telemetry, log: Log): void {
     telemetry.finished(line, state.toLowerCase() as EndState, reason, ran);
     if (state === "SUCCEEDED") log.debug(fields, "job succeeded");
     else log.info({ ...fields, reason }, `job ${state.toLowerCase()}`);
-  } else if (attempt?.outcome === AttemptOutcome.FAILED && changed.move.job.failures > changed.before.job.failures) {
+  } else if (
+    attempt?.outcome === AttemptOutcome.FAILED &&
+    changed.move.job.failures > changed.before.job.failures
+  ) {
     telemetry.retried(line);
     log.info({ ...fields, dueAt: job.dueAt }, "attempt failed, the job will be retried");
   } else if (changed.move.job.crashes > changed.before.job.crashes) {
@@ -225,7 +223,10 @@ function timeLimit(limit: number) {
 }
 
 function notCancelled(id: string): Refusal {
-  return new Refusal("NOT_CANCELLED", `nobody asked for ${id} to be cancelled: report what became of the run`);
+  return new Refusal(
+    "NOT_CANCELLED",
+    `nobody asked for ${id} to be cancelled: report what became of the run`,
+  );
 }
 
 function eventOf(report: Report, run: Run): Event {

@@ -1,6 +1,6 @@
 // Taking jobs in. Each is durable before it is answered for; a repeated key is answered with the job that is there.
 
-import { Refusal, jobNotFound } from "../core/errors.js";
+import { jobNotFound, Refusal } from "../core/errors.js";
 import { type JobRef, type Snapshot, type Spec, stateOf } from "../core/job.js";
 import { isMadeKey, jobId, makeKey } from "../core/names.js";
 import type { Submitted } from "./api.js";
@@ -21,7 +21,9 @@ export class Submit {
   /** In order; each job has an answer of its own. */
   async submit(specs: readonly Spec[], onConflict: "return" | "reject"): Promise<(Submitted | Refusal)[]> {
     if (this.storage.full) {
-      const full = new Refusal("STORAGE_FULL", "the store is above its high-water mark", { retryAfter: 5_000 });
+      const full = new Refusal("STORAGE_FULL", "the store is above its high-water mark", {
+        retryAfter: 5_000,
+      });
       return specs.map(() => full);
     }
     const now = this.clock.now();

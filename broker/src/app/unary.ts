@@ -121,7 +121,12 @@ export class UnaryWorkers {
     const known = here?.known() ?? { stored, last: snapshot?.last ?? stored.seq };
     const refusal = here === undefined ? fence(stored, true) : undefined;
     if (refusal !== undefined) throw refusal;
-    const changed = await this.ledger.change(claim.ref, known, { type: "hold", hold, progress: stamped }, fence);
+    const changed = await this.ledger.change(
+      claim.ref,
+      known,
+      { type: "hold", hold, progress: stamped },
+      fence,
+    );
     const cancelRequested = changed.stored.job.cancelRequestedAt > 0;
     if (here !== undefined) {
       here.stored = changed.stored;

@@ -7,7 +7,7 @@ import type { JobRef } from "../core/job.js";
 import { jobId } from "../core/names.js";
 import type { JobView } from "./api.js";
 import type { Hints } from "./hints.js";
-import { type Reader, ended } from "./reader.js";
+import { ended, type Reader } from "./reader.js";
 
 /** Waits before reading a hinted job again that had not changed yet, ms. */
 const soonAgain = [1, 3, 10, 30, 100, 300, 1_000] as const;
@@ -36,7 +36,10 @@ export class Waiting {
         if (left <= 0) break;
         const rung = await bell.wait(Math.min(left, slowLook));
         const open = (rung.length > 0 ? rung : [...refs.keys()]).filter((i) => !ended(jobs[i]));
-        const views = await this.reader.status(open.map((i) => refs[i] as JobRef), false);
+        const views = await this.reader.status(
+          open.map((i) => refs[i] as JobRef),
+          false,
+        );
         for (const [n, i] of open.entries()) {
           const unchanged = views[n]?.stored.rev === jobs[i]?.stored.rev;
           jobs[i] = views[n];

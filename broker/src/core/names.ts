@@ -1,7 +1,7 @@
 // Names and ids. One rule for every name: what fits here fits into a NATS subject token, a URL path and a metric label.
 
-import { sizes } from "./limits.js";
 import type { JobRef } from "./job.js";
+import { sizes } from "./limits.js";
 
 const name = /^[A-Za-z0-9_.-]{1,128}$/;
 

@@ -7,7 +7,7 @@ import type { Log, Telemetry } from "../app/telemetry.js";
 import type { JobRef } from "../core/job.js";
 import { stateOf } from "../core/job.js";
 import { purgeBelow } from "./purge.js";
-import { type Subjects, parseBodySubject } from "./subjects.js";
+import { parseBodySubject, type Subjects } from "./subjects.js";
 
 const atOnce = 200;
 

@@ -1,10 +1,10 @@
 // Messages of jobs, to and from bytes. Headers are built afresh at every transition: a fired message keeps those of the
 // batch it was stored in, and publishing them again would make it a member of a batch that is long gone.
 
-import { storage } from "./storage-proto.js";
-import { type Msg, type MsgHdrs, headers } from "nats";
+import { headers, type Msg, type MsgHdrs } from "nats";
 import type { Job, Phase, ScheduledPhase, Stored } from "../core/job.js";
 import { newJob } from "../core/job.js";
+import { storage } from "./storage-proto.js";
 import { type JobSubject, parseJobSubject } from "./subjects.js";
 
 export const header = {
@@ -60,7 +60,12 @@ export function decode(
     if (place.rev !== rev) throw new Error("no revision");
     const job: Job = storage.Job.decode(data);
     const { spec } = job;
-    if (spec === undefined || spec.task !== parts.task || spec.key !== parts.key || spec.retry === undefined) {
+    if (
+      spec === undefined ||
+      spec.task !== parts.task ||
+      spec.key !== parts.key ||
+      spec.retry === undefined
+    ) {
       throw new Error("not the job its subject names");
     }
     return { kind: "job", stored: { ...place, job } };

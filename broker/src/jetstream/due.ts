@@ -4,7 +4,7 @@ import type { JetStreamManager } from "@nats-io/jetstream";
 import type { Alarm } from "../app/ports.js";
 import { decode } from "./codec.js";
 import { ackWait } from "./lanes.js";
-import type { Delivery, PullInbox, Puller } from "./puller.js";
+import type { Delivery, Puller, PullInbox } from "./puller.js";
 import type { Subjects } from "./subjects.js";
 
 const atOnce = 200;

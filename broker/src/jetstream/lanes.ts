@@ -7,11 +7,11 @@
 
 import { createHash } from "node:crypto";
 import type { ConsumerInfo, JetStreamManager } from "@nats-io/jetstream";
-import type { LaneEvents, LaneKey, LaneView, Lanes, Peers, Ticket } from "../app/ports.js";
+import type { LaneEvents, LaneKey, Lanes, LaneView, Peers, Ticket } from "../app/ports.js";
 import { Refusal } from "../core/errors.js";
 import { times } from "../core/limits.js";
 import { decode } from "./codec.js";
-import type { Delivery, PullInbox, Puller } from "./puller.js";
+import type { Delivery, Puller, PullInbox } from "./puller.js";
 import type { Subjects } from "./subjects.js";
 
 const listEvery = 5_000;

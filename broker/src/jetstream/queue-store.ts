@@ -136,7 +136,9 @@ export async function countMessages(
     ack_policy: "none",
     mem_storage: true,
     inactive_threshold: 5_000_000_000,
-    ...(from === undefined ? { deliver_policy: "all" } : { deliver_policy: "by_start_sequence", opt_start_seq: from }),
+    ...(from === undefined
+      ? { deliver_policy: "all" }
+      : { deliver_policy: "by_start_sequence", opt_start_seq: from }),
   });
   await jsm.consumers.delete(stream, info.name);
   return info.num_pending;

@@ -3,10 +3,10 @@
 // hold. With one replica the direct read sees every acknowledged write; with several only the leader does, so there
 // each job is walked through on the leader.
 
-import { type Msg, type MsgHdrs, type NatsConnection, Empty, createInbox, headers as newHeaders } from "nats";
+import { createInbox, Empty, type Msg, type MsgHdrs, type NatsConnection, headers as newHeaders } from "nats";
 import type { Jobs, ListPosition, ListQuery } from "../app/ports.js";
 import { Refusal } from "../core/errors.js";
-import { type JobRef, type Phase, type Snapshot, type Stored } from "../core/job.js";
+import type { JobRef, Phase, Snapshot, Stored } from "../core/job.js";
 import { jobId } from "../core/names.js";
 import { decode, header, statusOf } from "./codec.js";
 import type { Subjects } from "./subjects.js";
@@ -235,4 +235,3 @@ function parseHeaders(bytes: Buffer): MsgHdrs {
 export function unavailable(why: string): Refusal {
   return new Refusal("STORE_UNAVAILABLE", `the store cannot be reached: ${why}`, { retryAfter: 1_000 });
 }
-

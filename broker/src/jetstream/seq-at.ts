@@ -1,6 +1,6 @@
 // The sequence that a moment corresponds to.
 
-import { type NatsConnection, createInbox } from "nats";
+import { createInbox, type NatsConnection } from "nats";
 import { header, statusOf } from "./codec.js";
 import { unavailable } from "./reads.js";
 

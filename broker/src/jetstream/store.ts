@@ -2,7 +2,7 @@
 // the namespace's streams, and the ports of app/ on top of them.
 
 import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
-import { type NatsConnection, createInbox } from "nats";
+import { createInbox, type NatsConnection } from "nats";
 import type { Log, Telemetry } from "../app/telemetry.js";
 import { JsApi } from "./api.js";
 import { ServerClock } from "./clock.js";
@@ -95,7 +95,7 @@ export class Store {
     const { namespace, shards, replicas } = options;
     const made = await provision({ connection, api, log, namespace, shards, replicas });
     const subjects = new Subjects(namespace, made.shards);
-    const self = options.name.replaceAll(".", "-");
+    const self = options.name.replaceAll(/[^A-Za-z0-9_-]/g, "-");
     const peers = new NatsPeers({ connection, namespace, self, log });
     const storage = new StorageMonitor({
       api,
@@ -106,7 +106,7 @@ export class Store {
       highWater: options.highWater,
     });
     const jobs = new JobReads(nc, subjects, made.replicas);
-    const journal = new StreamJournal(nc, subjects, jobs, telemetry, {
+    const journal = new StreamJournal(nc, subjects, jobs, telemetry, storage, {
       inbox: createInbox(),
       boot: `${Date.now().toString(36)}${Math.floor(Math.random() * 36 ** 4).toString(36)}-`,
       ...(options.answerWithin === undefined ? {} : { answerWithin: options.answerWithin }),
@@ -160,7 +160,8 @@ export class Store {
     if (!this.connection.connected) problems.push("no connection to NATS");
     if (this.storage.problem !== undefined) problems.push(this.storage.problem);
     const { drift } = this.clock;
-    if (Math.abs(drift) > mostDrift) problems.push(`the clocks of broker and nats-server differ by ${drift} ms`);
+    if (Math.abs(drift) > mostDrift)
+      problems.push(`the clocks of broker and nats-server differ by ${drift} ms`);
     return problems;
   }
 

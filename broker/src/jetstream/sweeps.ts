@@ -171,11 +171,21 @@ export class Sweeps {
   async #retainPhase(shard: number, phase: RecordPhase, floors: ReadonlyMap<string, number>): Promise<void> {
     const stream = this.subjects.stream(shard);
     const due = floors.get("") ?? 0;
-    const plain = await seqAt(this.nc, stream, this.subjects.all(shard), this.clock.now() - defaultAge(phase));
+    const plain = await seqAt(
+      this.nc,
+      stream,
+      this.subjects.all(shard),
+      this.clock.now() - defaultAge(phase),
+    );
     const own = [...floors.keys()].filter((queue) => queue !== "" && this.#keeps(queue, phase) !== undefined);
     const low = [...floors].filter(([, floor]) => floor < plain - 1);
     if (own.length === 0 && low.length === 0) {
-      const purged = await purgeBelow(this.jsm, stream, this.subjects.phase(shard, phase), Math.min(plain, due + 1));
+      const purged = await purgeBelow(
+        this.jsm,
+        stream,
+        this.subjects.phase(shard, phase),
+        Math.min(plain, due + 1),
+      );
       this.telemetry.sweep(phase, purged);
     } else {
       for (const [queue, floor] of floors) {
@@ -183,7 +193,9 @@ export class Sweeps {
         const keep = this.#keeps(queue, phase);
         const age = keep ?? defaultAge(phase);
         const seq =
-          keep === undefined ? plain : await seqAt(this.nc, stream, this.subjects.all(shard), this.clock.now() - age);
+          keep === undefined
+            ? plain
+            : await seqAt(this.nc, stream, this.subjects.all(shard), this.clock.now() - age);
         const filter = this.subjects.phase(shard, phase, undefined, queue);
         this.telemetry.sweep(phase, await purgeBelow(this.jsm, stream, filter, Math.min(seq, floor + 1)));
       }
@@ -245,5 +257,9 @@ function isIdle(info: ConsumerInfo): boolean {
 }
 
 function defaultAge(phase: Phase): number {
-  return phase === "failed" ? times.keepFailed : phase === "succeeded" ? times.keepSucceeded : times.keepCancelled;
+  return phase === "failed"
+    ? times.keepFailed
+    : phase === "succeeded"
+      ? times.keepSucceeded
+      : times.keepCancelled;
 }

@@ -1,0 +1,315 @@
+// The journal of one stream: what gathers, what goes out together, and what becomes of it when the answer is a refusal
+// or never comes. The rules that it keeps stand at the top of journal.ts.
+
+import { setTimeout as pause } from "node:timers/promises";
+import type { NatsConnection } from "nats";
+import { type Change, Conflict, type Jobs } from "../app/ports.js";
+import type { Telemetry } from "../app/telemetry.js";
+import { Refusal } from "../core/errors.js";
+import { bears, type Snapshot } from "../core/job.js";
+import { isMadeKey, jobId } from "../core/names.js";
+import { type Group, groupOf, memberHeaders, plainHeaders } from "./messages.js";
+import { unavailable } from "./reads.js";
+import { type Replies, Unanswered } from "./replies.js";
+import type { Subjects } from "./subjects.js";
+import { type Verdict, verdictOf } from "./verdict.js";
+
+export const journalLimits = {
+  /** Messages in an atomic batch; the server's own limit. */
+  batch: 1_000,
+  batchBytes: 4 * 1024 * 1024,
+  inFlight: 2,
+  /** While a batch is in flight a second one starts only when this many messages wait. */
+  second: 128,
+  /** Below this many messages plain publishes beat a batch, which costs about 2.4 ms whatever its size. */
+  plain: 12,
+  /** Changes that may wait; submits are refused earlier, so that outcomes still find room. */
+  waiting: 64_000,
+  waitingSubmits: 16_000,
+  /** How long a change is tried for, ms. */
+  patience: 30_000,
+  answer: 10_000,
+} as const;
+
+interface Entry {
+  change: Change;
+  id: string;
+  group: Group;
+  /** A key that people choose: it may be known already, and would have its whole batch refused. */
+  chosen: boolean;
+  /** A write of it went unanswered: it may have been stored. */
+  unknown: boolean;
+  deadline: number;
+  resolve(seq: number): void;
+  reject(error: Error): void;
+}
+
+/** Hears what the writes tell of the store. */
+export interface StoreHealth {
+  /** A write was refused for want of room, by this error of the server. */
+  refused(errCode: number): void;
+  /** A write was not answered although there is a connection. */
+  suspect(): void;
+}
+
+export class ShardJournal {
+  #queue: Entry[] = [];
+  #inFlight = 0;
+  #sending = 0;
+  /** Jobs with a change under way: the next one waits, it could only be a guess at the sequence. */
+  readonly #busy = new Set<string>();
+  #up = true;
+  #closed = false;
+  #scheduled = false;
+
+  constructor(
+    readonly nc: NatsConnection,
+    readonly replies: Replies,
+    readonly subjects: Subjects,
+    readonly jobs: Pick<Jobs, "read">,
+    readonly telemetry: Telemetry,
+    readonly store: StoreHealth,
+    readonly nonce: () => string,
+    readonly patience: number,
+  ) {}
+
+  get depth(): number {
+    return this.#queue.length + this.#sending;
+  }
+
+  commit(change: Change): Promise<number> {
+    const bound = change.expected === 0 ? journalLimits.waitingSubmits : journalLimits.waiting;
+    if (this.#queue.length >= bound) {
+      const refusal = new Refusal("QUEUE_FULL", `${bound} writes wait already`, { retryAfter: 500 });
+      return Promise.reject(refusal);
+    }
+    return new Promise((resolve, reject) => {
+      this.#queue.push({
+        change,
+        id: jobId(change.ref),
+        group: groupOf(change, this.subjects),
+        chosen: change.expected === 0 && !isMadeKey(change.ref.key),
+        unknown: false,
+        deadline: Date.now() + this.patience,
+        resolve,
+        reject,
+      });
+      this.#schedule();
+    });
+  }
+
+  connected(up: boolean): void {
+    this.#up = up;
+    if (up) this.#schedule();
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const entry of this.#queue.splice(0)) entry.reject(unavailable("the broker is stopping"));
+  }
+
+  /** After the current round of IO, so that what came in together goes out together. */
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    if (!this.#up) {
+      this.#giveUpLate();
+      return;
+    }
+    while (this.#inFlight < journalLimits.inFlight && this.#queue.length > 0) {
+      if (this.#inFlight > 0 && this.#queue.length < journalLimits.second) return;
+      const entries = this.#take();
+      if (entries.length === 0) return;
+      this.#inFlight++;
+      this.#sending += entries.length;
+      this.telemetry.journalQueue(this.#queue.length);
+      void this.#send(entries).finally(() => {
+        this.#inFlight--;
+        this.#sending -= entries.length;
+        for (const entry of entries) this.#busy.delete(entry.id);
+        this.#schedule();
+      });
+    }
+  }
+
+  /** The next batch: at most one change of a job, and keys that may repeat apart from those that cannot. */
+  #take(): Entry[] {
+    const taken: Entry[] = [];
+    const left: Entry[] = [];
+    let messages = 0;
+    let bytes = 0;
+    let i = 0;
+    for (; i < this.#queue.length; i++) {
+      const entry = this.#queue[i] as Entry;
+      const first = taken[0];
+      const full =
+        messages + entry.group.messages.length > journalLimits.batch ||
+        (bytes + entry.group.bytes > journalLimits.batchBytes && taken.length > 0);
+      if (full) break;
+      if (this.#busy.has(entry.id) || (first !== undefined && entry.chosen !== first.chosen)) {
+        left.push(entry);
+        continue;
+      }
+      this.#busy.add(entry.id);
+      taken.push(entry);
+      messages += entry.group.messages.length;
+      bytes += entry.group.bytes;
+    }
+    this.#queue = left.length === 0 ? this.#queue.slice(i) : left.concat(this.#queue.slice(i));
+    return taken;
+  }
+
+  /** Settles every entry, whatever happens; never rejects. */
+  async #send(entries: Entry[]): Promise<void> {
+    const small = entries.length < journalLimits.plain;
+    const alone = small ? entries.filter((entry) => !entry.group.atomic) : [];
+    const together = small ? entries.filter((entry) => entry.group.atomic) : entries;
+    await Promise.all([
+      ...alone.map((entry) => this.#attempt([entry], () => this.#publish(entry))),
+      together.length > 0 ? this.#attempt(together, () => this.#publishBatch(together)) : undefined,
+    ]);
+  }
+
+  async #attempt(entries: Entry[], write: () => Promise<Verdict>): Promise<void> {
+    const started = performance.now();
+    let verdict: Verdict;
+    try {
+      verdict = await write();
+    } catch (error) {
+      if (error instanceof Unanswered) return this.#lookUp(entries, error);
+      for (const entry of entries) entry.reject(error as Error);
+      return;
+    }
+    this.telemetry.journalBatch(entries.length, (performance.now() - started) / 1000);
+    if (typeof verdict === "object" && "seq" in verdict) return this.#stored(entries, verdict.seq);
+    if (verdict === "again") return this.#again(entries, 5 + Math.random() * 20);
+    if (typeof verdict === "object" && "full" in verdict) {
+      this.store.refused(verdict.full);
+      const refusal = new Refusal("STORAGE_FULL", "the store has no room left", { retryAfter: 5_000 });
+      for (const entry of entries) entry.reject(refusal);
+      return;
+    }
+    if (entries.length > 1) {
+      const half = Math.ceil(entries.length / 2);
+      await this.#send(entries.slice(0, half));
+      return this.#send(entries.slice(half));
+    }
+    const [entry] = entries;
+    if (entry === undefined) return;
+    if (verdict !== "conflict") return entry.reject(unavailable(verdict.failed));
+    if (entry.unknown) return this.#lookUp([entry], undefined);
+    this.telemetry.journalConflict();
+    entry.reject(new Conflict(entry.change.ref));
+  }
+
+  #publish(entry: Entry): Promise<Verdict> {
+    const [message] = entry.group.messages;
+    if (message === undefined) throw new Error("an empty group");
+    const { reply, answer } = this.replies.expect();
+    this.nc.publish(message.subject, message.data, { headers: plainHeaders(message), reply });
+    return answer.then(verdictOf);
+  }
+
+  #publishBatch(entries: readonly Entry[]): Promise<Verdict> {
+    const batch = this.nonce();
+    const seen = new Set<string>();
+    let left = 0;
+    for (const entry of entries) {
+      if (seen.has(entry.id)) throw new Error(`two changes of ${entry.id} in one batch`);
+      seen.add(entry.id);
+      left += entry.group.messages.length;
+    }
+    const { reply, answer } = this.replies.expect();
+    let sequence = 0;
+    for (const entry of entries) {
+      for (const message of entry.group.messages) {
+        const last = --left === 0;
+        const hdrs = memberHeaders(message, batch, ++sequence, last);
+        this.nc.publish(message.subject, message.data, last ? { headers: hdrs, reply } : { headers: hdrs });
+      }
+    }
+    return answer.then(verdictOf);
+  }
+
+  /** Members of a batch have sequences in a row; the answer names the last. */
+  #stored(entries: readonly Entry[], last: number): void {
+    let next = last + 1;
+    for (const entry of entries) next -= entry.group.messages.length;
+    for (const entry of entries) {
+      entry.resolve(next + entry.group.jobMessage);
+      next += entry.group.messages.length;
+    }
+  }
+
+  /** Nothing was stored: try again, until each change's time is over. */
+  async #again(entries: Entry[], wait: number): Promise<void> {
+    await pause(wait);
+    const now = Date.now();
+    const late = entries.filter((entry) => entry.deadline <= now);
+    for (const entry of late) entry.reject(unavailable("it did not take the write in time"));
+    const rest = entries.filter((entry) => entry.deadline > now);
+    if (this.#closed) {
+      for (const entry of rest) entry.reject(unavailable("the broker is stopping"));
+    } else if (!this.#up) {
+      return this.#again(rest, 50);
+    } else if (rest.length > 0) {
+      return this.#send(rest);
+    }
+  }
+
+  /** It is not known whether the changes were stored. Read the jobs: what bears our nonce was, the others go again. */
+  async #lookUp(entries: Entry[], unanswered: Unanswered | undefined): Promise<void> {
+    if (unanswered !== undefined) this.telemetry.journalUnknown(entries.length);
+    // A server that takes writes and answers none may have a full disk.
+    if (unanswered?.why === "timeout" && this.#up) this.store.suspect();
+    for (const entry of entries) entry.unknown = true;
+    for (;;) {
+      if (this.#closed || entries.every((entry) => entry.deadline <= Date.now())) {
+        for (const entry of entries) entry.reject(unavailable("whether it stored the write is not known"));
+        return;
+      }
+      try {
+        if (!this.#up) throw unavailable("disconnected");
+        return await this.#recognise(entries, await this.jobs.read(entries.map((e) => e.change.ref)));
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        await pause(50);
+      }
+    }
+  }
+
+  async #recognise(entries: readonly Entry[], snapshots: readonly Snapshot[]): Promise<void> {
+    const missing: Entry[] = [];
+    for (const [i, entry] of entries.entries()) {
+      const snapshot = snapshots[i];
+      if (snapshot !== undefined && bears(snapshot, entry.change.nonce)) {
+        entry.resolve(snapshot.current?.seq ?? snapshot.last);
+      } else if (snapshot !== undefined && snapshot.last !== entry.change.expected) {
+        this.telemetry.journalConflict();
+        entry.reject(new Conflict(entry.change.ref));
+      } else {
+        missing.push(entry);
+      }
+    }
+    if (missing.length > 0) await this.#again(missing, 1);
+  }
+
+  /** While the store is away, changes wait for as long as they may. */
+  #giveUpLate(): void {
+    const now = Date.now();
+    const kept: Entry[] = [];
+    for (const entry of this.#queue) {
+      if (entry.deadline > now) kept.push(entry);
+      else entry.reject(unavailable("it did not come back in time"));
+    }
+    this.#queue = kept;
+    if (kept.length > 0 && !this.#closed) setTimeout(() => this.#schedule(), 250).unref();
+  }
+}
