@@ -1,0 +1,166 @@
+package drover
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	droverv1 "github.com/drover-dev/drover/proto/gen/go/drover/v1"
+)
+
+// A StatusOption says what Status is to return.
+type StatusOption func(*droverv1.StatusRequest)
+
+// IncludePayload adds the job's payload to its status.
+func IncludePayload() StatusOption {
+	return func(request *droverv1.StatusRequest) { request.IncludePayload = true }
+}
+
+// Status returns a job as it stands; ErrJobNotFound if nobody knows it.
+func (c *Client) Status(ctx context.Context, id string, options ...StatusOption) (Job, error) {
+	request := &droverv1.StatusRequest{Id: id}
+	for _, option := range options {
+		option(request)
+	}
+	answer, err := call(ctx, c, 0, c.jobs.Status, request)
+	if err != nil {
+		return Job{}, err
+	}
+	return jobOf(answer.GetJob()), nil
+}
+
+const (
+	// The broker holds a wait for up to a minute.
+	longPoll = 30 * time.Second
+	// So much before the deadline the broker is to answer, to say where the job stands.
+	deadlineMargin = 50 * time.Millisecond
+)
+
+// Wait returns a job once it has ended, however it ended. If ctx ends before, the error is a *WaitError, and the job
+// goes on. A job nobody knows is ErrJobNotFound.
+func (c *Client) Wait(ctx context.Context, id string) (Job, error) {
+	var last State
+	for {
+		timeout := longPoll
+		if deadline, ok := ctx.Deadline(); ok {
+			left := time.Until(deadline)
+			if last != "" && left < deadlineMargin {
+				return Job{}, &WaitError{ID: id, State: last, cause: context.DeadlineExceeded}
+			}
+			timeout = max(0, min(timeout, left-deadlineMargin))
+		}
+		request := &droverv1.WaitRequest{Ids: []string{id}, Timeout: durationpb.New(timeout)}
+		answer, err := call(ctx, c, longPoll, c.jobs.Wait, request)
+		if err == nil && len(answer.GetResults()) != 1 {
+			err = &Error{Code: codes.Internal, Message: "the broker did not answer for the job"}
+		}
+		if err == nil {
+			err = itemError(answer.GetResults()[0].GetError())
+		}
+		if err == nil {
+			job := jobOf(answer.GetResults()[0].GetJob())
+			if last = job.State; last.Ended() {
+				return job, nil
+			}
+		}
+		switch {
+		case ctx.Err() != nil:
+			return Job{}, &WaitError{ID: id, State: last, cause: ctx.Err()}
+		case errors.Is(err, context.DeadlineExceeded): // the broker's clock was a little ahead
+			return Job{}, &WaitError{ID: id, State: last, cause: err}
+		case err != nil:
+			return Job{}, err
+		}
+	}
+}
+
+// Result waits for a job and returns its decoded result (see Payload.Decode; an Out of Payload gets it as it is). A job
+// that failed is a *FailedError, a cancelled one a *CancelledError, one that keeps no result ErrNoResult, and a ctx that
+// ends before the job a *WaitError.
+func Result[Out any](ctx context.Context, c *Client, id string) (Out, error) {
+	var out Out
+	job, err := c.Wait(ctx, id)
+	if err != nil {
+		return out, err
+	}
+	switch job.State {
+	case Failed:
+		return out, &FailedError{job}
+	case Cancelled:
+		return out, &CancelledError{job}
+	}
+	if job.Result == nil {
+		return out, ErrNoResult
+	}
+	if whole, ok := any(&out).(*Payload); ok {
+		*whole = *job.Result
+		return out, nil
+	}
+	return out, job.Result.Decode(&out)
+}
+
+// Watch yields a job as it stands and then after every change (some in quick succession are told as one) until it has
+// ended. A broken connection is made again; then the job as it stands may be told twice. An error, once no broker could
+// be reached for as long as the client repeats calls, is the last thing it yields; so is ErrJobNotFound. Breaking out of
+// the loop ends the watch, and so does the end of ctx (with its error).
+//
+//	for job, err := range client.Watch(ctx, id) { ... }
+func (c *Client) Watch(ctx context.Context, id string) iter.Seq2[Job, error] {
+	return func(yield func(Job, error) bool) {
+		ctx, cancel := context.WithCancel(c.inNamespace(ctx))
+		defer cancel()
+		retry := c.newRetry(ctx)
+		for {
+			stream, err := c.jobs.Watch(ctx, &droverv1.WatchRequest{Id: id})
+			for err == nil {
+				var response *droverv1.WatchResponse
+				if response, err = stream.Recv(); err != nil {
+					break
+				}
+				retry = c.newRetry(ctx)
+				job := jobOf(response.GetJob())
+				if !yield(job, nil) || job.State.Ended() {
+					return
+				}
+			}
+			failure := errorOf(ctx, err)
+			if errors.Is(err, io.EOF) {
+				failure.Code, failure.Message = codes.Unavailable, "the broker ended the watch before the job did"
+			}
+			if !failure.passes() || !retry.again(ctx, failure) {
+				yield(Job{}, failure)
+				return
+			}
+		}
+	}
+}
+
+// Cancellation is what a cancel did.
+type Cancellation string
+
+// What a cancel may have done.
+const (
+	// CancelDone: the job waited and will not run.
+	CancelDone Cancellation = "CANCELLED"
+	// CancelRequested: the job runs and its worker is told; without an answer within 10 s it is cancelled.
+	CancelRequested Cancellation = "REQUESTED"
+	// CancelTooLate: the job had ended; nothing was changed.
+	CancelTooLate Cancellation = "ALREADY_FINISHED"
+)
+
+// Cancel cancels a job that waits and asks for the end of one that runs. It returns what that did, and the state the
+// job was in. The reason is kept in the record, at most 1 KiB. A job nobody knows is ErrJobNotFound.
+func (c *Client) Cancel(ctx context.Context, id, reason string) (Cancellation, State, error) {
+	answer, err := call(ctx, c, 0, c.jobs.Cancel, &droverv1.CancelRequest{Id: id, Reason: reason})
+	if err != nil {
+		return "", "", err
+	}
+	did := strings.TrimPrefix(answer.GetOutcome().String(), "CANCEL_OUTCOME_")
+	return Cancellation(did), stateOf(answer.GetPreviousState()), nil
+}
