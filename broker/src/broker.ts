@@ -169,7 +169,12 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
   );
   const sessions = new Sessions(
     broker,
-    { pingEvery, timeout: config.sessionTimeout, grace: config.sessionGrace },
+    {
+      // A worker that has nothing to say is heard by its pongs: there must be some in every timeout.
+      pingEvery: Math.min(pingEvery, config.sessionTimeout / 3),
+      timeout: config.sessionTimeout,
+      grace: config.sessionGrace,
+    },
     { settling, granting, tokens, hints, clock },
     ledger,
     jobs,

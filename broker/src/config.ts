@@ -5,6 +5,7 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { parseDuration } from "./core/duration.js";
 import { isName, nameRule } from "./core/names.js";
+import { nearest } from "./core/nearest.js";
 
 type Parse<T> = (text: string) => T;
 
@@ -203,7 +204,7 @@ export class ConfigError extends Error {
 }
 
 /** Read by the SDKs and the command line; may stand in the same environment. */
-const readByOthers = new Set(["DROVER_ADDRESS", "DROVER_URL"]);
+const readByOthers = new Set(["DROVER_ADDRESS"]);
 
 /** What Kubernetes adds for services that are called drover-something. */
 const serviceLink = /_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?$/;
@@ -273,26 +274,9 @@ function unknownNames(env: Readonly<Record<string, string | undefined>>): string
     .filter((name) => name.startsWith("DROVER_") && !known.includes(name) && !readByOthers.has(name))
     .filter((name) => !serviceLink.test(name) && !env[name]?.startsWith("tcp://"))
     .map((name) => {
-      const near = known
-        .map((other) => ({ other, far: distance(name, other) }))
-        .sort((a, b) => a.far - b.far)[0];
-      const hint = near !== undefined && near.far <= 4 ? `: did you mean ${near.other}?` : ": see --help";
-      return `${name} is no setting${hint}`;
+      const near = nearest(name, known);
+      return `${name} is no setting${near === undefined ? ": see --help" : `: did you mean ${near}?`}`;
     });
-}
-
-/** How many characters must be put in, left out or changed to make one text the other. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }
 
 function brokerName(value: string): string {

@@ -60,8 +60,10 @@ export class Dispatcher implements LaneEvents {
     /** Looks at a ticket that may not run as it is; calls `accept` when it may after all. */
     readonly examine: (ticket: Ticket) => void,
     readonly run: Pick<RunTimes, "buffered"> = times,
+    /** ms, this machine's clock. */
+    readonly now: () => number = Date.now,
   ) {
-    this.#timer = setInterval(() => this.#expire(Date.now() - this.run.buffered), 500);
+    this.#timer = setInterval(() => this.expire(), 500);
     this.#timer.unref();
   }
 
@@ -94,7 +96,7 @@ export class Dispatcher implements LaneEvents {
     this.#stopped = true;
     clearInterval(this.#timer);
     for (const line of this.#lines.values()) this.lanes.probe(line.lane, false);
-    this.#expire(Number.POSITIVE_INFINITY);
+    this.#giveBackSince(Number.POSITIVE_INFINITY);
   }
 
   delivered(ticket: Ticket): void {
@@ -114,8 +116,13 @@ export class Dispatcher implements LaneEvents {
       this.giveBack(ticket);
       return;
     }
-    line.waiting.push({ ticket, since: Date.now() });
+    line.waiting.push({ ticket, since: this.now() });
     this.soon();
+  }
+
+  /** What has waited for too long goes back. */
+  expire(): void {
+    this.#giveBackSince(this.now() - this.run.buffered);
   }
 
   /** Whether a ticket of this job waits here. */
@@ -295,9 +302,10 @@ export class Dispatcher implements LaneEvents {
     return budgets;
   }
 
-  #expire(before: number): void {
+  /** Gives back what came at `latest` or before. */
+  #giveBackSince(latest: number): void {
     for (const line of this.#lines.values()) {
-      while ((line.waiting[0]?.since ?? Number.POSITIVE_INFINITY) <= before) {
+      while ((line.waiting[0]?.since ?? Number.POSITIVE_INFINITY) <= latest) {
         const entry = line.waiting.shift();
         if (entry === undefined) break;
         this.giveBack(entry.ticket);

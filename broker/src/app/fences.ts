@@ -31,7 +31,12 @@ export function superseded(current: Stored, claim: LeaseClaim): Refusal {
   const id = `${claim.ref.task}~${claim.ref.key}`;
   const metadata = { id, attempt: String(claim.attempt) };
   const attempt = current.job.history.find((a) => a.number === claim.attempt);
-  if (attempt?.outcome === AttemptOutcome.CANCELLED || (!attempt && stateOf(current) === "CANCELLED")) {
+  // A run that did not answer its cancel in time ended without a report, but it was the cancel that ended the job.
+  const unanswered = attempt?.outcome === AttemptOutcome.CRASHED && attempt === current.job.history.at(-1);
+  if (
+    attempt?.outcome === AttemptOutcome.CANCELLED ||
+    ((attempt === undefined || unanswered) && stateOf(current) === "CANCELLED")
+  ) {
     return new Refusal(
       "JOB_CANCELLED",
       `${id} was cancelled: the report of attempt ${claim.attempt} is void`,

@@ -18,6 +18,12 @@ export interface Granted {
   grant: Grant;
 }
 
+/** What a ticket's payload counts against a holder's credit, wherever it lies. */
+export function payloadBytes(ticket: Ticket): number {
+  const payload = ticket.stored?.job.spec?.payload;
+  return payload?.externalSize || payload?.data.length || 0;
+}
+
 export class Granting {
   constructor(
     readonly ledger: Ledger,
@@ -46,7 +52,7 @@ export class Granting {
     if (spec.startBy > 0 && now > spec.startBy && stored.job.history.length === 0)
       return this.#expire(ticket);
     const claim = { ref: ticket.ref, attempt: stored.job.attempt, origin: ticket.seq };
-    const size = spec.payload?.externalSize || spec.payload?.data.length || 0;
+    const size = payloadBytes(ticket);
     const holding = new Holding(
       claim,
       stored,

@@ -13,6 +13,7 @@ import {
 } from "../core/job.js";
 import { sizes } from "../core/limits.js";
 import { jobId } from "../core/names.js";
+import { isSameState } from "../core/snapshot.js";
 import { advance, armedSchedule, type Event, isAllowed, type Move } from "../core/transitions.js";
 import type { Hints } from "./hints.js";
 import {
@@ -74,8 +75,8 @@ export class Ledger {
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;
         const current = await this.#read(ref);
-        // The same revision at another sequence is a ghost: a schedule that fired meanwhile. It changes nothing.
-        moved = current.stored.rev !== stored.rev;
+        // The same state at another sequence is a ghost: a schedule that fired meanwhile. It changes nothing.
+        moved = !isSameState(current.stored, stored);
         stored = current.stored;
         last = current.last;
       }
@@ -194,7 +195,9 @@ export class Ledger {
           fireAt: move.fireAt,
           keepFor: move.keepFor,
           purges:
-            armed === undefined ? undefined : { phase: armed, queue: from.queue, priority: from.priority },
+            armed === undefined
+              ? undefined
+              : { phase: armed, queue: from.queue, priority: from.priority, rev: from.rev },
         },
       ],
     };

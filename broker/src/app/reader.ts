@@ -2,7 +2,7 @@
 // of short runs and of progress.
 
 import { invalid } from "../core/errors.js";
-import { hasEnded, type JobRef, type Phase, type State, type Stored, specOf, stateOf } from "../core/job.js";
+import { hasEnded, type JobRef, type Phase, type Progress, type State, type Stored, specOf, stateOf } from "../core/job.js";
 import { jobId } from "../core/names.js";
 import type { JobView } from "./api.js";
 import { answerOf, type HeldAnswer, progressIn } from "./held-answer.js";
@@ -74,7 +74,11 @@ export class Reader {
     const holder = held.get(jobId(specOf(job)));
     const running =
       holder !== undefined && !holder.buffered && (state === "READY" || state === "RUNNING")
-        ? { worker: holder.worker, startedAt: holder.startedAt, progress: progressIn(holder) }
+        ? {
+            worker: holder.worker,
+            startedAt: holder.startedAt,
+            progress: latest(progressIn(holder), job.progress),
+          }
         : state === "RUNNING" && job.hold !== undefined
           ? { worker: job.hold.worker, startedAt: job.hold.startedAt, progress: job.progress }
           : undefined;
@@ -110,6 +114,11 @@ export class Reader {
     }
     return held;
   }
+}
+
+/** A lease of single calls may have been extended through another broker than the one that holds it. */
+function latest(told: Progress | undefined, stored: Progress | undefined): Progress | undefined {
+  return (stored?.at ?? 0) > (told?.at ?? 0) ? stored : told;
 }
 
 /** The phases in which jobs of a state lie; none = all. */

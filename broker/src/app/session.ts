@@ -5,7 +5,7 @@ import type { Progress } from "../core/job.js";
 import type { Grant, Hello, OutcomeReport, Session, SessionSink } from "./api.js";
 import type { Taker } from "./dispatcher.js";
 import { isPassing } from "./fences.js";
-import type { Granted, Granting } from "./granting.js";
+import { type Granted, type Granting, payloadBytes } from "./granting.js";
 import type { Hints } from "./hints.js";
 import type { Holder, Holding, RefusedReport } from "./holdings.js";
 import type { Clock, Ticket, Tokens } from "./ports.js";
@@ -94,9 +94,10 @@ export class WorkSession implements Session, Taker, Holder {
   take(ticket: Ticket): void {
     const granted = this.parts.granting.grant(ticket, this, this.#nextLease++, 0);
     if (granted instanceof Promise) {
-      this.#occupy(ticket.ref.task, 0, 1);
+      const bytes = payloadBytes(ticket);
+      this.#occupy(ticket.ref.task, bytes, 1);
       void granted.then((later) => {
-        this.#occupy(ticket.ref.task, 0, -1);
+        this.#occupy(ticket.ref.task, -bytes, -1);
         if (later === undefined) this.parts.changed();
         else {
           this.#granted(later);

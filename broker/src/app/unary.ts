@@ -7,7 +7,7 @@ import { jobId } from "../core/names.js";
 import type { Grant, OutcomeReport } from "./api.js";
 import type { Dispatcher, Taker } from "./dispatcher.js";
 import { byOrigin } from "./fences.js";
-import type { Granting } from "./granting.js";
+import { type Granting, payloadBytes } from "./granting.js";
 import type { Holder, Holding, Holdings } from "./holdings.js";
 import type { Ledger } from "./ledger.js";
 import type { Clock, LeaseClaim, Ticket, Tokens } from "./ports.js";
@@ -154,6 +154,10 @@ export class UnaryWorkers {
   }
 }
 
+/** Payload bytes from which on an answer takes no further job: with one more of 512 KiB it stays below the 4 MiB that
+ *  gRPC clients take by default. */
+const mostBytes = 3 * 1024 * 1024;
+
 /** One Lease call: takes until it has something and the round is over, or the time is. */
 class UnaryCall implements Taker, Holder {
   readonly unary = true;
@@ -161,6 +165,7 @@ class UnaryCall implements Taker, Holder {
   readonly #tasks: ReadonlySet<string>;
   readonly #grants: Grant[] = [];
   #taken = 0;
+  #bytes = 0;
   #preparing = 0;
   #over = false;
   #finish: () => void = () => undefined;
@@ -188,6 +193,8 @@ class UnaryCall implements Taker, Holder {
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, wait);
       this.#finish = () => {
+        // At once, not when the promise is taken up: no request may be left open on its lanes for a call that is over.
+        this.#over = true;
         clearTimeout(timer);
         gone.removeEventListener("abort", this.#finish);
         resolve();
@@ -215,7 +222,7 @@ class UnaryCall implements Taker, Holder {
   }
 
   free(): number {
-    return this.#over ? 0 : this.request.maxJobs - this.#taken;
+    return this.#over || this.#bytes >= mostBytes ? 0 : this.request.maxJobs - this.#taken;
   }
 
   freeFor(): number {
@@ -224,6 +231,7 @@ class UnaryCall implements Taker, Holder {
 
   take(ticket: Ticket): void {
     this.#taken++;
+    this.#bytes += payloadBytes(ticket);
     const granted = this.granting.grant(ticket, this, 0, this.request.leaseDuration);
     if (!(granted instanceof Promise)) {
       this.#grants.push(granted.grant);

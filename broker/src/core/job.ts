@@ -261,14 +261,3 @@ export function specOf(job: Job): Spec {
   if (job.spec === undefined) throw new Error("a stored job has no spec");
   return job.spec;
 }
-
-/** Whether a job's messages show that the commit of this nonce was stored, now or earlier. */
-export function bears(snapshot: Snapshot, nonce: string): boolean {
-  const { current } = snapshot;
-  return (
-    current !== undefined &&
-    (current.nonce === nonce ||
-      current.job.submitNonce === nonce ||
-      current.job.history.some((attempt) => attempt.nonce === nonce))
-  );
-}

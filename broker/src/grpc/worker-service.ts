@@ -44,11 +44,6 @@ export function workerService(workers: WorkersApi, clock: Clock, calls: Calls): 
         leaseDuration,
         gone: call.gone,
       });
-      if (call.vanished && grants.length > 0) {
-        // Nobody will ever see these tokens: without this the jobs would wait for their leases to end.
-        await workers.ack(grants.map(({ token }) => ({ leaseId: 0, token, report: { type: "release" } })));
-        return { leases: [] };
-      }
       return { leases: grants.map(toLease) };
     }),
 

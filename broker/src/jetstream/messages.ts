@@ -53,7 +53,7 @@ function messageOf(write: Write, change: Change, subjects: Subjects): Outgoing {
   switch (write.kind) {
     case "tombstone":
       return {
-        subject: subjects.job(write.phase, ref, write.queue, write.priority),
+        subject: subjects.job(write.phase, ref, write.queue, write.priority, 0),
         fields: [],
         data: nothing,
       };
@@ -67,19 +67,19 @@ function messageOf(write: Write, change: Change, subjects: Subjects): Outgoing {
       if (write.fireAt > 0) {
         fields.push(
           [header.schedule, at(write.fireAt)],
-          [header.target, subjects.job("due", ref, write.queue, write.priority)],
+          [header.target, subjects.job("due", ref, write.queue, write.priority, 0)],
         );
       }
       if (write.purges !== undefined) {
-        const { phase, queue, priority } = write.purges;
+        const { phase, queue, priority, rev } = write.purges;
         fields.push(
-          [header.scheduler, subjects.job(phase, ref, queue, priority)],
+          [header.scheduler, subjects.job(phase, ref, queue, priority, rev)],
           [header.scheduleNext, "purge"],
         );
       }
       if (write.keepFor > 0) fields.push([header.ttl, `${Math.ceil(write.keepFor / 1000)}s`]);
       return {
-        subject: subjects.job(write.phase, ref, write.queue, write.priority),
+        subject: subjects.job(write.phase, ref, write.queue, write.priority, write.rev),
         fields,
         data: encodeJob(write.job),
       };

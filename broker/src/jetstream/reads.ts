@@ -1,13 +1,13 @@
-// Reading jobs: all messages of each, in one request for up to 200 jobs. The state is the message of the highest
-// revision; the value for the next compare-and-set is the highest sequence, which a ghost firing or a tombstone may
-// hold. With one replica the direct read sees every acknowledged write; with several only the leader does, so there
-// each job is walked through on the leader.
+// Reading jobs: all messages of each, in one request for up to 200 jobs; what they say together is a rule of core
+// (snapshot.ts). With one replica the direct read sees every acknowledged write; with several only the leader does, so
+// there each job is walked through on the leader.
 
 import { createInbox, Empty, type Msg, type MsgHdrs, type NatsConnection, headers as newHeaders } from "nats";
 import type { Jobs, ListPosition, ListQuery } from "../app/ports.js";
 import { Refusal } from "../core/errors.js";
 import type { JobRef, Phase, Snapshot, Stored } from "../core/job.js";
 import { jobId } from "../core/names.js";
+import { noJob, withMessage } from "../core/snapshot.js";
 import { decode, header, statusOf } from "./codec.js";
 import type { Subjects } from "./subjects.js";
 
@@ -23,7 +23,7 @@ export class JobReads implements Jobs {
 
   async read(refs: readonly JobRef[]): Promise<Snapshot[]> {
     const found = new Map<string, Snapshot>();
-    for (const ref of refs) found.set(jobId(ref), { current: undefined, last: 0 });
+    for (const ref of refs) found.set(jobId(ref), noJob);
     const byShard = new Map<number, JobRef[]>();
     for (const ref of refs) {
       const shard = this.subjects.shard(ref.task);
@@ -36,7 +36,7 @@ export class JobReads implements Jobs {
         await this.#readChunk(shard, list.slice(i, i + chunk), found);
       }
     }
-    return refs.map((ref) => found.get(jobId(ref)) ?? { current: undefined, last: 0 });
+    return refs.map((ref) => found.get(jobId(ref)) ?? noJob);
   }
 
   async body(ref: JobRef): Promise<Uint8Array | undefined> {
@@ -124,17 +124,9 @@ export class JobReads implements Jobs {
           ? { task: decoded.subject.task, key: decoded.subject.key }
           : decoded.stored.job.spec;
       const snapshot = ref && found.get(jobId(ref));
-      if (snapshot === undefined) continue;
-      snapshot.last = Math.max(snapshot.last, message.seq);
-      if (decoded.kind === "tombstone") continue;
-      const { current } = snapshot;
-      const { stored } = decoded;
-      // Two messages of one revision: a schedule and the alarm it became. The alarm is what is left of the two.
-      const newer =
-        current === undefined ||
-        stored.rev > current.rev ||
-        (stored.rev === current.rev && stored.seq > current.seq);
-      if (newer) snapshot.current = stored;
+      if (ref === undefined || snapshot === undefined) continue;
+      const stored = decoded.kind === "tombstone" ? undefined : decoded.stored;
+      found.set(jobId(ref), withMessage(snapshot, message.seq, stored));
     }
   }
 
@@ -161,8 +153,9 @@ export class JobReads implements Jobs {
             return;
           }
           if (status === 204) return done(messages);
-          if (status === 404)
-            return done(msg.headers?.description === "Message Not Found" ? "again" : messages);
+          // Of a list that is how it says "nothing"; of jobs, that one moved between being found and being read.
+          const vanished = "multi_last" in request && msg.headers?.description === "Message Not Found";
+          if (status === 404) return done(vanished ? "again" : messages);
           done(unavailable(`a read was refused: ${status} ${msg.headers?.description ?? ""}`));
         },
       });

@@ -6,8 +6,9 @@ import type { NatsConnection } from "nats";
 import { type Change, Conflict, type Jobs } from "../app/ports.js";
 import type { Telemetry } from "../app/telemetry.js";
 import { Refusal } from "../core/errors.js";
-import { bears, type Snapshot } from "../core/job.js";
+import type { Snapshot } from "../core/job.js";
 import { isMadeKey, jobId } from "../core/names.js";
+import { bears } from "../core/snapshot.js";
 import { type Group, groupOf, memberHeaders, plainHeaders } from "./messages.js";
 import { unavailable } from "./reads.js";
 import { type Replies, Unanswered } from "./replies.js";
@@ -78,6 +79,8 @@ export class ShardJournal {
   }
 
   commit(change: Change): Promise<number> {
+    // What is taken after the end would be published on a closed connection.
+    if (this.#closed) return Promise.reject(unavailable("the broker is stopping"));
     const bound = change.expected === 0 ? journalLimits.waitingSubmits : journalLimits.waiting;
     if (this.#queue.length >= bound) {
       const refusal = new Refusal("QUEUE_FULL", `${bound} writes wait already`, { retryAfter: 500 });

@@ -1,0 +1,401 @@
+// What a broker is sent by mistake or by malice: refused with a reason and the fields to mend, and the broker unharmed.
+
+import { connect as connectHttp2 } from "node:http2";
+import { connect } from "node:net";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { Broker } from "../support/broker.js";
+import { type Message, methods, refusalOf, Stranger } from "../support/stranger.js";
+import { Wire } from "../support/wire.js";
+
+let broker: Broker;
+let stranger: Stranger;
+let pid: number;
+
+beforeAll(async () => {
+  broker = await Broker.start();
+  stranger = new Stranger(broker.address);
+  pid = broker.pid;
+});
+
+afterAll(async () => {
+  stranger.close();
+  await broker.stop();
+});
+
+// Unharmed: the same process takes a job, and met nothing that it takes for its own fault.
+afterEach(async () => {
+  await stranger.call("JobService/Submit", { job: { task: "unharmed" } });
+  expect(broker.pid).toBe(pid);
+  expect(broker.log.filter((line) => line.includes('"level":"error"'))).toEqual([]);
+});
+
+const day = 86_400;
+const job = (fields: Message) => ({ job: { task: "t", ...fields } });
+const leased = { worker: "w", tasks: ["t"] };
+const many = (count: number, item: unknown = "t~k") => Array.from({ length: count }, () => item);
+
+type Row = [method: string, what: string, request: Message, fields: string[]];
+
+const invalid: Row[] = [
+  ["JobService/Submit", "no job", {}, ["job"]],
+  ["JobService/Submit", "no task", job({ task: "" }), ["job.task"]],
+  [
+    "JobService/Submit",
+    "bad characters",
+    job({ task: "a b", key: "ключ", queue: "a>" }),
+    ["job.task", "job.key", "job.queue"],
+  ],
+  ["JobService/Submit", "a queue set to nothing", job({ queue: "" }), ["job.queue"]],
+  ["JobService/Submit", "priority 10", job({ priority: 10 }), ["job.priority"]],
+  ["JobService/Submit", "a negative delay", job({ delay: { seconds: -1 } }), ["job.delay"]],
+  ["JobService/Submit", "a broken duration", job({ delay: { seconds: 1, nanos: -1 } }), ["job.delay"]],
+  ["JobService/Submit", "a delay beyond ten years", job({ delay: { seconds: 3_651 * day } }), ["job.delay"]],
+  [
+    "JobService/Submit",
+    "both delay and run_at",
+    job({ delay: { seconds: 1 }, runAt: { seconds: 2e9 } }),
+    ["job.run_at"],
+  ],
+  ["JobService/Submit", "run_at beyond 2200", job({ runAt: { seconds: 7_258_118_400 } }), ["job.run_at"]],
+  ["JobService/Submit", "a broken time", job({ runAt: { seconds: 1e15 } }), ["job.run_at"]],
+  [
+    "JobService/Submit",
+    "start_by before it is due",
+    job({ delay: { seconds: 60 }, startBy: { seconds: 5 } }),
+    ["job.start_by"],
+  ],
+  [
+    "JobService/Submit",
+    "a payload too large",
+    job({ payload: { data: Buffer.alloc(524_289) } }),
+    ["job.payload.data"],
+  ],
+  [
+    "JobService/Submit",
+    "a content type that is none",
+    job({ payload: { contentType: "\r\n" } }),
+    ["job.payload.content_type"],
+  ],
+  ["JobService/Submit", "attempts 0", job({ retry: { maxAttempts: 0 } }), ["job.retry.max_attempts"]],
+  [
+    "JobService/Submit",
+    "a cap below the first delay",
+    job({ retry: { initialDelay: { seconds: 9 }, maxDelay: { seconds: 1 } } }),
+    ["job.retry.max_delay"],
+  ],
+  [
+    "JobService/Submit",
+    "a factor that is no number",
+    job({ retry: { factor: Number.NaN } }),
+    ["job.retry.factor"],
+  ],
+  [
+    "JobService/Submit",
+    "soft above hard",
+    job({ softTimeLimit: { seconds: 2 }, hardTimeLimit: { seconds: 1 } }),
+    ["job.soft_time_limit"],
+  ],
+  [
+    "JobService/Submit",
+    "a retention of a minute",
+    job({ resultRetention: { seconds: 60 } }),
+    ["job.result_retention"],
+  ],
+  [
+    "JobService/Submit",
+    "17 labels",
+    job({ labels: Object.fromEntries(many(17, 0).map((_, i) => [`l${i}`, ""])) }),
+    ["job.labels"],
+  ],
+  ["JobService/Submit", "headers too large", job({ headers: { h: "x".repeat(9_000) } }), ["job.headers"]],
+  [
+    "JobService/Submit",
+    "all wrong at once",
+    job({ priority: 11, delay: { seconds: -1 } }),
+    ["job.priority", "job.delay"],
+  ],
+  ["JobService/Submit", "an unknown policy", { ...job({}), onConflict: 9 }, ["on_conflict"]],
+  ["JobService/SubmitBatch", "no jobs", {}, ["jobs"]],
+  ["JobService/SubmitBatch", "1,001 jobs", { jobs: many(1_001, { task: "t" }) }, ["jobs"]],
+  ["JobService/SubmitBatch", "an unknown policy", { jobs: [{ task: "t" }], onConflict: 9 }, ["on_conflict"]],
+  ["JobService/Status", "no id", {}, ["id"]],
+  ["JobService/Status", "a malformed id", { id: "no-tilde" }, ["id"]],
+  ["JobService/Status", "an id with a wildcard", { id: "t~*" }, ["id"]],
+  ["JobService/StatusBatch", "no ids", {}, ["ids"]],
+  ["JobService/StatusBatch", "1,001 ids", { ids: many(1_001) }, ["ids"]],
+  ["JobService/Wait", "no ids", {}, ["ids"]],
+  ["JobService/Wait", "a malformed id", { ids: ["t~k", "~"] }, ["ids[1]"]],
+  ["JobService/Wait", "61 seconds", { ids: ["t~k"], timeout: { seconds: 61 } }, ["timeout"]],
+  ["JobService/Wait", "an unknown mode", { ids: ["t~k"], mode: 7 }, ["mode"]],
+  ["JobService/Watch", "a malformed id", { id: "x" }, ["id"]],
+  ["JobService/List", "1,001 a page", { pageSize: 1_001 }, ["page_size"]],
+  ["JobService/List", "an unknown state", { state: 99 }, ["state"]],
+  ["JobService/List", "bad names", { task: "a.*", queue: " " }, ["task", "queue"]],
+  ["JobService/List", "a made-up page token", { pageToken: "made up" }, ["page_token"]],
+  ["JobService/Cancel", "a malformed id", { id: "x" }, ["id"]],
+  ["JobService/Cancel", "a reason too long", { id: "t~k", reason: "x".repeat(1_025) }, ["reason"]],
+  ["JobService/Redrive", "a malformed id", { id: "x~" }, ["id"]],
+  ["WorkerService/Lease", "nobody", { ...leased, worker: "" }, ["worker"]],
+  ["WorkerService/Lease", "a worker without tasks", { ...leased, tasks: [] }, ["tasks"]],
+  [
+    "WorkerService/Lease",
+    "bad names",
+    { ...leased, tasks: ["t", "a b"], queues: [""] },
+    ["tasks[1]", "queues[0]"],
+  ],
+  ["WorkerService/Lease", "1,001 jobs", { ...leased, maxJobs: 1_001 }, ["max_jobs"]],
+  ["WorkerService/Lease", "a wait of 61 s", { ...leased, wait: { seconds: 61 } }, ["wait"]],
+  ["WorkerService/Lease", "a lease of nothing", { ...leased, leaseDuration: {} }, ["lease_duration"]],
+  ["WorkerService/Ack", "no outcomes", {}, ["outcomes"]],
+  ["WorkerService/Ack", "1,001 outcomes", { outcomes: many(1_001, {}) }, ["outcomes"]],
+  ["WorkerService/Extend", "no leases", {}, ["leases"]],
+  ["QueueService/Get", "no name", {}, ["queue"]],
+  ["QueueService/Pause", "a bad name", { queue: "a b" }, ["queue"]],
+  ["QueueService/Resume", "a bad name", { queue: "a/b" }, ["queue"]],
+  ["QueueService/Purge", "bad names", { queue: ">", task: "*" }, ["queue", "task"]],
+  ["InspectService/Active", "a limit of 10,001", { limit: 10_001 }, ["limit"]],
+];
+
+describe("is INVALID_ARGUMENT with the fields to mend", () => {
+  test.each(invalid.filter(([method]) => method !== "JobService/Watch"))(
+    "%s: %s",
+    async (method, _, request, fields) => {
+      expect(await stranger.refused(method, request)).toMatchObject({
+        code: "INVALID_ARGUMENT",
+        reason: "INVALID_ARGUMENT",
+        domain: "drover.dev",
+        fields,
+      });
+    },
+  );
+
+  test("JobService/Watch: a malformed id", async () => {
+    const watch = stranger.stream("JobService/Watch", { id: "x" });
+    const refused = new Promise((resolve) =>
+      watch.on("error", (error) => resolve(refusalOf(error as never))),
+    );
+    watch.on("data", () => undefined);
+    expect(await refused).toMatchObject({ code: "INVALID_ARGUMENT", fields: ["id"] });
+  });
+
+  test("every method that takes something to check is among them", () => {
+    const takesNothing = [
+      "QueueService/List",
+      "InspectService/Workers",
+      "InspectService/Registered",
+      "InspectService/ServerInfo",
+    ];
+    const covered = new Set([...invalid.map(([method]) => method), ...takesNothing, "WorkerService/Work"]);
+    expect(methods.map(({ name }) => name).filter((name) => !covered.has(name))).toEqual([]);
+  });
+});
+
+describe("a job that nobody knows", () => {
+  test.each(["JobService/Status", "JobService/Cancel", "JobService/Redrive"])(
+    "%s is NOT_FOUND",
+    async (method) => {
+      expect(await stranger.refused(method, { id: "t~unknown" })).toMatchObject({
+        code: "NOT_FOUND",
+        reason: "JOB_NOT_FOUND",
+        domain: "drover.dev",
+      });
+    },
+  );
+
+  test("JobService/Watch is NOT_FOUND", async () => {
+    const watch = stranger.stream("JobService/Watch", { id: "t~unknown" });
+    const refused = new Promise((resolve) =>
+      watch.on("error", (error) => resolve(refusalOf(error as never))),
+    );
+    watch.on("data", () => undefined);
+    expect(await refused).toMatchObject({ code: "NOT_FOUND", reason: "JOB_NOT_FOUND" });
+  });
+});
+
+describe("items of a batch are judged one by one", () => {
+  test("malformed tokens and outcomes", async () => {
+    const { results } = await stranger.call("WorkerService/Ack", {
+      outcomes: [
+        { token: "x", success: {} },
+        { token: "\u0000.=", release: {} },
+        { token: "x.y" },
+        { success: {} },
+      ],
+    });
+    expect((results as Message[]).map(({ error }) => (error as Message).reason)).toEqual([
+      "INVALID_TOKEN",
+      "INVALID_TOKEN",
+      "INVALID_ARGUMENT",
+      "INVALID_ARGUMENT",
+    ]);
+  });
+
+  test("malformed extensions", async () => {
+    const { results } = await stranger.call("WorkerService/Extend", {
+      leases: [
+        { token: "x" },
+        { token: "x", duration: { seconds: 2 * day } },
+        { token: "" },
+        { token: "x", progress: { detail: Buffer.alloc(5_000) } },
+      ],
+    });
+    expect((results as Message[]).map(({ error }) => (error as Message).reason)).toEqual([
+      "INVALID_TOKEN",
+      "INVALID_ARGUMENT",
+      "INVALID_ARGUMENT",
+      "INVALID_ARGUMENT",
+    ]);
+  });
+});
+
+describe("bytes that are no message", () => {
+  const garbage = Buffer.from([0xff, 0xff, 0xff, 0x07, 0x00, 0x01]);
+
+  test.each(methods.filter(({ responseStream }) => !responseStream).map(({ name }) => name))(
+    "to %s",
+    async (method) => {
+      const error = await stranger.send(method, garbage).catch((error) => error);
+      expect(refusalOf(error)).toMatchObject({
+        code: "INVALID_ARGUMENT",
+        reason: "INVALID_ARGUMENT",
+        fields: ["message"],
+      });
+    },
+  );
+
+  test("a message above 4 MiB", async () => {
+    const error = await stranger
+      .send("JobService/Submit", Buffer.alloc(4 * 1_024 * 1_024 + 1))
+      .catch((error) => error);
+    expect(refusalOf(error)).toMatchObject({ code: "RESOURCE_EXHAUSTED" });
+  });
+
+  test("another protocol", async () => {
+    for (const bytes of [
+      "GET / HTTP/1.1\r\n\r\n",
+      "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\u0000\u0000\u0001garbage",
+    ]) {
+      await new Promise<void>((resolve) => {
+        const socket = connect(broker.grpcPort, "127.0.0.1", () => socket.write(bytes));
+        socket.on("data", () => undefined);
+        socket.on("error", () => undefined);
+        socket.on("close", () => resolve());
+        setTimeout(() => socket.destroy(), 200);
+      });
+    }
+  });
+});
+
+describe("in a session", () => {
+  const attach = {
+    attach: { worker: "w", instance: "i", tasks: [{ task: "never" }], credit: { jobs: 1 } },
+  };
+
+  test.each<[string, (Message | Buffer)[], string[]]>([
+    ["garbage first", [Buffer.from([0xff, 0xff])], ["message"]],
+    ["garbage after the attach", [attach, Buffer.from([0xff, 0xff])], ["message"]],
+    ["an empty message", [{}], ["message"]],
+    ["another message first", [{ pong: {} }], ["message"]],
+    ["attach twice", [attach, attach], ["attach"]],
+    ["a worker without tasks", [{ attach: { worker: "w", instance: "i" } }], ["attach.tasks"]],
+    ["a worker without a name", [{ attach: { instance: "i", tasks: [{ task: "t" }] } }], ["attach.worker"]],
+    ["credit for 10,001 jobs", [attach, { credit: { jobs: 10_001 } }], ["credit.jobs"]],
+    ["no outcomes", [attach, { outcomes: {} }], ["outcomes.outcomes"]],
+    [
+      "an outcome of no lease",
+      [attach, { outcomes: { outcomes: [{ success: {} }] } }],
+      ["outcomes.outcomes[0]"],
+    ],
+    [
+      "progress too large",
+      [attach, { progress: { reports: [{ leaseId: 1, progress: { detail: Buffer.alloc(5_000) } }] } }],
+      ["progress.reports[0].progress.detail"],
+    ],
+  ])("%s ends the stream", async (_, said, fields) => {
+    const work = stranger.work();
+    for (const message of said) work.say(message);
+    expect(await work.ended).toMatchObject({ code: "INVALID_ARGUMENT", reason: "INVALID_ARGUMENT", fields });
+  });
+
+  test("and no other", async () => {
+    const other = stranger.work().attach();
+    await other.hear("attached");
+    const work = stranger.work().attach();
+    await work.hear("attached");
+    work.say(Buffer.from([0xff]));
+    await work.ended;
+    other.stream.end();
+    expect(await other.ended).toMatchObject({ code: "OK" });
+  });
+
+  test("who says nothing for 10 s is not waited for", async () => {
+    const started = Date.now();
+    expect(await stranger.work().ended).toMatchObject({ code: "INVALID_ARGUMENT", fields: ["attach"] });
+    expect(Date.now() - started).toBeGreaterThan(9_000);
+  });
+});
+
+describe("callers that vanish", () => {
+  test("in the middle of a long poll, a watch, a lease and a session", async () => {
+    const { id } = await stranger.call("JobService/Submit", { job: { task: "never" } });
+    const wire = await Wire.to(broker.grpcPort);
+    const gone = new Stranger(wire.address);
+    for (let round = 0; round < 5; round++) {
+      const watch = gone.stream("JobService/Watch", { id }).on("error", () => undefined);
+      const watching = new Promise((resolve) => watch.once("data", resolve));
+      const work = gone.work().attach({ tasks: [{ task: "none" }] });
+      const calls = Promise.allSettled([
+        gone.call("JobService/Wait", { ids: [id], timeout: { seconds: 60 } }),
+        gone.call("WorkerService/Lease", { ...leased, wait: { seconds: 60 } }),
+      ]);
+      await Promise.all([watching, work.hear("attached")]);
+      wire.cut();
+      expect(await calls).toMatchObject([{ status: "rejected" }, { status: "rejected" }]);
+      await work.ended;
+    }
+    gone.close();
+    await wire.close();
+  });
+
+  test("in the middle of a message", async () => {
+    const session = connectHttp2(`http://${broker.address}`);
+    session.on("error", () => undefined);
+    for (let i = 0; i < 20; i++) {
+      const stream = session.request({
+        ":method": "POST",
+        ":path": "/drover.v1.WorkerService/Work",
+        "content-type": "application/grpc",
+        te: "trailers",
+      });
+      stream.on("error", () => undefined);
+      // Announces 100 bytes, sends two.
+      stream.write(Buffer.from([0, 0, 0, 0, 100, 1, 2]));
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    session.destroy();
+  });
+
+  test("a job that was leased for them waits again", async () => {
+    await stranger.call("JobService/Submit", { job: { task: "given.back" } });
+    const wire = await Wire.to(broker.grpcPort);
+    const gone = new Stranger(wire.address);
+    await gone
+      .work()
+      .attach({ tasks: [{ task: "given.back" }] })
+      .hear("leases");
+    await wire.close();
+    const { leases } = await stranger.call("WorkerService/Lease", { worker: "w", tasks: ["given.back"] });
+    expect(leases).toMatchObject([{ attempt: 2 }]);
+    gone.close();
+  });
+});
+
+test("another namespace is not found, whatever is asked", async () => {
+  for (const method of ["JobService/Status", "QueueService/Get", "InspectService/Workers"]) {
+    expect(await stranger.refused(method, {}, { "drover-namespace": "other" })).toMatchObject({
+      code: "NOT_FOUND",
+      reason: "NAMESPACE_NOT_FOUND",
+    });
+  }
+  await stranger.call("JobService/Submit", job({}), { metadata: { "drover-namespace": "default" } });
+});
