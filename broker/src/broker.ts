@@ -1,7 +1,6 @@
 // The composition root: settings in, a running broker out. Everything is built here and nowhere else, in the order in
 // which it depends on one another, and taken down in the reverse.
 
-import { randomBytes } from "node:crypto";
 import { Alarms } from "./app/alarms.js";
 import type { BrokerApi } from "./app/api.js";
 import { Cancel } from "./app/cancel.js";
@@ -30,6 +29,7 @@ import { Store } from "./jetstream/store.js";
 import { Sweeps } from "./jetstream/sweeps.js";
 import { startHttp } from "./ops/http.js";
 import { createMetrics } from "./ops/metrics.js";
+import { randomPool } from "./random-pool.js";
 import { SignedTokens } from "./tokens.js";
 import { version } from "./version.js";
 
@@ -198,7 +198,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     telemetry,
     log,
   );
-  const submit = new Submit(ledger, jobs, store.storage, clock, telemetry, randomBytes);
+  const submit = new Submit(ledger, jobs, store.storage, clock, telemetry, randomPool());
   const queues = new QueueControl(store.queues, lanes, dispatcher, holdings, peers, clock, log);
   const inspect = new Inspect(peers, holdings, sessions, dispatcher, keeper);
   const alarms = new Alarms(ledger, jobs, peers, telemetry, log);

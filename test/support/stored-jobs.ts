@@ -72,7 +72,12 @@ export function aJob(fields: Partial<Job> = {}, spec: Spec = aSpec()): Job {
 }
 
 /** A message of a job. A held one says who holds it. */
-export function stored(phase: Phase, fields: Partial<Stored> = {}, job: Partial<Job> = {}, spec = aSpec()): Stored {
+export function stored(
+  phase: Phase,
+  fields: Partial<Stored> = {},
+  job: Partial<Job> = {},
+  spec = aSpec(),
+): Stored {
   const from = fields.firedFrom ?? phase;
   const hold = from === "held-a" || from === "held-b" ? aHold() : undefined;
   return {

@@ -5,6 +5,7 @@
 
 import { type RunTimes, times } from "../core/limits.js";
 import type { LaneEvents, LaneKey, Lanes, LaneView, Ticket } from "./ports.js";
+import { comingByQueue, isPreceded } from "./precedence.js";
 
 /** Most tickets asked of a lane at once. */
 const mostPulled = 500;
@@ -198,11 +199,12 @@ export class Dispatcher implements LaneEvents {
   #assign(): void {
     const laden = this.#ordered.filter((line) => line.waiting.length > 0);
     if (laden.length === 0) return;
+    const coming = comingByQueue(this.#ordered);
     const fed = new Set<Taker>();
     let takers = [...this.#takers];
     while (takers.length > 0) {
       takers = takers.filter((taker) => {
-        const line = this.#pick(taker, laden);
+        const line = this.#pick(taker, laden, coming);
         const entry = line?.waiting.shift();
         if (entry === undefined) return false;
         taker.take(entry.ticket);
@@ -214,7 +216,11 @@ export class Dispatcher implements LaneEvents {
   }
 
   /** The line that a taker is to be served from: its queue by weight, there the highest priority, there in turn. */
-  #pick(taker: Taker, laden: readonly Line[]): Line | undefined {
+  #pick(
+    taker: Taker,
+    laden: readonly Line[],
+    coming: ReadonlyMap<string, readonly Line[]>,
+  ): Line | undefined {
     if (taker.free() <= 0) return undefined;
     const best = new Map<string, Line[]>();
     for (const line of laden) {
@@ -225,6 +231,9 @@ export class Dispatcher implements LaneEvents {
       if (!line.takers.includes(taker) || taker.freeFor(task) <= 0) continue;
       if (there === undefined) best.set(queue, [line]);
       else there.push(line);
+    }
+    for (const [queue, [line]] of best) {
+      if (isPreceded(taker, line?.lane.key.priority ?? 0, coming.get(queue))) best.delete(queue);
     }
     if (best.size === 0) return undefined;
     const served = this.#served.get(taker) ?? new Map<string, number>();

@@ -197,7 +197,7 @@ export class Ledger {
           purges:
             armed === undefined
               ? undefined
-              : { phase: armed, queue: from.queue, priority: from.priority, rev: from.rev },
+              : { phase: armed, queue: from.queue, priority: from.priority, nonce: from.nonce },
         },
       ],
     };

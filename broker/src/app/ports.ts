@@ -23,7 +23,7 @@ export type Write =
       /** ms; 0 = by bulk retention. */
       keepFor: number;
       /** The schedule of the job that this write ends. */
-      purges?: { phase: ScheduledPhase; queue: string; priority: number; rev: number } | undefined;
+      purges?: { phase: ScheduledPhase; queue: string; priority: number; nonce: string } | undefined;
     }
   /** Empties an older message of the job. */
   | { kind: "tombstone"; phase: Phase; queue: string; priority: number }

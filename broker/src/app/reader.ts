@@ -2,7 +2,16 @@
 // of short runs and of progress.
 
 import { invalid } from "../core/errors.js";
-import { hasEnded, type JobRef, type Phase, type Progress, type State, type Stored, specOf, stateOf } from "../core/job.js";
+import {
+  hasEnded,
+  type JobRef,
+  type Phase,
+  type Progress,
+  type State,
+  type Stored,
+  specOf,
+  stateOf,
+} from "../core/job.js";
 import { jobId } from "../core/names.js";
 import type { JobView } from "./api.js";
 import { answerOf, type HeldAnswer, progressIn } from "./held-answer.js";

@@ -264,10 +264,12 @@ function reissue(job: Job, counted: boolean, at: Circumstances): Move {
   return ready({ ...job, redeliveries });
 }
 
-/** Fresh counters; the history stays, so that people see what had been tried. */
+/** Fresh counters; the history stays, so that people see what had been tried. Whoever redrives a job that came too late
+ *  to start wants it run all the same. */
 function redriven(job: Job): Job {
   return {
     ...job,
+    spec: { ...specOf(job), startBy: 0 },
     result: undefined,
     failure: undefined,
     attempt: job.attempt + 1,

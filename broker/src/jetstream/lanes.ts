@@ -182,6 +182,9 @@ export class StreamLanes implements Lanes {
       });
     }
     await this.#drawLine(shard);
+    // Workers that wait for this lane's jobs are here already: they are not to wait for the next listing.
+    const made = this.#lanes.get(filter);
+    if (made !== undefined) this.#events?.moved(made);
     this.peers.tell("lane", key);
   }
 

@@ -3,14 +3,13 @@
 
 import type { MsgHdrs } from "nats";
 import type { Change, Write } from "../app/ports.js";
-import { at, encodeJob, header, headersOf } from "./codec.js";
+import { at, encodeJob, header, headersOf, line } from "./codec.js";
 import type { Subjects } from "./subjects.js";
-
-type Field = readonly [string, string];
 
 export interface Outgoing {
   subject: string;
-  fields: Field[];
+  /** Header lines, each with its line end. */
+  head: string;
   data: Uint8Array;
 }
 
@@ -27,18 +26,18 @@ export interface Group {
 const nothing = new Uint8Array(0);
 
 export function groupOf(change: Change, subjects: Subjects): Group {
-  const ordered = [...change.writes].sort((a, b) => rank(a) - rank(b));
+  const { writes, expected, ref } = change;
+  const ordered = writes.length === 1 ? writes : [...writes].sort((a, b) => rank(a) - rank(b));
   const messages = ordered.map((write) => messageOf(write, change, subjects));
   const first = messages[0];
   if (first === undefined) throw new Error("a change without writes");
-  first.fields.push(
-    [header.expected, String(change.expected)],
-    [header.expectedSubject, subjects.ofJob(change.ref)],
-  );
+  first.head += line(header.expected, String(expected)) + line(header.expectedSubject, subjects.ofJob(ref));
   const jobMessage = ordered.findIndex((write) => write.kind === "job");
+  let bytes = 0;
+  for (const message of messages) bytes += message.data.length + message.head.length;
   return {
     messages,
-    bytes: messages.reduce((sum, m) => sum + m.data.length + 256, 0),
+    bytes,
     jobMessage: Math.max(0, jobMessage),
     atomic: messages.length > 1 || ordered.some((w) => w.kind === "job" && w.purges !== undefined),
   };
@@ -53,49 +52,39 @@ function messageOf(write: Write, change: Change, subjects: Subjects): Outgoing {
   switch (write.kind) {
     case "tombstone":
       return {
-        subject: subjects.job(write.phase, ref, write.queue, write.priority, 0),
-        fields: [],
+        subject: subjects.job(write.phase, ref, write.queue, write.priority),
+        head: "",
         data: nothing,
       };
     case "body":
-      return { subject: subjects.body(ref), fields: [], data: write.data };
+      return { subject: subjects.body(ref), head: "", data: write.data };
     case "job": {
-      const fields: Field[] = [
-        [header.rev, String(write.rev)],
-        [header.nonce, nonce],
-      ];
-      if (write.fireAt > 0) {
-        fields.push(
-          [header.schedule, at(write.fireAt)],
-          [header.target, subjects.job("due", ref, write.queue, write.priority, 0)],
-        );
+      const { queue, priority, fireAt, purges, keepFor } = write;
+      let head = line(header.rev, String(write.rev)) + line(header.nonce, nonce);
+      if (fireAt > 0) {
+        head += line(header.schedule, at(fireAt));
+        head += line(header.target, subjects.job("due", ref, queue, priority));
       }
-      if (write.purges !== undefined) {
-        const { phase, queue, priority, rev } = write.purges;
-        fields.push(
-          [header.scheduler, subjects.job(phase, ref, queue, priority, rev)],
-          [header.scheduleNext, "purge"],
-        );
+      if (purges !== undefined) {
+        const armed = subjects.schedule(purges.phase, ref, purges.queue, purges.priority, purges.nonce);
+        head += line(header.scheduler, armed) + line(header.scheduleNext, "purge");
       }
-      if (write.keepFor > 0) fields.push([header.ttl, `${Math.ceil(write.keepFor / 1000)}s`]);
-      return {
-        subject: subjects.job(write.phase, ref, write.queue, write.priority, write.rev),
-        fields,
-        data: encodeJob(write.job),
-      };
+      if (keepFor > 0) head += line(header.ttl, `${Math.ceil(keepFor / 1000)}s`);
+      const subject =
+        fireAt > 0
+          ? subjects.schedule(write.phase, ref, queue, priority, nonce)
+          : subjects.job(write.phase, ref, queue, priority);
+      return { subject, head, data: encodeJob(write.job) };
     }
   }
 }
 
 export function plainHeaders(message: Outgoing): MsgHdrs {
-  return headersOf(message.fields);
+  return headersOf(message.head);
 }
 
 /** As a member of a batch; `last` commits it. */
 export function memberHeaders(message: Outgoing, batch: string, sequence: number, last: boolean): MsgHdrs {
-  const hdrs = headersOf(message.fields);
-  hdrs.set(header.batch, batch);
-  hdrs.set(header.batchSequence, String(sequence));
-  if (last) hdrs.set(header.batchCommit, "1");
-  return hdrs;
+  const member = line(header.batch, batch) + line(header.batchSequence, String(sequence));
+  return headersOf(message.head + member + (last ? line(header.batchCommit, "1") : ""));
 }

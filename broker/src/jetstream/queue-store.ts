@@ -1,10 +1,10 @@
 // Queues in the store: their settings, one message each; their lanes; and what lies in them.
 
 import type { JetStreamManager } from "@nats-io/jetstream";
-import type { NatsConnection } from "nats";
+import { headers, type NatsConnection } from "nats";
 import type { LaneKey, QueueScope, QueueSettings, Queues } from "../app/ports.js";
 import type { Phase } from "../core/job.js";
-import { header, headersOf } from "./codec.js";
+import { header } from "./codec.js";
 import type { StreamLanes } from "./lanes.js";
 import { purgeBelow } from "./purge.js";
 import { unavailable } from "./reads.js";
@@ -39,7 +39,8 @@ export class QueueStore implements Queues {
     for (let attempt = 0; attempt < attempts; attempt++) {
       const found = await this.#read(subject);
       const next = change(found?.settings ?? storage.Queue.fromPartial({ name: queue }));
-      const hdrs = headersOf([[header.expected, String(found?.seq ?? 0)]]);
+      const hdrs = headers();
+      hdrs.set(header.expected, String(found?.seq ?? 0));
       const answer = await this.#asked(() =>
         this.nc.request(subject, storage.Queue.encode(next).finish(), { headers: hdrs, timeout: 5_000 }),
       );

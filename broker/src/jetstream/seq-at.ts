@@ -6,7 +6,8 @@ import { unavailable } from "./reads.js";
 
 /** The first sequence stored at or after `ms`; one beyond the last when there is none. @throws Refusal */
 export async function seqAt(nc: NatsConnection, stream: string, filter: string, ms: number): Promise<number> {
-  const request = { batch: 1, next_by_subj: filter, start_time: new Date(ms).toISOString(), no_hdr: true };
+  // With its headers: with no_hdr the server leaves out its own as well, and one of them is the answer.
+  const request = { batch: 1, next_by_subj: filter, start_time: new Date(ms).toISOString() };
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => done(unavailable("a read was not answered")), 5_000);
     let seq = 0;

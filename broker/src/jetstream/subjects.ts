@@ -1,7 +1,7 @@
 // Where everything of a namespace lies:
 //
-//   drover.<ns>.<shard>.job.<phase>.<task>.<queue>.<priority>.<key>   a job; of a lease, the priority is followed by
-//                                                                     a dash and the revision
+//   drover.<ns>.<shard>.job.<phase>.<task>.<queue>.<priority>.<key>   a job; of a schedule (held, later, blocked), the
+//                                                                     priority is followed by a dash and the nonce
 //   drover.<ns>.<shard>.body.<task>.<key>                             a large payload, beside its job
 //   drover.<ns>.0.queue.<queue>                                       a queue's settings
 //   drover.<ns>.ctl.>                                                 brokers among themselves (no stream)
@@ -40,13 +40,18 @@ export class Subjects {
     return `DROVER_${this.namespace}_${shard}`;
   }
 
-  /** A firing purges its schedule's subject, whatever lies there by then. A pass over many schedules can outlast several
-   *  leases of a job (2,300 firings/s on one fsyncing node), so no two of them share a subject: a ghost that took the
-   *  lease after its own would leave a job that nothing ends or runs any more. */
-  job(phase: Phase, ref: JobRef, queue: string, priority: number, rev: number): string {
+  job(phase: Phase, ref: JobRef, queue: string, priority: number): string {
     const { home, token } = this.#task(ref.task);
-    const place = phase === "held-a" || phase === "held-b" ? `${priority}-${rev}` : priority;
-    return `${home}job.${phase}.${token}.${asToken(queue)}.${place}.${asToken(ref.key)}`;
+    return `${home}job.${phase}.${token}.${asToken(queue)}.${priority}.${asToken(ref.key)}`;
+  }
+
+  /** Of a message that is a schedule. A firing purges its schedule's subject, whatever lies there by then, and a pass over
+   *  many schedules can outlast several leases of a job, or its cancel and a new job of the same key (2,300 firings/s on
+   *  one fsyncing node). So no two schedules share a subject: a ghost that took the one after its own would leave a job
+   *  that nothing ends or runs any more. */
+  schedule(phase: Phase, ref: JobRef, queue: string, priority: number, nonce: string): string {
+    const { home, token } = this.#task(ref.task);
+    return `${home}job.${phase}.${token}.${asToken(queue)}.${priority}-${nonce}.${asToken(ref.key)}`;
   }
 
   /** Every message of a job, whatever its phase, queue and priority: always this very text for a job, since the server

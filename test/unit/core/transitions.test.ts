@@ -70,7 +70,10 @@ const shades: Partial<Job>[] = [0, 3, counts.redeliveries].flatMap((counted) =>
     cancelRequestedAt,
   })),
 );
-const specs = [retrying({ maxAttempts: 4, maxCrashes: 3 }), retrying({ maxCrashes: 0 }, { retention: 900_000 })];
+const specs = [
+  retrying({ maxAttempts: 4, maxCrashes: 3 }),
+  retrying({ maxCrashes: 0 }, { retention: 900_000 }),
+];
 
 /** Where an event takes a job from a standing, whatever the job. */
 function outcomes(type: Event["type"], from: Standing): Set<Standing> {
@@ -94,10 +97,13 @@ test("the table is the designed one, no event and no standing more", () => {
 });
 
 describe("what the table allows can happen, and nothing else does", () => {
-  test.each(cells.filter(({ to }) => to.length > 0))("$type while $from leads to $to", ({ type, from, to }) => {
-    for (const job of standingAs(from)) expect(isAllowed(job, type)).toBe(true);
-    expect([...outcomes(type, from)].sort()).toEqual([...to].sort());
-  });
+  test.each(cells.filter(({ to }) => to.length > 0))(
+    "$type while $from leads to $to",
+    ({ type, from, to }) => {
+      for (const job of standingAs(from)) expect(isAllowed(job, type)).toBe(true);
+      expect([...outcomes(type, from)].sort()).toEqual([...to].sort());
+    },
+  );
 });
 
 describe("what the table does not allow is refused, and throws where it was not asked for", () => {
@@ -152,13 +158,22 @@ describe("a lease", () => {
     ["the second subject", stored("held-b"), "held-a"],
     ["an alarm of the first", alarmOf("held-a"), "held-b"],
     ["an alarm of the second", alarmOf("held-b"), "held-a"],
-  ])("written on %s lies on the other subject, never where a ghost of the one before could land", (_, from, phase) => {
-    for (const type of ["hold", "requestCancel"] as const) {
-      const hold = aHold({ leaseUntil: now + 12_345 });
-      const move = advance(from, { type, hold, reason: "" }, at);
-      expect(move).toMatchObject({ phase, fireAt: now + 12_345, keepFor: 0, tombstones: [], job: { hold } });
-    }
-  });
+  ])(
+    "written on %s lies on the other subject, never where a ghost of the one before could land",
+    (_, from, phase) => {
+      for (const type of ["hold", "requestCancel"] as const) {
+        const hold = aHold({ leaseUntil: now + 12_345 });
+        const move = advance(from, { type, hold, reason: "" }, at);
+        expect(move).toMatchObject({
+          phase,
+          fireAt: now + 12_345,
+          keepFor: 0,
+          tombstones: [],
+          job: { hold },
+        });
+      }
+    },
+  );
 
   test("keeps the progress that was reported when a heartbeat brings none", () => {
     const progress = { value: 0.5, detail: new Uint8Array(), at: now };

@@ -1,0 +1,56 @@
+// The connections to the brokers. All brokers are alike: calls go to one of them until it fails, then to the next.
+
+import { type ChannelCredentials, Client, Metadata } from "@grpc/grpc-js";
+import { Ring } from "./addresses.js";
+
+export interface Connection {
+  readonly address: string;
+  readonly client: Client;
+}
+
+export class Brokers {
+  readonly #ring: Ring;
+  readonly #credentials: ChannelCredentials;
+  readonly #open = new Map<string, Connection>();
+  readonly metadata = new Metadata();
+
+  constructor(addresses: readonly string[], credentials: ChannelCredentials, namespace: string | undefined) {
+    this.#ring = new Ring(addresses);
+    this.#credentials = credentials;
+    if (namespace !== undefined) this.metadata.set("drover-namespace", namespace);
+  }
+
+  get current(): Connection {
+    const address = this.#ring.current;
+    let open = this.#open.get(address);
+    if (open === undefined) {
+      open = { address, client: new Client(address, this.#credentials, CHANNEL_OPTIONS) };
+      this.#open.set(address, open);
+    }
+    return open;
+  }
+
+  /** The next call goes to another broker, unless one has been chosen since. */
+  failed(connection: Connection): void {
+    if (this.#ring.current === connection.address) this.#ring.next();
+  }
+
+  close(): void {
+    for (const { client } of this.#open.values()) client.close();
+    this.#open.clear();
+  }
+}
+
+const CHANNEL_OPTIONS = {
+  // The default is to come back to a broker that was away only after up to two minutes.
+  "grpc.initial_reconnect_backoff_ms": 50,
+  "grpc.min_reconnect_backoff_ms": 50,
+  "grpc.max_reconnect_backoff_ms": 2_000,
+  // A broker that vanished without closing its connections is noticed by calls that wait long.
+  "grpc.keepalive_time_ms": 10_000,
+  "grpc.keepalive_timeout_ms": 5_000,
+  // Many results may come in one answer.
+  "grpc.max_receive_message_length": -1,
+  // A proxy for web traffic would also be asked for 127.0.0.1.
+  "grpc.enable_http_proxy": process.env.grpc_proxy ? 1 : 0,
+};

@@ -1,0 +1,95 @@
+// One unary call, with a deadline and the errors of this package; tried again at another broker where that is safe.
+
+import type { ClientUnaryCall, MethodDefinition, ServiceError } from "@grpc/grpc-js";
+import type { Brokers } from "./brokers.js";
+import { type CallError, fromServiceError } from "./errors.js";
+import { isBrokerTrouble, retryWait } from "./retry.js";
+
+/** A unary method as the generated service names it. */
+export type Method<Q, A> = Pick<MethodDefinition<Q, A>, "path" | "requestSerialize" | "responseDeserialize">;
+
+export interface CallOptions {
+  /** Until an answer, retries included, in ms. */
+  readonly timeout?: number;
+}
+
+export interface Attempt<A> {
+  readonly answer: Promise<A>;
+  cancel(): void;
+}
+
+/** One try. Its error says whether the broker is to blame, in which case the next call goes to another one. */
+export function attempt<Q, A>(
+  brokers: Brokers,
+  method: Method<Q, A>,
+  request: Q,
+  timeout: number,
+): Attempt<A> {
+  const connection = brokers.current;
+  let call: ClientUnaryCall | undefined;
+  let cancelled = false;
+  const answer = new Promise<A>((resolve, reject) => {
+    const { path, requestSerialize, responseDeserialize } = method;
+    const options = { deadline: Date.now() + timeout };
+    const done = (error: ServiceError | null, value?: A) => {
+      if (error === null) return resolve(value as A);
+      const callError = fromServiceError(error);
+      if (!cancelled && isBrokerTrouble(callError)) brokers.failed(connection);
+      reject(callError);
+    };
+    call = connection.client.makeUnaryRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      request,
+      brokers.metadata,
+      options,
+      done,
+    );
+  });
+  return {
+    answer,
+    cancel: () => {
+      cancelled = true;
+      call?.cancel();
+    },
+  };
+}
+
+const SHORTEST_TRY = 1_000;
+
+/** What one try may take of the time that is left: half of it, so that a broker that hangs leaves time for another. */
+export function tryTimeout(left: number): number {
+  return Math.min(left, Math.max(SHORTEST_TRY, left / 2));
+}
+
+export class Caller {
+  constructor(
+    readonly brokers: Brokers,
+    /** Default of the timeout, in ms. */
+    readonly timeout: number,
+  ) {}
+
+  /** Tries until there is an answer or the time is over. @throws CallError, that of the last try. */
+  async call<Q, A>(
+    method: Method<Q, A>,
+    request: Q,
+    { timeout = this.timeout }: CallOptions = {},
+  ): Promise<A> {
+    const end = performance.now() + timeout;
+    for (let tries = 1; ; tries++) {
+      try {
+        return await attempt(this.brokers, method, request, tryTimeout(end - performance.now())).answer;
+      } catch (error) {
+        const wait = retryWait(error as CallError, tries, Math.random);
+        if (wait === undefined || performance.now() + wait >= end) throw error;
+        await new Promise((resolve) => setTimeout(resolve, wait));
+      }
+    }
+  }
+
+  /** For what must not happen twice: one try. @throws CallError */
+  once<Q, A>(method: Method<Q, A>, request: Q, { timeout = this.timeout }: CallOptions = {}): Promise<A> {
+    return attempt(this.brokers, method, request, timeout).answer;
+  }
+}

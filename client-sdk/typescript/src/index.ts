@@ -1,0 +1,47 @@
+export type { CallOptions } from "./call.js";
+export {
+  type BatchItem,
+  type BatchResult,
+  Client,
+  type ClientOptions,
+  type JobPage,
+  type ListFilter,
+  type SubmitOptions,
+} from "./client.js";
+export {
+  CallError,
+  ClientBusyError,
+  ClientClosedError,
+  DeadlineExceededError,
+  DroverError,
+  InvalidArgumentError,
+  JobCancelledError,
+  JobExistsError,
+  JobFailedError,
+  JobNotFoundError,
+  NotFailedError,
+  OverloadedError,
+  QueueNotFoundError,
+  ResultTimeoutError,
+  UnavailableError,
+} from "./errors.js";
+export { type Cancelled, type CancelOutcome, JobHandle, type StatusOptions, SubmittedJob } from "./handle.js";
+export type { ActiveJob, Inspect, Inspected, RegisteredTask, ServerInfo, WorkerStatus } from "./inspect.js";
+export type {
+  Attempt,
+  AttemptOutcome,
+  Failure,
+  FailureReason,
+  JobState,
+  JobStatus,
+  Progress,
+  RetryStatus,
+} from "./job.js";
+export { newKey } from "./key.js";
+export { PayloadError, RawPayload } from "./payload.js";
+export type { Purged, PurgeOptions, QueueStatus, Queues } from "./queues.js";
+export type { FieldViolation } from "./rpc-status.js";
+export { type JobOptions, type RetryOptions, type SubmitDefaults, type TaskRef, taskRef } from "./spec.js";
+export type { OnConflict } from "./submit.js";
+export { VERSION } from "./version.js";
+export type { WaitOptions } from "./wait.js";

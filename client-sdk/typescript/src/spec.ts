@@ -1,0 +1,149 @@
+// From what a submitter writes to what the broker takes. Only what cannot be put on the wire is refused here; the limits
+// are the broker's, and it names them.
+
+import type { Duration, JobSpec, RetryPolicy, Timestamp } from "@drover/proto/v1";
+import { InvalidArgumentError } from "./errors.js";
+import { encode, PayloadError } from "./payload.js";
+import { toDuration } from "./time.js";
+
+/** How often and when a failed job runs again. What is unset takes the broker's default, named in brackets. */
+export interface RetryOptions {
+  /** Runs after the first: 0 to 999 (3 = four runs). */
+  readonly retries?: number;
+  /** Wait after the first failure, in ms: 0 to 30 days (1 s). */
+  readonly initialDelay?: number;
+  /** What the wait is multiplied by after each further failure: 1 to 100 (2). */
+  readonly factor?: number;
+  /** Upper bound of the wait, in ms: initialDelay to 30 days (10 min). */
+  readonly maxDelay?: number;
+  /** Share by which each wait is spread: 0 to 1 (0.1). */
+  readonly jitter?: number;
+  /** Runs that may end without any report: 0 to 100 (3). 0 = at most once. */
+  readonly maxCrashes?: number;
+}
+
+/** What a task may fix for all its jobs; a submit overrides it field by field. */
+export interface SubmitDefaults {
+  /** Unset: what the broker's routes say, else `default`. */
+  readonly queue?: string;
+  /** 0 to 9, 9 is the most urgent. Unset: what the routes say, else 5. */
+  readonly priority?: number;
+  readonly retry?: RetryOptions;
+  /** After this long a run is told to finish, in ms: 1 ms to 30 days. */
+  readonly softTimeLimit?: number;
+  /** After this long a run is over and has failed, in ms: 1 ms to 30 days. */
+  readonly hardTimeLimit?: number;
+  /** How long the record is kept once the job ended, in ms: 0 (no result is kept) or 10 min to 365 days. */
+  readonly resultRetention?: number;
+  /** For people and filters: at most 16. */
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+export interface JobOptions extends SubmitDefaults {
+  /** The job's name inside its task: a second submit of the same key gives the same job. Default: a new UUIDv7. */
+  readonly key?: string;
+  /** Wait before the first run, in ms: 0 to 10 years. Not together with runAt. */
+  readonly delay?: number;
+  /** Time of the first run, never earlier. */
+  readonly runAt?: Date;
+  /** A job whose first run has not begun by then fails as EXPIRED. */
+  readonly startBy?: Date;
+  /** For programs (trace context and the like), handed to the worker as they are. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** A task to submit to, by the name it has; what @drover/worker's defineTask gives fits as it is. */
+export interface TaskRef<P = unknown, R = unknown> {
+  readonly name: string;
+  readonly defaults?: SubmitDefaults;
+  /** Never there at run time; carries the types of payload and result. */
+  readonly "~types"?: { readonly payload: P; readonly result: R };
+}
+
+/** Names a task whose handler lives elsewhere, with the types of its payload and result. */
+export function taskRef<P = unknown, R = unknown>(
+  name: string,
+  defaults: SubmitDefaults = {},
+): TaskRef<P, R> {
+  return { name, defaults };
+}
+
+/** @throws InvalidArgumentError for a time, duration or payload that cannot be sent. */
+export function jobSpec(
+  task: TaskRef | string,
+  payload: unknown,
+  options: JobOptions,
+  newKey: () => string,
+): JobSpec {
+  const { name, defaults = {} } = typeof task === "string" ? { name: task } : task;
+  const merged: JobOptions = { ...defaults, ...withoutUnset(options) };
+  return {
+    task: name,
+    key: merged.key ?? newKey(),
+    queue: merged.queue,
+    priority: merged.priority,
+    payload: payloadOf(payload),
+    delay: duration("delay", merged.delay),
+    runAt: timestamp("run_at", merged.runAt),
+    startBy: timestamp("start_by", merged.startBy),
+    retry: retryPolicy({ ...defaults.retry, ...withoutUnset(options.retry ?? {}) }),
+    softTimeLimit: duration("soft_time_limit", merged.softTimeLimit),
+    hardTimeLimit: duration("hard_time_limit", merged.hardTimeLimit),
+    resultRetention: duration("result_retention", merged.resultRetention),
+    labels: { ...defaults.labels, ...options.labels },
+    headers: { ...options.headers },
+  };
+}
+
+// One message holds at most 4 MiB, and the broker names its own limit (512 KiB) for whatever reaches it.
+const SENDABLE = 3 * 1024 * 1024;
+
+function payloadOf(value: unknown): JobSpec["payload"] {
+  try {
+    const payload = encode(value);
+    if (payload.data.length <= SENDABLE) return payload;
+  } catch (error) {
+    if (error instanceof PayloadError) throw InvalidArgumentError.of("payload", error.message);
+    throw error;
+  }
+  throw InvalidArgumentError.of("payload", "over 512 KiB; store it elsewhere and submit a reference");
+}
+
+function retryPolicy(retry: RetryOptions): RetryPolicy | undefined {
+  if (Object.keys(retry).length === 0) return undefined;
+  const { retries } = retry;
+  if (retries !== undefined && !(Number.isInteger(retries) && retries >= 0)) {
+    throw InvalidArgumentError.of("retry.retries", `${retries} is not a whole number from 0`);
+  }
+  return {
+    maxAttempts: retries === undefined ? undefined : retries + 1,
+    initialDelay: duration("retry.initial_delay", retry.initialDelay),
+    factor: retry.factor,
+    maxDelay: duration("retry.max_delay", retry.maxDelay),
+    jitter: retry.jitter,
+    maxCrashes: retry.maxCrashes,
+  };
+}
+
+function duration(field: string, ms: number | undefined): Duration | undefined {
+  if (ms === undefined) return undefined;
+  if (!Number.isFinite(ms)) throw InvalidArgumentError.of(field, `${ms} is not a number of milliseconds`);
+  return toDuration(ms);
+}
+
+function timestamp(field: string, date: Date | undefined): Timestamp | undefined {
+  if (date === undefined) return undefined;
+  const ms = date instanceof Date ? date.getTime() : Number.NaN;
+  if (Number.isNaN(ms)) throw InvalidArgumentError.of(field, "not a valid Date");
+  const seconds = Math.floor(ms / 1000);
+  return { seconds, nanos: (ms - seconds * 1000) * 1e6 };
+}
+
+/** So that `{ queue: undefined }` means the same as `{}`. */
+function withoutUnset<T extends object>(options: T): Partial<T> {
+  const set: Partial<T> = {};
+  for (const name in options) {
+    if (options[name] !== undefined) set[name] = options[name];
+  }
+  return set;
+}

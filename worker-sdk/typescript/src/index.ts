@@ -1,0 +1,31 @@
+export { type DetachedRun, detachedContext, type TaskContext } from "./context.js";
+export {
+  HardTimeLimitExceeded,
+  Interrupted,
+  JobCancelled,
+  LeaseLost,
+  Permanent,
+  Release,
+  Retry,
+  Snooze,
+  SoftTimeLimitExceeded,
+  WorkerDraining,
+} from "./errors.js";
+export { jsonLogger, type Logger } from "./log.js";
+export type { QueueOption, WorkerOptions } from "./options.js";
+export type { ErrorRule, FailureRules } from "./outcomes.js";
+export { PayloadError, RawPayload } from "./payload.js";
+export type { FieldViolation } from "./rpc-status.js";
+export type { Around } from "./runner.js";
+export { SessionError } from "./session-error.js";
+export {
+  type AnyTask,
+  defineTask,
+  type Handler,
+  type Task,
+  type TaskDefaults,
+  type TaskOptions,
+  type TaskRetry,
+} from "./task.js";
+export { VERSION } from "./version.js";
+export { Worker } from "./worker.js";

@@ -1,0 +1,282 @@
+// Runs handlers. A slot is taken from a handler's start until it has really ended, also when its lease was lost or its
+// time limit passed meanwhile: a worker never runs more handlers than its concurrency, whatever the broker believes.
+
+import { CancelReason, type Lease } from "@drover/proto/v1";
+import { TaskContext } from "./context.js";
+import {
+  HardTimeLimitExceeded,
+  type Interrupted,
+  JobCancelled,
+  LeaseLost,
+  SoftTimeLimitExceeded,
+} from "./errors.js";
+import type { Holdings, Run } from "./holdings.js";
+import type { Logger } from "./log.js";
+import { CANCELLED, RELEASED, type Report, succeeded, threw, timedOut } from "./outcomes.js";
+import { decode, encode } from "./payload.js";
+import { RunLog } from "./run-log.js";
+import type { AnyTask } from "./task.js";
+import { toMillis } from "./time.js";
+import { after } from "./timer.js";
+
+/** Runs around each handler: opens what a run needs and closes it whatever happens. Has to give back what `run`
+ *  gives, and to let its errors through. */
+export type Around = (context: TaskContext, run: () => Promise<unknown>) => Promise<unknown>;
+
+export interface RunnerOptions {
+  readonly tasks: ReadonlyMap<string, AnyTask>;
+  readonly concurrency: number;
+  /** Leases held beyond the concurrency, so that the next job is there when one ends. */
+  readonly prefetch: number;
+  readonly around: Around | undefined;
+  readonly logger: Logger;
+  /** There is something to send: outcomes, progress or another credit. */
+  readonly changed: () => void;
+}
+
+export class Runner {
+  readonly #options: RunnerOptions;
+  readonly #holdings: Holdings;
+  readonly #log: RunLog;
+  readonly #runningByTask = new Map<string, number>();
+  #waiting: Run[] = [];
+  #running = 0;
+  // Handlers that still run though their attempt is over.
+  #abandoned = 0;
+  #draining = false;
+  #startingWaiting = false;
+
+  constructor(holdings: Holdings, options: RunnerOptions) {
+    this.#holdings = holdings;
+    this.#options = options;
+    this.#log = new RunLog(options.logger);
+  }
+
+  /** How many jobs the broker may have leased to this worker at a time. */
+  get credit(): number {
+    if (this.#draining) return 0;
+    return Math.max(0, this.#options.concurrency + this.#options.prefetch - this.#abandoned);
+  }
+
+  /** Handlers whose outcome is still to be reported. */
+  get busy(): number {
+    return this.#running - this.#abandoned;
+  }
+
+  /** Handlers that nobody waits for any more. */
+  get abandoned(): number {
+    return this.#abandoned;
+  }
+
+  accept(leases: readonly Lease[]): void {
+    for (const lease of leases) {
+      const run = this.#holdings.add(lease);
+      const task = this.#options.tasks.get(lease.task);
+      if (this.#draining) this.#holdings.report(run, RELEASED);
+      else if (task === undefined) this.#holdings.report(run, unknownTask(lease.task));
+      else if (this.#hasSlot(task)) this.#start(run, task);
+      else this.#waiting.push(run);
+    }
+    this.#options.changed();
+  }
+
+  /** What the broker's `cancel` for this lease means here. */
+  cancel(run: Run, reason: CancelReason): void {
+    if (reason === CancelReason.CANCEL_REASON_TIME_LIMIT) this.lose(run, new HardTimeLimitExceeded());
+    else if (reason === CancelReason.CANCEL_REASON_LEASE_LOST) this.lose(run, new LeaseLost());
+    // Also for a reason from the future: the report stands, whatever it says.
+    else this.requestCancel(run);
+  }
+
+  /** Somebody asked for the job's end: the handler is told, and decides. */
+  requestCancel(run: Run): void {
+    if (run.report !== undefined || run.closed) return;
+    if (run.context !== undefined) return this.#interrupt(run, new JobCancelled());
+    this.#waiting = this.#waiting.filter((waiting) => waiting !== run);
+    this.#holdings.report(run, CANCELLED);
+    this.#options.changed();
+  }
+
+  /** The attempt is over: nothing the handler does is reported any more. */
+  lose(run: Run, why: Interrupted): void {
+    const finished = run.report !== undefined;
+    this.#holdings.drop(run);
+    if (run.context === undefined) this.#waiting = this.#waiting.filter((waiting) => waiting !== run);
+    else if (!finished && !run.closed) {
+      this.#log.lost(run, why);
+      this.#abandon(run, why);
+    }
+  }
+
+  /** No further handler starts, and what waits for a slot is given back. */
+  drain(): void {
+    this.#draining = true;
+    for (const run of this.#waiting) this.#holdings.report(run, RELEASED);
+    this.#waiting = [];
+    this.#options.changed();
+  }
+
+  interruptAll(why: () => Interrupted): void {
+    for (const run of this.#unfinished()) this.#interrupt(run, why());
+  }
+
+  /** Gives back every job whose handler has not ended; their handlers are left to themselves. */
+  releaseAll(why: () => Interrupted): void {
+    for (const run of this.#unfinished()) {
+      this.#holdings.report(run, RELEASED);
+      this.#log.released(run);
+      this.#abandon(run, why());
+    }
+  }
+
+  #unfinished(): Run[] {
+    return [...this.#holdings.runs()].filter((run) => run.context !== undefined && run.report === undefined);
+  }
+
+  #hasSlot(task: AnyTask): boolean {
+    if (this.#running >= this.#options.concurrency) return false;
+    const { concurrency } = task.options;
+    return concurrency === undefined || (this.#runningByTask.get(task.name) ?? 0) < concurrency;
+  }
+
+  #start(run: Run, task: AnyTask): void {
+    const { lease } = run;
+    this.#running++;
+    if (task.options.concurrency !== undefined) this.#count(task, 1);
+    run.startedAt = performance.now();
+    const context = new TaskContext(lease, {
+      logger: this.#options.logger,
+      onProgress: (progress) => {
+        this.#holdings.progress(run, progress);
+        this.#options.changed();
+      },
+    });
+    run.context = context;
+    if (lease.softTimeLimit !== undefined || lease.hardTimeLimit !== undefined) this.#arm(run);
+    this.#log.started(run);
+    let result: unknown;
+    try {
+      result = this.#call(task, decode(lease.payload), context);
+    } catch (error) {
+      this.#ended(run, task, undefined, { error });
+      return;
+    }
+    if (!isPromise(result)) {
+      this.#ended(run, task, result, undefined);
+      return;
+    }
+    result.then(
+      (value) => this.#ended(run, task, value, undefined),
+      (error) => this.#ended(run, task, undefined, { error }),
+    );
+  }
+
+  #call(task: AnyTask, payload: unknown, context: TaskContext): unknown {
+    const { around } = this.#options;
+    if (around === undefined) return task.handler(payload, context);
+    return around(context, async () => task.handler(payload, context));
+  }
+
+  #ended(run: Run, task: AnyTask, result: unknown, failure: { error: unknown } | undefined): void {
+    this.#running--;
+    if (task.options.concurrency !== undefined) this.#count(task, -1);
+    run.disarm?.();
+    if (run.closed) this.#abandoned--;
+    else {
+      const report =
+        failure === undefined ? reportOfResult(result, run, task) : reportOfError(failure.error, run, task);
+      this.#holdings.report(run, report);
+      this.#log.ended(run, report);
+    }
+    if (this.#waiting.length > 0) this.#startWaiting();
+    this.#options.changed();
+  }
+
+  /** In the order they came, past those whose task has no slot. A handler that returns at once ends inside of this
+   *  loop and comes here again: the loop then only goes on. */
+  #startWaiting(): void {
+    if (this.#startingWaiting) return;
+    this.#startingWaiting = true;
+    const blocked: Run[] = [];
+    const queue = this.#waiting;
+    this.#waiting = [];
+    let next = 0;
+    while (next < queue.length && this.#running < this.#options.concurrency && !this.#draining) {
+      const run = queue[next++] as Run;
+      const task = this.#options.tasks.get(run.lease.task) as AnyTask;
+      if (this.#hasSlot(task)) this.#start(run, task);
+      else blocked.push(run);
+    }
+    this.#waiting = [...blocked, ...queue.slice(next), ...this.#waiting];
+    this.#startingWaiting = false;
+    // One of the handlers stopped the worker.
+    if (this.#draining) this.drain();
+  }
+
+  #arm(run: Run): void {
+    const soft = toMillis(run.lease.softTimeLimit);
+    const hard = toMillis(run.lease.hardTimeLimit);
+    const armHard = (spent: number) => {
+      run.disarm =
+        hard === undefined ? undefined : after(Math.max(0, hard - spent), () => this.#timeOut(run));
+    };
+    if (soft === undefined) return armHard(0);
+    run.disarm = after(soft, () => {
+      armHard(soft);
+      this.#interrupt(run, new SoftTimeLimitExceeded());
+    });
+  }
+
+  #timeOut(run: Run): void {
+    // Reported or lost in the same turn of the event loop.
+    if (run.closed || run.report !== undefined) return;
+    const report = timedOut();
+    this.#holdings.report(run, report);
+    this.#log.ended(run, report);
+    this.#abandon(run, new HardTimeLimitExceeded());
+  }
+
+  #interrupt(run: Run, why: Interrupted): void {
+    run.interrupted = why;
+    run.context?.interrupt(why);
+  }
+
+  #abandon(run: Run, why: Interrupted): void {
+    run.closed = true;
+    run.disarm?.();
+    this.#abandoned++;
+    this.#interrupt(run, why);
+    this.#options.changed();
+  }
+
+  #count(task: AnyTask, by: number): void {
+    this.#runningByTask.set(task.name, (this.#runningByTask.get(task.name) ?? 0) + by);
+  }
+}
+
+function reportOfResult(result: unknown, run: Run, task: AnyTask): Report {
+  try {
+    return succeeded(encode(result));
+  } catch (error) {
+    return reportOfError(error, run, task);
+  }
+}
+
+function reportOfError(error: unknown, run: Run, task: AnyTask): Report {
+  try {
+    return threw(error, task.options, run.interrupted);
+  } catch {
+    // The task's own isPermanent threw: without it, then.
+    return threw(error, {}, run.interrupted);
+  }
+}
+
+function unknownTask(task: string): Report {
+  return threw(new Error(`this worker does not serve task ${task}`), {}, undefined);
+}
+
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function"
+  );
+}
