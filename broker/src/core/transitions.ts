@@ -18,6 +18,7 @@ import {
 } from "./job.js";
 import { counts, sizes, times } from "./limits.js";
 import { backoff } from "./retry.js";
+import { cutEnd, cutMiddle } from "./text.js";
 
 /** Where a job stands. An alarm (`due`) stands where the schedule stood that fired; a `kept` record as it ended. */
 export type Standing = "ready" | "held" | "later" | "blocked" | "succeeded" | "failed" | "cancelled";
@@ -359,16 +360,8 @@ function plain(reason: FailureReason, message: string): Failure {
 function bounded(failure: Failure): Failure {
   return {
     reason: failure.reason,
-    type: failure.type.slice(0, sizes.errorType),
-    message: failure.message.slice(0, sizes.errorMessage),
+    type: cutEnd(failure.type, sizes.errorType),
+    message: cutEnd(failure.message, sizes.errorMessage),
     stack: cutMiddle(failure.stack, sizes.stack),
   };
-}
-
-/** Both ends of a stack tell something, its middle rarely does. Cuts by characters, at most `limit` of them. */
-export function cutMiddle(text: string, limit: number): string {
-  if (text.length <= limit) return text;
-  const mark = "\n... cut ...\n";
-  const half = Math.floor((limit - mark.length) / 2);
-  return text.slice(0, half) + mark + text.slice(text.length - half);
 }

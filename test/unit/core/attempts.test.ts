@@ -3,7 +3,8 @@
 import { describe, expect, test } from "vitest";
 import { AttemptOutcome, type Failure, FailureReason, type Stored } from "../../../broker/src/core/job.js";
 import { counts, sizes } from "../../../broker/src/core/limits.js";
-import { advance, cutMiddle, type Event } from "../../../broker/src/core/transitions.js";
+import { cutMiddle } from "../../../broker/src/core/text.js";
+import { advance, type Event } from "../../../broker/src/core/transitions.js";
 import { aHold, alarmOf, now, retrying, stored } from "../../support/stored-jobs.js";
 
 const at = { now, random: () => 0.5, nonce: "n-after" };

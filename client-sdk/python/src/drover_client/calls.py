@@ -1,0 +1,120 @@
+"""Unary calls that survive a broker: retried on another one for as long as the client is told to try."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import grpc
+from drover.v1 import job_service_pb2_grpc
+
+from .errors import Unavailable, error_of_call
+
+ATTEMPT_TIMEOUT = 10.0
+"""Seconds for one sending of a call, beyond what the call itself says it may take."""
+FIRST_WAIT = 0.05
+LONGEST_WAIT = 2.0
+
+CHANNEL_OPTIONS = [
+    # A batch of jobs with their payloads and results is over gRPC's default of 4 MiB.
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    # gRPC's own 1 s to 2 min would outlast a broker's restart.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+    # A broker that froze, or a host that vanished, says nothing: without pings a watch would wait for ever.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    # What gRPC really goes by once a ping is out; its default is 60 s.
+    ("grpc.http2.ping_timeout_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),
+]
+
+
+def backoff(attempt: int, retry_after: float | None, jitter: float) -> float:
+    """Seconds to wait after sending number `attempt` (from 1) failed; `jitter` is 0 to 1. Never below what
+    the broker asked for."""
+    return max(retry_after or 0.0, min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(attempt - 1, 20)) * jitter)
+
+
+def addresses_of(address: str | Iterable[str] | None) -> list[str]:
+    """Brokers as the user names them; DROVER_ADDRESS where none are named. Raises ValueError."""
+    given = address if address is not None else os.environ.get("DROVER_ADDRESS") or "localhost:50051"
+    parts = given.split(",") if isinstance(given, str) else [*given]
+    addresses = [part.strip() for part in parts if part.strip()]
+    for entry in addresses:
+        _, colon, port = entry.rpartition(":")
+        if not colon or not port.isdigit():
+            raise ValueError(f"{entry!r} is no host:port")
+    if not addresses:
+        raise ValueError("at least one host:port needed")
+    return addresses
+
+
+class Caller:
+    """One channel per broker, made at first use. Every call made here may be sent twice: only for
+    idempotent ones."""
+
+    def __init__(self, addresses: Sequence[str], retry_for: float) -> None:
+        self._addresses = addresses
+        self._retry_for = retry_for
+        self._at = 0
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    def stub(self) -> Any:
+        """JobService of the broker that is spoken to now."""
+        address = self._addresses[self._at % len(self._addresses)]
+        channel = self._channels.get(address)
+        if channel is None:
+            channel = self._channels[address] = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+        return job_service_pb2_grpc.JobServiceStub(channel)
+
+    async def call(self, method: str, request: Any, lasts: float = 0.0) -> Any:
+        """`lasts`: seconds that the call itself may take (a long poll). Raises a BrokerError; Unavailable
+        only after the time to retry is over."""
+        return await self.retrying(lambda: self.once(method, request, lasts))
+
+    async def retrying(self, send: Callable[[], Any]) -> Any:
+        """Repeats `send` while it raises Unavailable and there is time. That counts from the first failure:
+        a long poll that hung must not have used it up."""
+        loop = asyncio.get_running_loop()
+        deadline: float | None = None
+        attempt = 0
+        while True:
+            attempt += 1
+            turn = self.turn
+            try:
+                return await send()
+            except Unavailable as error:
+                wait = backoff(attempt, error.retry_after, random.random())
+                if deadline is None:
+                    deadline = loop.time() + self._retry_for
+                if loop.time() + wait > deadline:
+                    raise
+                self.elsewhere(turn)
+                await asyncio.sleep(wait)
+
+    @property
+    def turn(self) -> int:
+        """Stands for the broker that is spoken to now."""
+        return self._at
+
+    def elsewhere(self, turn: int) -> None:
+        """The next call goes to the next broker, unless another call that failed has seen to that already:
+        two failures must not lead back to where they came from."""
+        if self._at == turn:
+            self._at += 1
+
+    async def close(self) -> None:
+        channels, self._channels = list(self._channels.values()), {}
+        await asyncio.gather(*(channel.close() for channel in channels))
+
+    async def once(self, method: str, request: Any, lasts: float = 0.0) -> Any:
+        """As `call`, sent one time only."""
+        try:
+            return await getattr(self.stub(), method)(request, timeout=lasts + ATTEMPT_TIMEOUT)
+        except grpc.aio.AioRpcError as error:
+            raise error_of_call(error) from None

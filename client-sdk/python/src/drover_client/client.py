@@ -1,0 +1,213 @@
+"""The client: submit jobs, ask after them, wait for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Literal
+
+import grpc
+from drover.v1 import job_pb2, job_service_pb2
+
+from .answers import Cancellation, Submitted, WaitResult, batch_item, cancellation, job_or_error, submitted
+from .batches import batches
+from .calls import Caller, addresses_of
+from .errors import (
+    BrokerError,
+    JobCancelled,
+    JobFailed,
+    Unavailable,
+    WaitTimeout,
+    error_of_call,
+)
+from .job import Job, JobState, job_of
+from .moments import duration
+from .spec import JobRequest
+from .submits import Submits
+
+LONG_POLL = 20.0
+"""Seconds of one Wait call; longer waits are made of several."""
+
+WATCH_AGAIN = 0.05
+"""Seconds before a watch whose stream ended too early is opened again."""
+
+OnConflict = Literal["return_existing", "reject"]
+
+_ON_CONFLICT = {
+    "return_existing": job_service_pb2.CONFLICT_POLICY_RETURN_EXISTING,
+    "reject": job_service_pb2.CONFLICT_POLICY_REJECT,
+}
+_MODES = {"all": job_service_pb2.WAIT_MODE_ALL, "any": job_service_pb2.WAIT_MODE_ANY}
+
+
+class Client:
+    """Belongs to one event loop. Use it as `async with Client(...) as client:` or call `close()` at the end.
+
+    Args:
+        address: brokers, `host:port`, several as a list or separated by commas. Default: DROVER_ADDRESS
+        from the
+            environment, else `localhost:50051`. Any broker answers for any job.
+        retry_for: seconds for which a call is repeated, with the same key, while no broker can be reached.
+        0: never.
+
+    Every method raises Unavailable after that time, InvalidArgument for what is over a limit, and other
+    BrokerErrors as named at each.
+    """
+
+    def __init__(self, address: str | Iterable[str] | None = None, *, retry_for: float = 30.0) -> None:
+        self._calls = Caller(addresses_of(address), retry_for)
+        self._submits = Submits(self._calls.once)
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._calls.close()
+
+    async def submit(
+        self, task: str, payload: Any = None, *, on_conflict: OnConflict = "return_existing", **options: Any
+    ) -> Submitted:
+        """Store one job durably; returns once it is. Safe to repeat with the same key, and repeated by
+        itself when the connection is lost. `options` are the fields of JobRequest: key, queue, priority,
+        delay, ...
+
+        Raises JobExists (with on_conflict "reject"), Overloaded, ValueError for a naive datetime, TypeError
+        or ValueError for a payload that has no JSON form.
+        """
+        request = JobRequest(task, payload, **options)
+        spec, policy = request.to_proto(), _policy(request, on_conflict)
+        response = await self._calls.retrying(lambda: self._submits.submit(spec, policy))
+        return submitted(response, own_key=request.key is None)
+
+    async def submit_batch(
+        self, requests: Iterable[JobRequest], *, on_conflict: OnConflict = "return_existing"
+    ) -> list[Submitted | BrokerError]:
+        """Store any number of jobs, in calls of up to 1,000. Each has a result of its own, in order: what
+        `submit` would return or raise. Raises only what is wrong before anything is sent."""
+        asked = list(requests)
+        specs = [request.to_proto() for request in asked]
+        results: list[Submitted | BrokerError] = []
+        for batch in batches(specs):
+            own = [request.key is None for request in asked[len(results) : len(results) + len(batch)]]
+            results += await self._submit_batch(batch, own, _ON_CONFLICT[on_conflict])
+        return results
+
+    async def status(self, id: str, *, include_payload: bool = False) -> Job:
+        """The job as it stands. Raises JobNotFound."""
+        request = job_service_pb2.StatusRequest(id=id, include_payload=include_payload)
+        return job_of((await self._calls.call("Status", request)).job)
+
+    async def result(self, id: str, timeout: float | timedelta | None = None) -> Any:
+        """Wait up to `timeout` seconds (None: without end) for the job's end, and return its result.
+
+        Raises JobFailed, JobCancelled, JobNotFound, and WaitTimeout when the time is over: the job goes on
+        then.
+        """
+        waited = await self.wait([id], timeout)
+        job = waited.jobs[0]
+        if isinstance(job, BrokerError):
+            raise job
+        match job.state:
+            case JobState.SUCCEEDED:
+                return job.result
+            case JobState.FAILED:
+                raise JobFailed(job)
+            case JobState.CANCELLED:
+                raise JobCancelled(job)
+        raise WaitTimeout(id, job.state)
+
+    async def wait(
+        self,
+        ids: Iterable[str],
+        timeout: float | timedelta | None = None,
+        *,
+        mode: Literal["all", "any"] = "all",
+    ) -> WaitResult:
+        """Wait up to `timeout` seconds (None: without end) until all, or any, of 1 to 1,000 jobs have
+        ended."""
+        loop = asyncio.get_running_loop()
+        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        deadline = None if seconds is None else loop.time() + seconds
+        request = job_service_pb2.WaitRequest(ids=list(ids), mode=_MODES[mode])
+        while True:
+            left = LONG_POLL if deadline is None else max(0.0, min(LONG_POLL, deadline - loop.time()))
+            request.timeout.CopyFrom(duration("timeout", left))
+            response = await self._calls.call("Wait", request, lasts=left)
+            if response.done or (deadline is not None and loop.time() >= deadline):
+                return WaitResult([job_or_error(result) for result in response.results], response.done)
+
+    async def watch(self, id: str) -> AsyncIterator[Job]:
+        """The job now and after every change until it has ended; changes in quick succession may be told as
+        one. Goes on at another broker when one is lost. Raises JobNotFound."""
+        told: Job | None = None
+        while told is None or not told.state.has_ended:
+            call, response = await self._calls.retrying(lambda: self._open_watch(id))
+            turn = self._calls.turn
+            try:
+                while response is not grpc.aio.EOF:
+                    job = job_of(response.job)
+                    if job != told:  # what was told already comes again at the begin of a new stream
+                        told = job
+                        yield job
+                    if job.state.has_ended:
+                        return
+                    response = await call.read()
+            except grpc.aio.AioRpcError as error:
+                lost = error_of_call(error)
+                if not isinstance(lost, Unavailable):
+                    raise lost from None
+            finally:
+                call.cancel()
+            self._calls.elsewhere(turn)
+            await asyncio.sleep(WATCH_AGAIN)
+
+    async def cancel(self, id: str, reason: str = "") -> Cancellation:
+        """Cancel a job that waits, ask for the end of one that runs; one that has ended stays as it is.
+        `reason` is kept in the record, at most 1 KiB. Raises JobNotFound."""
+        response = await self._calls.call("Cancel", job_service_pb2.CancelRequest(id=id, reason=reason))
+        return cancellation(response)
+
+    async def _open_watch(self, id: str) -> tuple[Any, Any]:
+        """The stream and its first message: only with that is it known to be open."""
+        call = self._calls.stub().Watch(job_service_pb2.WatchRequest(id=id))
+        try:
+            return call, await call.read()
+        except grpc.aio.AioRpcError as error:
+            raise error_of_call(error) from None
+
+    async def _submit_batch(
+        self, specs: list[job_pb2.JobSpec], own_keys: list[bool], policy: job_service_pb2.ConflictPolicy
+    ) -> list[Submitted | BrokerError]:
+        results: list[Submitted | BrokerError | None] = [None] * len(specs)
+        pending = list(range(len(specs)))
+
+        async def send() -> None:
+            """Sends what is not stored yet; raises Unavailable while that may change."""
+            request = job_service_pb2.SubmitBatchRequest(
+                jobs=[specs[index] for index in pending], on_conflict=policy
+            )
+            response = await self._calls.once("SubmitBatch", request)
+            for index, result in zip(pending, response.results, strict=True):
+                results[index] = batch_item(specs[index], result, own_keys[index])
+            pending[:] = [index for index in pending if isinstance(results[index], Unavailable)]
+            for index in pending:
+                raise results[index]  # type: ignore[misc]  # an Unavailable, as just filtered
+
+        try:
+            await self._calls.retrying(send)
+        except BrokerError as error:
+            for index in pending:
+                results[index] = error
+        return [result for result in results if result is not None]
+
+
+def _policy(request: JobRequest, on_conflict: OnConflict) -> job_service_pb2.ConflictPolicy:
+    # Nobody else has a key that was made just now: a job of that key can only be this one, sent twice.
+    return _ON_CONFLICT["return_existing" if request.key is None else on_conflict]

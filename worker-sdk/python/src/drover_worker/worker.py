@@ -1,0 +1,256 @@
+"""A worker: holds leases, runs their tasks, stays attached to some broker, and drains when it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Callable, Mapping
+
+from drover.v1 import job_pb2, worker_service_pb2
+
+from .attachment import Attachment
+from .cancellation import CancelReason
+from .ledger import Ledger
+from .log_events import event, log
+from .outbox import Outbox
+from .report import cancelled_report, failure_report, release_report
+from .run import Run
+from .settings import Settings
+from .slots import Slots
+from .task import Task
+from .threads import HandlerThreads
+from .version import SDK
+
+MAX_TASKS = 1000
+"""The contract's limit."""
+SIGNAL_GRACE = 1.0
+"""Seconds that handlers get to end by themselves when the drain time-out is over, before their jobs are
+given back."""
+SETTLE_TIMEOUT = 5.0
+"""Seconds to wait at the end of a drain until the broker has settled every outcome."""
+
+_CANCEL_REASONS = {
+    worker_service_pb2.CANCEL_REASON_TIME_LIMIT: CancelReason.TIME_LIMIT,
+    worker_service_pb2.CANCEL_REASON_LEASE_LOST: CancelReason.LEASE_LOST,
+}
+
+
+class Worker:
+    """Runs once: `run()` until `stop()`. Everything but `stop` belongs to one event loop."""
+
+    def __init__(self, tasks: Mapping[str, Task], settings: Settings) -> None:
+        if not tasks:
+            raise ValueError("a worker needs at least one task")
+        if len(tasks) > MAX_TASKS:
+            raise ValueError(f"a worker can serve {MAX_TASKS:,} tasks at most, not {len(tasks):,}")
+        self._tasks = tasks
+        self._settings = settings
+        self._instance = uuid.uuid4().hex
+        self._ledger = Ledger()
+        self._slots = Slots(
+            settings.concurrency, {task.name: task.concurrency for task in tasks.values() if task.concurrency}
+        )
+        self._arrived: dict[str, float] = {}  # waiting leases: when they came, monotonic seconds
+        self._runs: dict[str, Run] = {}
+        self._outlived: set[str] = set()  # tokens of runs that go on although their attempt is over
+        self._threads = HandlerThreads("drover-handler")
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Works until `stop()` was called and the drain is done. Never raises for a broker that cannot be
+        reached."""
+        self._outbox = Outbox(self._ledger)
+        self._stop = asyncio.Event()
+        self._moved = asyncio.Event()  # a run ended or an outcome was settled
+        self._loop = asyncio.get_running_loop()
+        if self._stopping:
+            return
+        settings = self._settings
+        event(
+            logging.INFO,
+            "worker_started",
+            worker=settings.name,
+            tasks=",".join(sorted(self._tasks)),
+            queues=",".join(settings.queues),
+            concurrency=settings.concurrency,
+        )
+        attachment = Attachment(settings.addresses, self._outbox, self._ledger, self)
+        connection = attachment.start()
+        stop = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait((connection, stop), return_when=asyncio.FIRST_COMPLETED)
+            if connection.done():  # it never ends by itself: this raises what went wrong
+                connection.result()
+            await self._drain()
+        finally:
+            stop.cancel()
+            await attachment.leave()
+            self._threads.close()
+        event(logging.INFO, "worker_stopped", unsettled=len(self._ledger), running=len(self._runs))
+
+    def stop(self) -> None:
+        """Drain and end `run()`. May be called from any thread, and more than once."""
+        self._stopping = True
+        loop = getattr(self, "_loop", None)
+        if loop is not None:
+            loop.call_soon_threadsafe(self._stop.set)
+
+    # --- what the broker says (AttachmentListener) ---
+
+    def hello(self) -> worker_service_pb2.Attach:
+        tasks = [
+            worker_service_pb2.TaskRegistration(task=task.name, concurrency=task.concurrency or 0)
+            for task in self._tasks.values()
+        ]
+        queues = [
+            worker_service_pb2.QueueSubscription(queue=queue, weight=weight)
+            for queue, weight in self._settings.queues.items()
+        ]
+        return worker_service_pb2.Attach(
+            worker=self._settings.name,
+            instance=self._instance,
+            tasks=tasks,
+            queues=queues,
+            credit=worker_service_pb2.Credit(jobs=self._credit()),
+            held=self._ledger.tokens[:10_000],
+            sdk=SDK,
+        )
+
+    def attached(self, attached: worker_service_pb2.Attached) -> None:
+        lost = self._ledger.attach((held.token, held.lease_id) for held in attached.held)
+        event(
+            logging.INFO,
+            "worker_attached",
+            broker=attached.broker,
+            held=len(attached.held),
+            lost=len(lost),
+        )
+        for token in lost:
+            self._cancel(token, CancelReason.LEASE_LOST)
+        for held in attached.held:
+            if held.cancel_requested:
+                self._cancel(held.token, CancelReason.REQUESTED)
+
+    def leased(self, leases: worker_service_pb2.Leases) -> None:
+        now = time.monotonic()
+        for lease in leases.leases:
+            if not self._ledger.take(lease):
+                continue
+            if self._stopping:
+                self._outbox.outcome(lease.token, release_report())
+            elif lease.task not in self._tasks:
+                unknown = LookupError(f"worker {self._settings.name} has no task {lease.task}")
+                self._outbox.outcome(lease.token, failure_report(unknown, ()))
+            else:
+                self._arrived[lease.token] = now
+                self._slots.put(lease)
+        self._fill()
+
+    def settled(self, settled: worker_service_pb2.Settled) -> None:
+        for lease_id in settled.recorded:
+            self._ledger.settle(lease_id)
+        for refused in settled.refused:
+            self._ledger.settle(refused.lease_id, refused.token)
+            # What was sent again after a lost connection may have been recorded the first time.
+            repeated = refused.error.reason == "ALREADY_REPORTED"
+            event(
+                logging.DEBUG if repeated else logging.WARNING,
+                "outcome_refused",
+                lease_id=refused.lease_id,
+                reason=refused.error.reason,
+                details=refused.error.message,
+            )
+        self._moved.set()
+
+    def cancelled(self, cancel: worker_service_pb2.CancelLeases) -> None:
+        for lease in cancel.leases:
+            token = self._ledger.token_of(lease.lease_id)
+            if token is not None:
+                self._cancel(token, _CANCEL_REASONS.get(lease.reason, CancelReason.REQUESTED))
+
+    def _cancel(self, token: str, reason: CancelReason) -> None:
+        if self._slots.withdraw(token) is not None:
+            self._arrived.pop(token, None)
+            if reason is CancelReason.REQUESTED:
+                self._outbox.outcome(token, cancelled_report())
+        run = self._runs.get(token)
+        if reason is not CancelReason.REQUESTED:
+            self._ledger.give_up(token)
+            if run is not None:
+                self._outlives(run)
+        if run is not None:
+            run.cancel(reason)
+
+    # --- what the runs say (RunListener) ---
+
+    def reported(self, run: Run, outcome: worker_service_pb2.Outcome) -> None:
+        if outcome.failure.reason == job_pb2.FAILURE_REASON_TIME_LIMIT:
+            self._outlives(run)
+        self._outbox.outcome(run.token, outcome)
+
+    def progressed(self, run: Run, progress: job_pb2.Progress) -> None:
+        self._outbox.progress(run.token, progress)
+
+    def ended(self, run: Run) -> None:
+        del self._runs[run.token]
+        if run.token in self._outlived:
+            self._outlived.discard(run.token)
+            self._outbox.credit(self._credit())
+        self._slots.free(run.task.name)
+        self._fill()
+        self._moved.set()
+
+    # --- places ---
+
+    def _fill(self) -> None:
+        while (lease := self._slots.take()) is not None:
+            arrived = self._arrived.pop(lease.token)
+            try:
+                run = Run(self._tasks[lease.task], lease, arrived, self._threads, self)
+                run.start()
+            except Exception as error:  # no thread to be had, a lease of a shape nobody thought of
+                log.exception("start_failed", extra={"job_id": lease.job_id})
+                self._slots.free(lease.task)
+                self._outbox.outcome(lease.token, failure_report(error, ()))
+            else:
+                self._runs[run.token] = run
+
+    def _outlives(self, run: Run) -> None:
+        """The attempt is over for the broker, which has its credit back; the place is still taken."""
+        if run.token not in self._outlived:
+            self._outlived.add(run.token)
+            self._outbox.credit(self._credit())
+
+    def _credit(self) -> int:
+        return 0 if self._stopping else max(0, self._settings.credit - len(self._outlived))
+
+    # --- draining ---
+
+    async def _drain(self) -> None:
+        event(logging.INFO, "worker_draining", running=len(self._runs), waiting=self._slots.waiting)
+        self._outbox.drain()
+        self._outbox.credit(0)
+        for lease in self._slots.withdraw_all():
+            self._outbox.outcome(lease.token, release_report())
+        if not await self._until(lambda: not self._runs, self._settings.drain_timeout):
+            for run in list(self._runs.values()):
+                run.cancel(CancelReason.SHUTDOWN)
+            await self._until(lambda: not self._runs, SIGNAL_GRACE)
+            for run in self._runs.values():
+                requested = run.cancel_reason is CancelReason.REQUESTED
+                self._outbox.outcome(run.token, cancelled_report() if requested else release_report())
+        await self._until(lambda: len(self._ledger) == 0, SETTLE_TIMEOUT)
+
+    async def _until(self, reached: Callable[[], bool], timeout: float) -> bool:
+        """Whether it was so within `timeout` seconds; looked at whenever a run ends or an outcome is
+        settled."""
+        deadline = self._loop.time() + timeout
+        while not reached():
+            self._moved.clear()
+            try:
+                await asyncio.wait_for(self._moved.wait(), deadline - self._loop.time())
+            except asyncio.TimeoutError:
+                return reached()
+        return True
