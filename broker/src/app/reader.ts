@@ -166,7 +166,7 @@ function phasesOf(state: State | undefined): Phase[] {
 
 function parsePageToken(token: string): ListPosition | undefined {
   if (token === "") return undefined;
-  const [shard, seq] = token.split("-").map(Number);
+  const [, shard, seq] = (/^(\d+)-(\d+)$/.exec(token) ?? []).map(Number);
   if (
     shard === undefined ||
     seq === undefined ||

@@ -30,6 +30,8 @@ export class StreamLane implements LaneView {
   acked = 0;
   /** The floor up to which it was swept last. */
   swept = 0;
+  /** When this broker came to know it, ms of this machine's clock. */
+  readonly adopted = Date.now();
   puller!: Puller;
 
   constructor(
@@ -50,6 +52,8 @@ export class StreamLane implements LaneView {
 }
 
 export class StreamLanes implements Lanes {
+  /** By shard: the stream's last sequence just before its lanes were listed. */
+  readonly listedAt = new Map<number, number>();
   readonly #lanes = new Map<string, StreamLane>();
   readonly #making = new Map<string, Promise<void>>();
   #paused = new Set<string>();
@@ -140,6 +144,14 @@ export class StreamLanes implements Lanes {
     return this.#listing;
   }
 
+  /** The lanes as they are from now on: a listing under way may have looked at one before what matters happened there.
+   *  @throws Error when the store does not answer */
+  async listNow(): Promise<readonly StreamLane[]> {
+    await this.#listing;
+    await this.#list();
+    return this.all();
+  }
+
   /** Takes a lane out of use; the caller has deleted its consumer. */
   forget(lane: StreamLane): void {
     lane.puller.keepOpen(0);
@@ -189,8 +201,12 @@ export class StreamLanes implements Lanes {
   }
 
   async #list(): Promise<void> {
+    const started = Date.now();
     const seen = new Set<string>();
     for (let shard = 0; shard < this.subjects.shards; shard++) {
+      // Before the consumers: what these have behind them at this sequence they had when they were looked at.
+      const { state } = await this.jsm.streams.info(this.subjects.stream(shard));
+      this.listedAt.set(shard, state.last_seq);
       for await (const info of this.jsm.consumers.list(this.subjects.stream(shard))) {
         const key = keyOf(info);
         if (key === undefined) continue;
@@ -198,7 +214,7 @@ export class StreamLanes implements Lanes {
       }
     }
     for (const lane of this.all()) {
-      if (!seen.has(lane.filter) && !this.#making.has(lane.filter)) this.forget(lane);
+      if (!seen.has(lane.filter) && lane.adopted < started) this.forget(lane);
     }
     this.#listed = Date.now();
     const unmarked = this.all().filter((lane) => lane.trustAbove === Number.POSITIVE_INFINITY);

@@ -6,7 +6,7 @@ import type { Msg, MsgHdrs, NatsConnection, Subscription } from "nats";
 import { statusOf } from "./codec.js";
 
 const openFor = 5_000;
-const heartbeat = 2_000;
+const heartbeat = 2_500;
 /** A request about which nothing was heard for this long is lost. */
 const silence = 2 * heartbeat + 1_000;
 const perMs = 1_000_000;

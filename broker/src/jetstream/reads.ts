@@ -56,7 +56,8 @@ export class JobReads implements Jobs {
     let { shard, seq } = query.from ?? { shard: 0, seq: 1 };
     const jobs: Stored[] = [];
     while (shard < this.subjects.shards && jobs.length < query.limit) {
-      const page = await this.#candidates(shard, seq, query);
+      // What earlier shards gave counts towards the page.
+      const page = await this.#candidates(shard, seq, { ...query, limit: query.limit - jobs.length });
       const refs = new Map<string, { ref: JobRef; seq: number }>();
       for (const c of page.candidates) refs.set(jobId(c.ref), c);
       const snapshots = await this.read([...refs.values()].map((c) => c.ref));

@@ -101,9 +101,10 @@ export class Sweeps {
 
   /** Removes records that are over their queue's age or number. */
   async retain(): Promise<void> {
+    await this.lanes.refresh();
     await this.sweepAll();
     for (let shard = 0; shard < this.subjects.shards; shard++) {
-      const floors = await this.#floors(shard);
+      const floors = this.#floors(shard);
       for (const phase of recordPhases) await this.#retainPhase(shard, phase, floors);
     }
   }
@@ -152,17 +153,17 @@ export class Sweeps {
   }
 
   /** Up to which sequence each queue's tickets and alarms are gone. `""` stands for queues without a lane. */
-  async #floors(shard: number): Promise<Map<string, number>> {
+  #floors(shard: number): Map<string, number> {
     const due = this.#dueFloor.get(shard) ?? 0;
     const floors = new Map<string, number>([["", due]]);
-    const stream = this.subjects.stream(shard);
-    const { state } = await this.jsm.streams.info(stream);
     for (const lane of this.lanes.all()) {
       if (lane.shard !== shard) continue;
-      const info = await this.jsm.consumers.info(stream, lane.name);
-      // Nothing waits and nothing is out: every ticket up to `state` is acked, and gone if it was swept that far.
-      const clear = isIdle(info) && info.ack_floor.stream_seq <= lane.swept;
-      const floor = clear ? state.last_seq : Math.min(lane.swept, info.ack_floor.stream_seq);
+      // Nothing waited and nothing was out when the lanes were listed: every ticket up to the sequence of that moment is
+      // acked, and gone if the lane was swept that far.
+      const { info } = lane;
+      const floored = info?.ack_floor.stream_seq ?? 0;
+      const clear = info !== undefined && isIdle(info) && floored <= lane.swept;
+      const floor = clear ? (this.lanes.listedAt.get(shard) ?? 0) : Math.min(lane.swept, floored);
       floors.set(lane.key.queue, Math.min(floors.get(lane.key.queue) ?? due, floor, due));
     }
     return floors;
@@ -206,13 +207,13 @@ export class Sweeps {
   /** Too many records: the sequence below which the surplus lies is searched for by halving. */
   async #retainCount(shard: number, floors: ReadonlyMap<string, number>): Promise<void> {
     const stream = this.subjects.stream(shard);
+    const { state } = await this.jsm.streams.info(stream);
     for (const [queue, floor] of floors) {
       if (queue === "") continue;
       const most = this.settingsOf(queue)?.keepSucceededCount || counts.keepSucceeded;
       const filter = this.subjects.phase(shard, "succeeded", undefined, queue);
-      const all = await countMessages(this.jsm, stream, filter);
-      if (all <= most) continue;
-      const { state } = await this.jsm.streams.info(stream);
+      // Counting costs a consumer and a walk over the records: only where there may be too many.
+      if (state.messages <= most || (await countMessages(this.jsm, stream, filter)) <= most) continue;
       let low = state.first_seq;
       let high = state.last_seq + 1;
       while (high - low > 1) {
