@@ -11,6 +11,7 @@ import { laneName } from "../../broker/src/jetstream/lanes.js";
 import { parseJobSubject, Subjects } from "../../broker/src/jetstream/subjects.js";
 import { NatsServer, type NatsServerOptions } from "./nats.js";
 import { QuietLog } from "./quiet-log.js";
+import { until } from "./until.js";
 
 export interface SceneOptions {
   shards?: number;
@@ -85,6 +86,26 @@ export class Scene {
     return broker;
   }
 
+  /** SIGKILL of the nats-server, and a new one on its data. Settles when everybody is connected again. */
+  async crash(): Promise<void> {
+    await this.nats.kill();
+    await this.nats.restart();
+    await this.reconnected();
+  }
+
+  async reconnected(): Promise<void> {
+    const asked = () => this.nc.request("$JS.API.INFO", "", { timeout: 500 });
+    await until("the test to be connected", () =>
+      asked().then(
+        () => true,
+        () => false,
+      ),
+    );
+    await until("the brokers to be connected", () =>
+      [...this.#brokers].every(({ parts }) => parts.store.connection.connected),
+    );
+  }
+
   async stop(broker: RunningBroker): Promise<void> {
     if (this.#brokers.delete(broker)) await broker.stop();
   }
@@ -130,6 +151,13 @@ export class Scene {
   lane(task: string, queue = "default", priority = 5): { stream: string; name: string; filter: string } {
     const filter = this.subjects.lane({ task, queue, priority });
     return { stream: this.subjects.stream(this.subjects.shard(task)), name: laneName(filter), filter };
+  }
+
+  /** After how long a lane delivers a ticket again that nobody acked, ms. */
+  async ackWait(task: string, ms: number): Promise<void> {
+    const { stream, name } = this.lane(task);
+    const { config } = await this.jsm.consumers.info(stream, name);
+    await this.jsm.consumers.update(stream, name, { ...config, ack_wait: ms * 1_000_000 });
   }
 
   /** Messages of a filter in the shard of a task. */

@@ -15,7 +15,7 @@ import type { Log, Telemetry } from "./telemetry.js";
 const readAtOnce = 200;
 
 export class Deliveries {
-  #waiting: Ticket[] = [];
+  readonly #waiting: { ticket: Ticket; decided: () => void }[] = [];
   #busy = false;
 
   constructor(
@@ -29,14 +29,17 @@ export class Deliveries {
     readonly isBuffered: (id: string) => boolean,
   ) {}
 
-  examine(ticket: Ticket): void {
+  /** Settles, never rejecting, when it is decided what becomes of the ticket. */
+  async examine(ticket: Ticket): Promise<void> {
     if (ticket.corrupt !== undefined && ticket.stored !== undefined) {
-      void this.#bury(ticket, ticket.stored);
+      await this.#bury(ticket, ticket.stored);
     } else if (ticket.stored === undefined) {
       ticket.ack();
     } else if (!this.#isOurs(ticket)) {
-      this.#waiting.push(ticket);
-      void this.#work();
+      await new Promise<void>((decided) => {
+        this.#waiting.push({ ticket, decided });
+        void this.#work();
+      });
     }
   }
 
@@ -55,14 +58,17 @@ export class Deliveries {
   async #work(): Promise<void> {
     if (this.#busy) return;
     this.#busy = true;
-    try {
-      while (this.#waiting.length > 0) await this.#round(this.#waiting.splice(0, readAtOnce));
-    } catch (error) {
-      // Left un-acked, they come again.
-      this.log.warn({ error: String(error) }, "delivered tickets could not be looked into");
-    } finally {
-      this.#busy = false;
+    while (this.#waiting.length > 0) {
+      const round = this.#waiting.splice(0, readAtOnce);
+      try {
+        await this.#round(round.map(({ ticket }) => ticket));
+      } catch (error) {
+        // Left un-acked, they come again.
+        this.log.warn({ error: String(error) }, "delivered tickets could not be looked into");
+      }
+      for (const { decided } of round) decided();
     }
+    this.#busy = false;
   }
 
   async #round(tickets: readonly Ticket[]): Promise<void> {

@@ -36,6 +36,8 @@ interface Buffered {
 interface Line {
   lane: LaneView;
   waiting: Buffered[];
+  /** Tickets that are being looked into: they have their takers, should they turn out to be good. */
+  examined: number;
   takers: Taker[];
   /** When it was pulled from last: among lines of one priority that one comes last. */
   turn: number;
@@ -59,7 +61,7 @@ export class Dispatcher implements LaneEvents {
     /** Gives a ticket back that nobody took in time. */
     readonly giveBack: (ticket: Ticket) => void,
     /** Looks at a ticket that may not run as it is; calls `accept` when it may after all. */
-    readonly examine: (ticket: Ticket) => void,
+    readonly examine: (ticket: Ticket) => Promise<void>,
     readonly run: Pick<RunTimes, "buffered"> = times,
     /** ms, this machine's clock. */
     readonly now: () => number = Date.now,
@@ -102,11 +104,19 @@ export class Dispatcher implements LaneEvents {
 
   delivered(ticket: Ticket): void {
     if (ticket.trusted && ticket.stored !== undefined && ticket.corrupt === undefined) this.accept(ticket);
-    else this.examine(ticket);
+    else void this.#examine(ticket);
   }
 
   moved(lane: LaneView): void {
     if (!this.#lines.has(lane)) this.#match();
+    this.soon();
+  }
+
+  async #examine(ticket: Ticket): Promise<void> {
+    const line = this.#lineOf(ticket);
+    if (line !== undefined) line.examined++;
+    await this.examine(ticket);
+    if (line !== undefined) line.examined--;
     this.soon();
   }
 
@@ -180,7 +190,7 @@ export class Dispatcher implements LaneEvents {
     for (const lane of lanes) {
       let line = this.#lines.get(lane);
       if (line === undefined) {
-        line = { lane, waiting: [], takers: [], turn: 0 };
+        line = { lane, waiting: [], examined: 0, takers: [], turn: 0 };
         this.#lines.set(lane, line);
         this.#byKey.set(lane.key, line);
       }
@@ -265,7 +275,7 @@ export class Dispatcher implements LaneEvents {
       this.lanes.probe(lane, wanted && lane.pending === 0 && line.waiting.length === 0);
       if (!wanted) continue;
       // What is here or on its way already has its takers.
-      let spoken = line.waiting.length + lane.pulling;
+      let spoken = line.waiting.length + line.examined + lane.pulling;
       let room = 0;
       for (const taker of line.takers) {
         const budget = budgets.get(taker)?.get(queue);

@@ -156,11 +156,11 @@ function decide(stored: Stored, event: Event, at: Circumstances): Move {
       return giveBack(job, event.run, AttemptOutcome.SNOOZED, event.delay, at);
     case "endCancelled":
       return cancelledRun(job, event.run, at);
-    case "cancel":
-      return {
-        ...record("cancelled", { ...job, attempt: job.attempt - 1, cancelReason: event.reason }, at),
-        tombstones: stored.phase === "ready" ? ["ready"] : [],
-      };
+    case "cancel": {
+      const move = record("cancelled", { ...job, attempt: job.attempt - 1, cancelReason: event.reason }, at);
+      const deliverable = stored.phase === "ready" && move.phase !== "kept";
+      return deliverable ? { ...move, tombstones: ["ready"] } : move;
+    }
     case "alarm":
       return alarm(stored, at);
     case "reissue":
@@ -314,17 +314,26 @@ function held(stored: Stored, job: Job): Move {
   };
 }
 
-/** The record of a job that has ended. A failed one keeps its payload for a redrive. */
+/** The record of a job that has ended. A failed one says why, and keeps its payload for a redrive; what failed before a
+ *  job ended otherwise stands in its history. */
 function record(phase: "succeeded" | "failed" | "cancelled", job: Job, at: Circumstances): Move {
   const spec = specOf(job);
   const kept = phase === "failed" ? spec : { ...spec, payload: undefined };
   const own = spec.retention !== undefined && spec.retention > 0;
   return {
     phase: own ? "kept" : phase,
-    job: { ...atRest(job), spec: kept, finishedAt: at.now, outcome: own ? phase : "" },
+    job: {
+      ...atRest(job),
+      spec: kept,
+      failure: phase === "failed" ? job.failure : undefined,
+      finishedAt: at.now,
+      outcome: own ? phase : "",
+    },
     fireAt: 0,
     keepFor: own ? Math.max(spec.retention ?? 0, times.idempotencyWindow) : 0,
-    tombstones: [],
+    // The nats-server lets it go when its time is over, swept or not: nothing older of the job may be left by then, or it
+    // would be the job's state again and run once more.
+    tombstones: own ? ["ready", "due"] : [],
   };
 }
 

@@ -6,7 +6,12 @@
 // ticket below has to be read before it runs.
 
 import { createHash } from "node:crypto";
-import type { ConsumerInfo, JetStreamManager } from "@nats-io/jetstream";
+import {
+  type ConsumerConfig,
+  type ConsumerInfo,
+  JetStreamApiError,
+  type JetStreamManager,
+} from "@nats-io/jetstream";
 import type { LaneEvents, LaneKey, Lanes, LaneView, Peers, Ticket } from "../app/ports.js";
 import { Refusal } from "../core/errors.js";
 import { times } from "../core/limits.js";
@@ -19,6 +24,10 @@ const listEvery = 5_000;
 const listStale = 10_000;
 export const ackWait = 20_000;
 const perMs = 1_000_000;
+/** The server's number for a consumer that is there with another configuration. */
+const consumerExists = 10148;
+
+type LaneConfig = Partial<ConsumerConfig> & { durable_name: string };
 
 export class StreamLane implements LaneView {
   pending = 0;
@@ -172,7 +181,7 @@ export class StreamLanes implements Lanes {
     }
     const shard = this.subjects.shard(key.task);
     try {
-      const info = await this.jsm.consumers.add(this.subjects.stream(shard), {
+      const info = await this.#add(this.subjects.stream(shard), {
         durable_name: laneName(filter),
         filter_subject: filter,
         ack_policy: "explicit",
@@ -200,18 +209,29 @@ export class StreamLanes implements Lanes {
     this.peers.tell("lane", key);
   }
 
+  /** A lane that is about to go as idle is there already, but with a mark: taking that away is an update. */
+  async #add(stream: string, config: LaneConfig): Promise<ConsumerInfo> {
+    try {
+      return await this.jsm.consumers.add(stream, config);
+    } catch (error) {
+      if (!(error instanceof JetStreamApiError) || error.code !== consumerExists) throw error;
+      return this.jsm.consumers.update(stream, config.durable_name, config);
+    }
+  }
+
   async #list(): Promise<void> {
     const started = Date.now();
     const seen = new Set<string>();
     for (let shard = 0; shard < this.subjects.shards; shard++) {
       // Before the consumers: what these have behind them at this sequence they had when they were looked at.
       const { state } = await this.jsm.streams.info(this.subjects.stream(shard));
-      this.listedAt.set(shard, state.last_seq);
       for await (const info of this.jsm.consumers.list(this.subjects.stream(shard))) {
         const key = keyOf(info);
         if (key === undefined) continue;
         seen.add(this.#adopt(key, shard, info).filter);
       }
+      // Only now: what was listed the time before says nothing about this moment.
+      this.listedAt.set(shard, state.last_seq);
     }
     for (const lane of this.all()) {
       if (!seen.has(lane.filter) && lane.adopted < started) this.forget(lane);

@@ -53,7 +53,8 @@ function messageOf(write: Write, change: Change, subjects: Subjects): Outgoing {
     case "tombstone":
       return {
         subject: subjects.job(write.phase, ref, write.queue, write.priority),
-        head: "",
+        // No bulk retention comes by where a record had one of its own: what empties it has to go by itself.
+        head: write.phase === "kept" ? line(header.ttl, "600s") : "",
         data: nothing,
       };
     case "body":

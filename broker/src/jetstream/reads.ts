@@ -141,10 +141,11 @@ export class JobReads implements Jobs {
   }
 
   #directOnce(shard: number, request: object): Promise<Raw[] | "again"> {
+    if (this.nc.isClosed()) return Promise.reject(unavailable("the connection is closed"));
     return new Promise((resolve, reject) => {
       const messages: Raw[] = [];
       const inbox = createInbox();
-      const timer = setTimeout(() => done(unavailable("a read was not answered")), timeout);
+      // Throws on a closed connection, so nothing may be under way yet that somebody would have to end.
       const subscription = this.nc.subscribe(inbox, {
         callback: (error, msg) => {
           if (error !== null) return done(unavailable(error.message));
@@ -160,6 +161,7 @@ export class JobReads implements Jobs {
           done(unavailable(`a read was refused: ${status} ${msg.headers?.description ?? ""}`));
         },
       });
+      const timer = setTimeout(() => done(unavailable("a read was not answered")), timeout);
       const done = (outcome: Raw[] | "again" | Refusal) => {
         clearTimeout(timer);
         subscription.unsubscribe();

@@ -1,4 +1,4 @@
-// The sequence that a moment corresponds to.
+// Sequences: the one that a moment corresponds to, and the first of a filter.
 
 import { createInbox, type NatsConnection } from "nats";
 import { header, statusOf } from "./codec.js";
@@ -9,7 +9,6 @@ export async function seqAt(nc: NatsConnection, stream: string, filter: string, 
   // With its headers: with no_hdr the server leaves out its own as well, and one of them is the answer.
   const request = { batch: 1, next_by_subj: filter, start_time: new Date(ms).toISOString() };
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => done(unavailable("a read was not answered")), 5_000);
     let seq = 0;
     const subscription = nc.subscribe(createInbox(), {
       callback: (error, msg) => {
@@ -21,6 +20,7 @@ export async function seqAt(nc: NatsConnection, stream: string, filter: string, 
         else done(unavailable(`a read was refused: ${status}`));
       },
     });
+    const timer = setTimeout(() => done(unavailable("a read was not answered")), 5_000);
     const done = (outcome: number | Error | undefined) => {
       clearTimeout(timer);
       subscription.unsubscribe();
@@ -32,6 +32,28 @@ export async function seqAt(nc: NatsConnection, stream: string, filter: string, 
     };
     nc.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(request), { reply: subscription.getSubject() });
   });
+}
+
+/** The first sequence from `seq` on that a filter matches, as the stream's leader
+ *  knows it. Undefined when there is none. @throws Refusal */
+export async function firstFrom(
+  nc: NatsConnection,
+  stream: string,
+  filter: string,
+  seq: number,
+): Promise<number | undefined> {
+  const request = JSON.stringify({ seq, next_by_subj: filter });
+  const answer = await nc
+    .request(`$JS.API.STREAM.MSG.GET.${stream}`, request, { timeout: 5_000 })
+    .catch((error: Error) => {
+      throw unavailable(error.message);
+    });
+  const { message, error } = answer.json<{
+    message?: { seq: number };
+    error?: { code: number; description: string };
+  }>();
+  if (error !== undefined && error.code !== 404) throw unavailable(error.description);
+  return message?.seq;
 }
 
 function beyond(last: string | undefined): number | undefined {

@@ -1,6 +1,7 @@
 // Space, always in bulk. Acked tickets are leftovers: a lane is swept now and then by one purge up to its ack floor, and
-// so are the alarms. Records go by age and by number, but never beyond the lowest swept floor of their queue: while an
-// older ticket of a job still lies somewhere, its record is what says that the ticket means nothing.
+// so are the alarms. Records go by age and by number, but never beyond the first ticket that still lies in a lane of
+// their queue and task: while an older ticket of a job lies somewhere, its record is what says that the ticket means
+// nothing. One lane that nobody serves holds back its own task's records only, not those of the whole queue.
 
 import type { ConsumerInfo, JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "nats";
@@ -12,7 +13,7 @@ import { dueConsumer } from "./due.js";
 import type { StreamLane, StreamLanes } from "./lanes.js";
 import { purgeBelow } from "./purge.js";
 import { countMessages } from "./queue-store.js";
-import { seqAt } from "./seq-at.js";
+import { firstFrom, seqAt } from "./seq-at.js";
 import type { Subjects } from "./subjects.js";
 
 export interface SweepRules {
@@ -37,6 +38,13 @@ export const sweepRules: SweepRules = {
 /** What bulk retention applies to. */
 const recordPhases = ["succeeded", "failed", "cancelled"] as const;
 type RecordPhase = (typeof recordPhases)[number];
+
+/** Up to which sequences tickets and alarms of a shard are gone. */
+interface Floors {
+  due: number;
+  /** Queue -> task -> the lowest of its lanes. */
+  queues: Map<string, Map<string, number>>;
+}
 
 export class Sweeps {
   readonly #timers: NodeJS.Timeout[] = [];
@@ -104,7 +112,7 @@ export class Sweeps {
     await this.lanes.refresh();
     await this.sweepAll();
     for (let shard = 0; shard < this.subjects.shards; shard++) {
-      const floors = this.#floors(shard);
+      const floors = await this.#floors(shard);
       for (const phase of recordPhases) await this.#retainPhase(shard, phase, floors);
     }
   }
@@ -152,64 +160,81 @@ export class Sweeps {
     this.#dueFloor.set(shard, isIdle(info) ? state.last_seq : floor);
   }
 
-  /** Up to which sequence each queue's tickets and alarms are gone. `""` stands for queues without a lane. */
-  #floors(shard: number): Map<string, number> {
+  async #floors(shard: number): Promise<Floors> {
     const due = this.#dueFloor.get(shard) ?? 0;
-    const floors = new Map<string, number>([["", due]]);
+    const queues: Floors["queues"] = new Map();
     for (const lane of this.lanes.all()) {
       if (lane.shard !== shard) continue;
-      // Nothing waited and nothing was out when the lanes were listed: every ticket up to the sequence of that moment is
-      // acked, and gone if the lane was swept that far.
-      const { info } = lane;
-      const floored = info?.ack_floor.stream_seq ?? 0;
-      const clear = info !== undefined && isIdle(info) && floored <= lane.swept;
-      const floor = clear ? (this.lanes.listedAt.get(shard) ?? 0) : Math.min(lane.swept, floored);
-      floors.set(lane.key.queue, Math.min(floors.get(lane.key.queue) ?? due, floor, due));
+      const { task, queue } = lane.key;
+      const tasks = queues.get(queue) ?? new Map<string, number>();
+      queues.set(queue, tasks);
+      tasks.set(task, Math.min(tasks.get(task) ?? due, await this.#floorOf(lane)));
     }
-    return floors;
+    return { due, queues };
   }
 
-  async #retainPhase(shard: number, phase: RecordPhase, floors: ReadonlyMap<string, number>): Promise<void> {
-    const stream = this.subjects.stream(shard);
-    const due = floors.get("") ?? 0;
-    const plain = await seqAt(
+  async #floorOf(lane: StreamLane): Promise<number> {
+    const listed = this.lanes.listedAt.get(lane.shard) ?? 0;
+    const acked = lane.info?.ack_floor.stream_seq ?? 0;
+    // Nothing waited and nothing was out when the lanes were listed: every ticket up to the sequence of that moment is
+    // acked, and gone if the lane was swept that far.
+    if (lane.info !== undefined && isIdle(lane.info) && acked <= lane.swept) return listed;
+    const first = await firstFrom(
       this.nc,
-      stream,
-      this.subjects.all(shard),
-      this.clock.now() - defaultAge(phase),
+      this.subjects.stream(lane.shard),
+      lane.filter,
+      Math.min(lane.swept, acked) + 1,
     );
-    const own = [...floors.keys()].filter((queue) => queue !== "" && this.#keeps(queue, phase) !== undefined);
-    const low = [...floors].filter(([, floor]) => floor < plain - 1);
-    if (own.length === 0 && low.length === 0) {
-      const purged = await purgeBelow(
-        this.jsm,
-        stream,
-        this.subjects.phase(shard, phase),
-        Math.min(plain, due + 1),
+    return first === undefined ? listed : Math.min(listed, first - 1);
+  }
+
+  async #retainPhase(shard: number, phase: RecordPhase, floors: Floors): Promise<void> {
+    const stream = this.subjects.stream(shard);
+    const seqOf = (age: number) => seqAt(this.nc, stream, this.subjects.all(shard), this.clock.now() - age);
+    const plain = await seqOf(defaultAge(phase));
+    const special = [...floors.queues].some(
+      ([queue, tasks]) => this.#keeps(queue, phase) !== undefined || Math.min(...tasks.values()) < plain - 1,
+    );
+    if (!special) {
+      const below = Math.min(plain, floors.due + 1);
+      this.telemetry.sweep(
+        phase,
+        await purgeBelow(this.jsm, stream, this.subjects.phase(shard, phase), below),
       );
-      this.telemetry.sweep(phase, purged);
     } else {
-      for (const [queue, floor] of floors) {
-        if (queue === "") continue;
-        const keep = this.#keeps(queue, phase);
-        const age = keep ?? defaultAge(phase);
-        const seq =
-          keep === undefined
-            ? plain
-            : await seqAt(this.nc, stream, this.subjects.all(shard), this.clock.now() - age);
-        const filter = this.subjects.phase(shard, phase, undefined, queue);
-        this.telemetry.sweep(phase, await purgeBelow(this.jsm, stream, filter, Math.min(seq, floor + 1)));
+      for (const [queue, tasks] of floors.queues) {
+        const own = this.#keeps(queue, phase);
+        await this.#purgeRecords(shard, phase, queue, tasks, own === undefined ? plain : await seqOf(own));
       }
     }
     if (phase === "succeeded") await this.#retainCount(shard, floors);
   }
 
+  /** Records of a queue below `seq`: of each task as far as its tickets are gone. */
+  async #purgeRecords(
+    shard: number,
+    phase: RecordPhase,
+    queue: string,
+    tasks: ReadonlyMap<string, number>,
+    seq: number,
+  ): Promise<void> {
+    const stream = this.subjects.stream(shard);
+    const purge = async (task: string | undefined, below: number) => {
+      const filter = this.subjects.phase(shard, phase, task, queue);
+      this.telemetry.sweep(phase, await purgeBelow(this.jsm, stream, filter, below));
+    };
+    const lowest = Math.min(...tasks.values());
+    await purge(undefined, Math.min(seq, lowest + 1));
+    for (const [task, floor] of tasks) {
+      if (floor > lowest && lowest + 1 < seq) await purge(task, Math.min(seq, floor + 1));
+    }
+  }
+
   /** Too many records: the sequence below which the surplus lies is searched for by halving. */
-  async #retainCount(shard: number, floors: ReadonlyMap<string, number>): Promise<void> {
+  async #retainCount(shard: number, floors: Floors): Promise<void> {
     const stream = this.subjects.stream(shard);
     const { state } = await this.jsm.streams.info(stream);
-    for (const [queue, floor] of floors) {
-      if (queue === "") continue;
+    for (const [queue, tasks] of floors.queues) {
       const most = this.settingsOf(queue)?.keepSucceededCount || counts.keepSucceeded;
       const filter = this.subjects.phase(shard, "succeeded", undefined, queue);
       // Counting costs a consumer and a walk over the records: only where there may be too many.
@@ -222,8 +247,7 @@ export class Sweeps {
         if (above > most) low = middle;
         else high = middle;
       }
-      const purged = await purgeBelow(this.jsm, stream, filter, Math.min(high, floor + 1));
-      this.telemetry.sweep("succeeded", purged);
+      await this.#purgeRecords(shard, "succeeded", queue, tasks, high);
     }
   }
 

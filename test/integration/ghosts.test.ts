@@ -1,0 +1,267 @@
+// Ghosts: firings of schedules that the nats-server had picked before a transition was accepted, and stores after it. By
+// sequence they are the newest of a job's messages; by revision they are nothing.
+
+import { headers } from "nats";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { RunningBroker } from "../../broker/src/broker.js";
+import { Refusal } from "../../broker/src/core/errors.js";
+import type { JobRef, ScheduledPhase } from "../../broker/src/core/job.js";
+import {
+  ack,
+  failure,
+  lease,
+  leaseOne,
+  specOf,
+  stateOf,
+  status,
+  submit,
+  succeeded,
+} from "../support/job-calls.js";
+import { freshTask, type Lying, Scene } from "../support/scene.js";
+import { SessionWorker } from "../support/session-worker.js";
+import { until } from "../support/until.js";
+
+const minute = 60_000;
+const scheduled: readonly ScheduledPhase[] = ["held-a", "held-b", "later", "blocked"];
+
+describe.each([1, 3])("on %i shards", (shards) => {
+  let scene: Scene;
+  let broker: RunningBroker;
+
+  beforeAll(async () => {
+    scene = await Scene.open({ shards });
+    broker = await scene.broker({ holdAfter: 300, buffered: 300 });
+  });
+  afterAll(() => scene.close());
+
+  const extend = (token: string, duration: number) =>
+    broker.api.workers.extend([{ token, duration, progress: undefined }]).then(([answer]) => answer);
+  const armed = (lying: readonly Lying[]) =>
+    lying.filter(({ phase }) => scheduled.some((each) => each === phase));
+
+  let ghosts = 0;
+  /** Has the server fire what it fired for this schedule, now: a schedule of another job of the same kind, with the
+   *  same content and target. (A client cannot publish such a message itself.) */
+  async function fireLate(ref: JobRef, schedule: Lying): Promise<number> {
+    const before = (await scene.lying(ref)).map(({ seq }) => seq);
+    const hdrs = headers();
+    for (const name of ["Drover-Rev", "Drover-Nonce", "Nats-Schedule-Target"]) {
+      hdrs.set(name, schedule.headers.get(name));
+    }
+    hdrs.set("Nats-Schedule", `@at ${new Date(broker.parts.store.clock.now() + 50).toISOString()}`);
+    ghosts += 1;
+    const subject = schedule.subject.replace(/[^.]+$/, `ghost-${ghosts}`);
+    const options = { headers: hdrs, timeout: 5_000 };
+    const answer = await scene.nc.request(subject, schedule.data, options);
+    expect(answer.json()).not.toHaveProperty("error");
+    return until("the ghost to be stored", async () => {
+      const ghost = (await scene.lying(ref)).find(({ phase, seq }) => phase === "due" && !before.includes(seq));
+      return ghost !== undefined && ghost.seq;
+    });
+  }
+  /** The job's one armed schedule. */
+  async function scheduleOf(ref: JobRef): Promise<Lying> {
+    const [schedule] = armed(await scene.lying(ref));
+    if (schedule === undefined) throw new Error("nothing is armed");
+    return schedule;
+  }
+  const looked = (task: string, seq: number) =>
+    until("the ghost to be looked into", async () => {
+      const { ack_floor } = await scene.jsm.consumers.info(scene.lane(task).stream, "due");
+      return ack_floor.stream_seq >= seq;
+    });
+
+  /** Each leaves a job that moved on from a schedule, and says how it goes on from there. */
+  const cases: {
+    name: string;
+    state: string;
+    prepare(task: string, ref: JobRef): Promise<{ ghost: Lying; after?: () => Promise<void> }>;
+    delay?: number;
+  }[] = [
+    {
+      name: "of a delay after the job was cancelled",
+      state: "CANCELLED",
+      delay: minute,
+      prepare: async (_, ref) => {
+        const ghost = await scheduleOf(ref);
+        await broker.api.jobs.cancel(ref, "");
+        return { ghost };
+      },
+    },
+    {
+      name: "of a lease after a heartbeat",
+      state: "RUNNING",
+      prepare: async (task, ref) => {
+        const { token } = await leaseOne(broker, task, { leaseDuration: minute });
+        const ghost = await scheduleOf(ref);
+        expect(await extend(token, minute)).not.toBeInstanceOf(Refusal);
+        return {
+          ghost,
+          after: async () => {
+            expect(await extend(token, minute)).not.toBeInstanceOf(Refusal);
+            expect(await ack(broker, token)).toBe("SUCCEEDED");
+          },
+        };
+      },
+    },
+    {
+      name: "of a lease after the outcome",
+      state: "SUCCEEDED",
+      prepare: async (task, ref) => {
+        const { token } = await leaseOne(broker, task, { leaseDuration: minute });
+        const ghost = await scheduleOf(ref);
+        await ack(broker, token);
+        return { ghost };
+      },
+    },
+    {
+      name: "of a lease after a failure that waits for its retry",
+      state: "RETRYING",
+      prepare: async (task, ref) => {
+        const { token } = await leaseOne(broker, task, { leaseDuration: minute });
+        const ghost = await scheduleOf(ref);
+        expect(await ack(broker, token, failure(1, 1_500))).toBe("RETRYING");
+        return {
+          ghost,
+          after: async () => {
+            const grant = await leaseOne(broker, task);
+            expect(grant.attempt).toBe(2);
+            expect(await ack(broker, grant.token)).toBe("SUCCEEDED");
+          },
+        };
+      },
+    },
+    {
+      name: "of a retry after the job has run and succeeded",
+      state: "SUCCEEDED",
+      prepare: async (task, ref) => {
+        await ack(broker, (await leaseOne(broker, task)).token, failure(1, 100));
+        const ghost = await scheduleOf(ref);
+        await ack(broker, (await leaseOne(broker, task)).token);
+        return { ghost };
+      },
+    },
+    {
+      name: "of a lease after the dead letter was redriven",
+      state: "READY",
+      prepare: async (task, ref) => {
+        const { token } = await leaseOne(broker, task, { leaseDuration: minute });
+        const ghost = await scheduleOf(ref);
+        await ack(broker, token, failure(2));
+        await broker.api.jobs.redrive(ref);
+        return {
+          ghost,
+          after: async () => expect(await ack(broker, (await leaseOne(broker, task)).token)).toBe("SUCCEEDED"),
+        };
+      },
+    },
+  ];
+  test.each(cases)("a firing $name changes nothing", async ({ state, prepare, delay }) => {
+    const task = freshTask();
+    const { ref } = await submit(broker, { task, delay });
+    const { ghost, after } = await prepare(task, ref);
+    expect(await stateOf(broker, ref)).toBe(state);
+    const { rev } = (await status(broker, ref)).stored;
+    const seq = await fireLate(ref, ghost);
+    await looked(task, seq);
+    expect(await status(broker, ref)).toMatchObject({ state, stored: { rev } });
+    if (after === undefined) expect(await lease(broker, task, { wait: 300 })).toEqual([]);
+    else await after();
+  });
+
+  test("cancels that are accepted while thousands of delays fall due all hold", async () => {
+    const task = freshTask();
+    const runAt = broker.parts.store.clock.now() + 3_000;
+    const refs: JobRef[] = [];
+    for (let i = 0; i < 3; i++) {
+      const specs = Array.from({ length: 1_000 }, () => specOf({ task, runAt }));
+      const answers = await broker.api.jobs.submit(specs, "return");
+      refs.push(...answers.map((answer) => succeeded(answer).ref));
+    }
+    await until("the due time", () => broker.parts.store.clock.now() >= runAt);
+    // The last to be submitted are the last to fire.
+    const doomed = refs.slice(-1_500).reverse();
+    const outcomes = await Promise.all(doomed.map((ref) => broker.api.jobs.cancel(ref, "")));
+    expect(outcomes.every(({ outcome }) => outcome === "cancelled")).toBe(true);
+    const worker = await SessionWorker.attach(broker, task, {
+      credit: 1_000,
+      run: ({ leaseId }, w) => w.report(leaseId),
+    });
+    const { done } = await broker.api.jobs.wait(refs.slice(0, 1_000), "all", 30_000, new AbortController().signal);
+    expect(done).toBe(true);
+    await until("the other jobs to have run", () => worker.recorded.length >= refs.length - doomed.length);
+    for (const view of await broker.api.jobs.status(doomed, false)) expect(view?.state).toBe("CANCELLED");
+    expect(worker.grants).toHaveLength(refs.length - doomed.length);
+    worker.leave();
+  }, 90_000);
+
+  test("extensions and outcomes that are accepted while a thousand leases end all hold", async () => {
+    const task = freshTask();
+    const specs = Array.from({ length: 1_000 }, () => specOf({ task, retry: { maxCrashes: 50 } }));
+    await broker.api.jobs.submit(specs, "return");
+    const grants: { token: string; ref: JobRef; attempt: number; expiresAt: number }[] = [];
+    while (grants.length < 1_000) {
+      grants.push(...(await lease(broker, task, { maxJobs: 1_000, leaseDuration: 4_000 })));
+    }
+    const end = Math.min(...grants.map(({ expiresAt }) => expiresAt));
+    await until("the leases to end", () => broker.parts.store.clock.now() >= end);
+    const answers = await Promise.all(
+      grants.map(async ({ token }, i) => {
+        if (i % 2 === 0) return (await extend(token, minute)) instanceof Refusal ? "late" : "extended";
+        return (await ack(broker, token)) === "SUCCEEDED" ? "reported" : "late";
+      }),
+    );
+    expect(answers).toContain("extended");
+    expect(answers).toContain("reported");
+    await until("every firing to be looked into", async () => {
+      const { stream } = scene.lane(task);
+      const info = await scene.jsm.consumers.info(stream, "due");
+      return info.num_pending + info.num_ack_pending === 0;
+    });
+    const views = await broker.api.jobs.status(
+      grants.map(({ ref }) => ref),
+      false,
+    );
+    for (const [i, view] of views.entries()) {
+      const { attempt } = grants[i] ?? { attempt: 0 };
+      const { job } = view?.stored ?? { job: undefined };
+      if (answers[i] === "extended") expect([view?.state, job?.attempt]).toEqual(["RUNNING", attempt]);
+      if (answers[i] === "reported") expect([view?.state, job?.attempt]).toEqual(["SUCCEEDED", attempt]);
+      if (answers[i] === "late") expect(job?.crashes).toBe(1);
+    }
+  }, 90_000);
+
+  test("a job that was stored in a batch and fired is made ready by a message of its own", async () => {
+    const task = freshTask();
+    const specs = Array.from({ length: 30 }, () => specOf({ task, delay: 1_000 }));
+    const refs = (await broker.api.jobs.submit(specs, "return")).map((answer) => succeeded(answer).ref);
+    const stored = await scene.current(refs[29] as JobRef);
+    expect(stored.headers.get("Nats-Batch-Id")).not.toBe("");
+    for (const ref of refs) {
+      await until("it to be ready", async () => (await stateOf(broker, ref)) === "READY");
+      const { headers: now } = await scene.current(ref);
+      expect(now.get("Nats-Batch-Id")).not.toBe(stored.headers.get("Nats-Batch-Id"));
+      expect(now.get("Nats-Schedule")).toBe("");
+    }
+  });
+
+  test("a SIGKILL of nats-server around an outcome never leaves the lease of a finished job armed", async () => {
+    const own = await Scene.open({ shards });
+    const survivor = await own.broker({ holdAfter: 300 });
+    const task = freshTask();
+    for (let round = 0; round < 4; round++) {
+      const specs = Array.from({ length: 8 }, () => specOf({ task }));
+      const refs = (await survivor.api.jobs.submit(specs, "return")).map((answer) => succeeded(answer).ref);
+      const grants = await lease(survivor, task, { maxJobs: 8, leaseDuration: minute });
+      while (grants.length < 8) {
+        grants.push(...(await lease(survivor, task, { maxJobs: 8 - grants.length, leaseDuration: minute })));
+      }
+      const reports = grants.map(({ token }) => ack(survivor, token));
+      await Promise.race(reports);
+      await own.crash();
+      expect(new Set(await Promise.all(reports))).toEqual(new Set(["SUCCEEDED"]));
+      for (const ref of refs) expect(armed(await own.lying(ref))).toEqual([]);
+    }
+    await own.close();
+  }, 60_000);
+});

@@ -1,0 +1,173 @@
+// Watches every change that a store accepts, and says when one should not have been: what brokers promise about a job,
+// whatever happened to them.
+
+import type { Change, Write } from "../../broker/src/app/ports.js";
+import {
+  type Attempt,
+  AttemptOutcome,
+  FailureReason,
+  type Job,
+  type JobRef,
+  type Phase,
+  specOf,
+} from "../../broker/src/core/job.js";
+import { sizes } from "../../broker/src/core/limits.js";
+import { jobId } from "../../broker/src/core/names.js";
+import type { ModelStore } from "./model-store.js";
+
+/** A job from its submit until its record is gone. */
+interface Life {
+  serial: number;
+  ref: JobRef;
+  phase: Phase;
+  rev: number;
+  /** Of its latest message. */
+  seq: number;
+  fireAt: number;
+  /** Whose lease it is, while it is one's or can be. */
+  origin: number | undefined;
+  /** Number of the last attempt that ended. */
+  attempts: number;
+  ended: "" | "succeeded" | "failed" | "cancelled";
+}
+
+type JobWrite = Extract<Write, { kind: "job" }>;
+
+export class JobWitness {
+  readonly broken: string[] = [];
+  /** What was made of what: `due held-a -> ready`. */
+  readonly seen = new Set<string>();
+  readonly #lives = new Map<string, Life>();
+  /** Whose life a ticket belongs to. */
+  readonly #born = new Map<number, number>();
+  readonly #granted = new Set<string>();
+  readonly #reported = new Set<string>();
+  #serial = 0;
+
+  constructor(
+    readonly store: ModelStore,
+    readonly now: () => number,
+  ) {}
+
+  /** What has been submitted and not ended, or ended and not aged out. */
+  jobs(): { ref: JobRef; ended: string }[] {
+    return [...this.#lives.values()];
+  }
+
+  committed(change: Change, seq: number): void {
+    const write = change.writes.find((w): w is JobWrite => w.kind === "job");
+    if (write === undefined) return;
+    const id = jobId(change.ref);
+    const life = this.#lives.get(id);
+    this.seen.add(`${wasIn(life, write)} -> ${endOf(write.phase, write.job) || write.phase}`);
+    if (write.rev === 1) {
+      if (life !== undefined) this.#say(id, "was made a second time");
+      const born = { serial: ++this.#serial, ref: change.ref, attempts: 0, ended: "" as const };
+      this.#lives.set(id, this.#next(born, write, seq));
+    } else if (life === undefined) {
+      this.#say(id, "was changed and is not there");
+    } else {
+      this.#judge(id, life, change, write);
+      this.#lives.set(id, this.#next({ ...life, attempts: attemptsAfter(life, change, write) }, write, seq));
+    }
+  }
+
+  /** A lease reached a worker. */
+  granted(ref: JobRef, origin: number, attempt: number, atMostOnce: boolean): void {
+    const start = `${this.#born.get(origin)} ${attempt}`;
+    if (atMostOnce && this.#granted.has(start)) this.#say(jobId(ref), `began attempt ${attempt} twice`);
+    this.#granted.add(start);
+  }
+
+  /** A worker was told that its report is recorded. */
+  told(token: string): void {
+    if (!this.#reported.has(token)) this.#say(token, "was told to be recorded and is not");
+  }
+
+  /** After every step: what is stored is what happened, and leads on. */
+  look(): void {
+    const { store } = this;
+    for (const [id, life] of this.#lives) {
+      const { current } = store.read(life.ref);
+      if (life.ended !== "" && !store.has(life.seq)) {
+        if (current !== undefined) this.#say(id, `has lost its record and is ${current.phase} again`);
+        this.#lives.delete(id);
+      } else if (current?.rev !== life.rev) {
+        this.#say(id, `is ${life.phase} ${life.rev} and reads as ${current?.phase} ${current?.rev}`);
+      } else if (current.phase === "ready" && !store.tickets.comes(current.seq)) {
+        this.#say(id, "waits with a ticket that nobody is given any more");
+      } else if (current.phase === "due" && !store.alarms.comes(current.seq)) {
+        this.#say(id, "waits for an alarm that nobody hears any more");
+      }
+    }
+  }
+
+  #judge(id: string, life: Life, change: Change, write: JobWrite): void {
+    const { job, phase, rev } = write;
+    const spec = specOf(job);
+    if (rev !== life.rev + 1) this.#say(id, `went from revision ${life.rev} to ${rev}`);
+    if (life.ended !== "" && !(life.ended === "failed" && phase === "ready")) {
+      this.#say(id, `had ${life.ended} and became ${phase}`);
+    }
+    if (job.hold !== undefined && job.hold.origin !== life.origin) {
+      this.#say(id, `is held from ${job.hold.origin}, its ticket was ${life.origin}`);
+    }
+    if (life.phase === "later" && phase === "ready" && this.now() < life.fireAt)
+      this.#say(id, "was due early");
+    const { maxAttempts, maxCrashes } = spec.retry ?? { maxAttempts: 0, maxCrashes: 0 };
+    const over = endOf(phase, job) === "" ? 0 : 1;
+    if (job.failures > maxAttempts - 1 + over) this.#say(id, `failed ${job.failures} times`);
+    if (job.crashes > maxCrashes + over) this.#say(id, `crashed ${job.crashes} times`);
+    if (job.history.length > sizes.history) this.#say(id, "remembers too much");
+    const attempt = job.history.at(-1);
+    const ends = attempt?.nonce === change.nonce;
+    if (ends && attempt.number !== life.attempts + 1) {
+      this.#say(id, `ended attempt ${attempt.number} after ${life.attempts}`);
+    }
+    const next = attemptsAfter(life, change, write);
+    if (job.attempt !== (over === 1 ? next : next + 1))
+      this.#say(id, `is at attempt ${job.attempt} after ${next}`);
+    if (ends) this.#reportedBy(id, life, job, attempt);
+  }
+
+  /** Reports of workers say in their result or message which lease they come from. */
+  #reportedBy(id: string, life: Life, job: Job, { outcome, failure }: Attempt): void {
+    const failed = outcome === AttemptOutcome.FAILED && failure?.reason !== FailureReason.TIME_LIMIT;
+    const result = outcome === AttemptOutcome.SUCCEEDED ? job.result : undefined;
+    const token = failed ? failure?.message : result && new TextDecoder().decode(result.data);
+    // A run that the broker ended by itself, or one given back.
+    if (token === undefined) return;
+    this.#reported.add(token);
+    const origin = Number(token.split(".")[1]);
+    if (origin !== life.origin) this.#say(id, `took a report of ${origin}, its ticket was ${life.origin}`);
+  }
+
+  #next(
+    before: Pick<Life, "serial" | "ref" | "attempts"> & { origin?: number | undefined },
+    { phase, rev, fireAt, job }: JobWrite,
+    seq: number,
+  ): Life {
+    const origin = phase === "ready" ? seq : job.hold === undefined ? undefined : before.origin;
+    if (phase === "ready") this.#born.set(seq, before.serial);
+    return { ...before, phase, rev, seq, fireAt, origin, ended: endOf(phase, job) };
+  }
+
+  #say(id: string, what: string): void {
+    this.broken.push(`${id} ${what}`);
+  }
+}
+
+function attemptsAfter(life: Life, change: Change, { job }: JobWrite): number {
+  return job.history.at(-1)?.nonce === change.nonce ? life.attempts + 1 : life.attempts;
+}
+
+function endOf(phase: Phase, job: Job): Life["ended"] {
+  if (phase === "kept") return job.outcome as Life["ended"];
+  return phase === "succeeded" || phase === "failed" || phase === "cancelled" ? phase : "";
+}
+
+function wasIn(life: Life | undefined, { purges }: JobWrite): string {
+  if (life === undefined) return "nothing";
+  const fired = life.fireAt > 0 && purges === undefined;
+  return fired ? `due ${life.phase}` : life.ended || life.phase;
+}
