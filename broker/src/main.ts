@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=64
+#!/usr/bin/env -S node --max-semi-space-size=32
 // The process: settings from the environment, signals, exit codes. 0 = stopped in good order, 1 = could not start or
 // broke, 2 = settings that do not fit.
 

@@ -1,0 +1,58 @@
+// A nats-server alone, with the settings that the broker gives its embedded one.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { connect } from "nats";
+import { toolsBin } from "../support/paths.mjs";
+
+export class NatsForBench {
+  auth = {};
+
+  static async start() {
+    const nats = new NatsForBench();
+    nats.dir = mkdtempSync(join(tmpdir(), "drover-bench-nats-"));
+    const port = await freePort();
+    const conf = join(nats.dir, "nats.conf");
+    writeFileSync(
+      conf,
+      `listen: "127.0.0.1:${port}"\njetstream { store_dir: "${nats.dir}/data", sync_interval: always }\n`,
+    );
+    const binary = process.env.DROVER_NATS_SERVER || join(toolsBin, "nats-server");
+    nats.process = spawn(binary, ["-c", conf], { stdio: "ignore" });
+    nats.url = `nats://127.0.0.1:${port}`;
+    await nats.#ready();
+    return nats;
+  }
+
+  async #ready() {
+    for (let i = 0; i < 200; i++) {
+      try {
+        const nc = await connect({ servers: this.url, reconnect: false });
+        await nc.close();
+        return;
+      } catch {
+        await sleep(50);
+      }
+    }
+    throw new Error("nats-server does not start");
+  }
+
+  async stop() {
+    this.process.kill("SIGTERM");
+    await once(this.process, "exit");
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}

@@ -1,0 +1,136 @@
+// The processes that are measured: brokers with a fresh store each, workers, and what the system accounts to them.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import { root } from "../support/paths.mjs";
+
+const ticksPerSecond = 100;
+const startPatience = 60_000;
+const stopPatience = 30_000;
+
+/** CPU seconds that a process has used, user and system. Linux only: 0 elsewhere. */
+export function cpuSeconds(pid) {
+  const stat = procFile(pid, "stat");
+  if (stat === "") return 0;
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+}
+
+/** Resident memory in bytes. Linux only: 0 elsewhere. */
+export function residentBytes(pid) {
+  return Number(/VmRSS:\s+(\d+)/.exec(procFile(pid, "status"))?.[1] ?? 0) * 1024;
+}
+
+function procFile(pid, name) {
+  const path = `/proc/${pid}/${name}`;
+  return existsSync(path) ? readFileSync(path, "utf8") : "";
+}
+
+class Running {
+  #lines = [];
+  #heard = [];
+
+  constructor(program, args, env) {
+    this.process = spawn(program, args, {
+      env: { ...process.env, ...env },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    this.ended = once(this.process, "exit");
+    createInterface({ input: this.process.stdout }).on("line", (line) => {
+      this.#lines.push(line);
+      if (this.#lines.length > 100) this.#lines.shift();
+      for (const heard of this.#heard) heard(line);
+    });
+  }
+
+  get pid() {
+    return this.process.pid;
+  }
+
+  /** The first line that holds `text`. */
+  async says(text) {
+    const before = this.#lines.find((line) => line.includes(text));
+    if (before !== undefined) return before;
+    const line = new Promise((resolve) => this.#heard.push((said) => said.includes(text) && resolve(said)));
+    const late = sleep(startPatience, undefined, { ref: false }).then(() => {
+      throw new Error(`nothing was heard of ${JSON.stringify(text)} within ${startPatience} ms`);
+    });
+    const ended = this.ended.then(([code]) => {
+      throw new Error(`it ended with ${code}: ${this.#lines.at(-1) ?? "no output"}`);
+    });
+    return Promise.race([line, late, ended]);
+  }
+
+  async stop() {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    this.process.kill("SIGTERM");
+    const timer = setTimeout(() => this.process.kill("SIGKILL"), stopPatience);
+    await this.ended;
+    clearTimeout(timer);
+  }
+}
+
+/** A broker with its embedded nats-server and an empty store, every acknowledged write fsynced. */
+export class BenchBroker extends Running {
+  static async start(env = {}) {
+    const data = mkdtempSync(join(tmpdir(), "drover-bench-"));
+    const settings = {
+      DROVER_GRPC_PORT: "0",
+      DROVER_HTTP_PORT: "0",
+      DROVER_DATA_DIR: data,
+      DROVER_SYNC: "always",
+      DROVER_LOG_FORMAT: "json",
+      ...env,
+    };
+    const args = ["--max-semi-space-size=32", join(root, "broker/dist/main.js")];
+    const broker = new BenchBroker(process.execPath, args, settings);
+    broker.data = data;
+    const nats = JSON.parse(await broker.says("embedded nats-server started"));
+    const ready = JSON.parse(await broker.says('"msg":"ready"'));
+    broker.natsPid = nats.pid;
+    broker.address = `127.0.0.1:${ready.grpcPort}`;
+    broker.http = `http://127.0.0.1:${ready.httpPort}`;
+    return broker;
+  }
+
+  /** A counter of /metrics, summed over its labels (and only those lines that match). */
+  async counter(name, where = () => true) {
+    const text = await (await fetch(`${this.http}/metrics`)).text();
+    let sum = 0;
+    for (const line of text.split("\n")) {
+      if (line.startsWith(name) && where(line)) sum += Number(line.slice(line.lastIndexOf(" ") + 1));
+    }
+    return sum;
+  }
+
+  /** CPU seconds so far. */
+  cpu() {
+    return { broker: cpuSeconds(this.pid), nats: cpuSeconds(this.natsPid) };
+  }
+
+  async stop() {
+    await super.stop();
+    rmSync(this.data, { recursive: true, force: true });
+  }
+}
+
+/** A worker process: see worker.mjs. */
+export class BenchWorker extends Running {
+  static async start(broker, env = {}) {
+    const worker = new BenchWorker(process.execPath, [join(root, "test/bench/worker.mjs")], {
+      DROVER_ADDRESS: broker.address,
+      ...env,
+    });
+    await worker.says("attached");
+    return worker;
+  }
+
+  async kill() {
+    this.process.kill("SIGKILL");
+    await this.ended;
+  }
+}
