@@ -6,14 +6,17 @@ export const priority = {
   title: "high priority overtakes low",
   by: ["typescript"],
   async run(show) {
-    // While the only press prints the cover, a pile builds up behind it, the leisurely things first.
-    const cover = await show.submit("press.print", { title: "cover", milliseconds: 500 }, { queue: "press" });
+    // While the only press is busy with the cover, a pile builds up behind it, the leisurely things first.
+    const cover = await show.submit(
+      "press.print",
+      { title: "cover", milliseconds: 60_000 },
+      { queue: "press" },
+    );
     await show.running(cover);
     const titled = (word) => [1, 2, 3, 4, 5].map((number) => ({ title: `${word} ${number}` }));
     const low = await show.submitAll("press.print", titled("low"), { queue: "press", priority: 1 });
     const high = await show.submitAll("press.print", titled("high"), { queue: "press", priority: 9 });
-    const { state } = await cover.status();
-    assert.equal(state, "RUNNING", "the press was free before the pile was there: this machine is too busy");
+    await cover.cancel("the pile is high enough");
     const printed = (await Promise.all([...low, ...high].map((job) => show.ended(job)))).map(
       ({ result }) => result,
     );

@@ -1,6 +1,6 @@
 """A worker in Python: counts words, and proofreads for as long as it takes.
 
-    DROVER_ADDRESS=localhost:50051 python analyse.py
+Run it by: DROVER_ADDRESS=localhost:50051 python analyse.py
 """
 
 import asyncio

@@ -2,10 +2,10 @@
 // messages of a job, schedules that fire from a copy taken earlier and purge their subject, consumers that forget, sweeps
 // and retention. Every rule can be broken, to see what notices.
 
-import type { Change } from "../../broker/src/app/ports.js";
-import type { Job, JobRef, Phase, ScheduledPhase, Snapshot, Stored } from "../../broker/src/core/job.js";
-import { jobId } from "../../broker/src/core/names.js";
-import { noJob, withMessage } from "../../broker/src/core/snapshot.js";
+import type { Change } from "../../../broker/src/app/ports.js";
+import type { Job, JobRef, Phase, ScheduledPhase, Snapshot, Stored } from "../../../broker/src/core/job.js";
+import { jobId } from "../../../broker/src/core/names.js";
+import { noJob, withMessage } from "../../../broker/src/core/snapshot.js";
 
 export interface StoreRules {
   compareAndSet: boolean;

@@ -1,7 +1,7 @@
 // Watches every change that a store accepts, and says when one should not have been: what brokers promise about a job,
 // whatever happened to them.
 
-import type { Change, Write } from "../../broker/src/app/ports.js";
+import type { Change, Write } from "../../../broker/src/app/ports.js";
 import {
   type Attempt,
   AttemptOutcome,
@@ -10,10 +10,10 @@ import {
   type JobRef,
   type Phase,
   specOf,
-} from "../../broker/src/core/job.js";
-import { sizes } from "../../broker/src/core/limits.js";
-import { jobId } from "../../broker/src/core/names.js";
-import type { ModelStore } from "./model-store.js";
+} from "../../../broker/src/core/job.js";
+import { sizes } from "../../../broker/src/core/limits.js";
+import { jobId } from "../../../broker/src/core/names.js";
+import type { ModelStore } from "./store.js";
 
 /** A job from its submit until its record is gone. */
 interface Life {

@@ -1,0 +1,80 @@
+// Workers of three languages as processes: the programs in workers/, which all serve the same tasks.
+
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+export const languages = ["typescript", "python", "go"] as const;
+export type Language = (typeof languages)[number];
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const programs = fileURLToPath(new URL("workers", import.meta.url));
+const cache = join(root, ".drover/polyglot");
+const goProgram = join(cache, "worker");
+
+const commands: Record<Language, [string, ...string[]]> = {
+  typescript: [process.execPath, join(programs, "typescript/worker.mjs")],
+  python: [join(root, ".drover/venv/bin/python"), join(programs, "python/worker.py")],
+  go: [goProgram],
+};
+
+/** Go's has to be built first. */
+export async function buildWorkers(): Promise<void> {
+  mkdirSync(cache, { recursive: true });
+  await promisify(execFile)("go", ["build", "-o", goProgram, join(programs, "go/worker.go")], { cwd: root });
+}
+
+export interface FixtureOptions {
+  address: string;
+  queue: string;
+  name: string;
+  concurrency?: number;
+  /** What running handlers get when the worker is told to stop, in seconds. */
+  drain?: number;
+}
+
+export class FixtureWorker {
+  /** What it said, a line each. */
+  readonly lines: string[] = [];
+
+  private constructor(
+    readonly name: string,
+    readonly process: ChildProcess,
+  ) {
+    for (const stream of [process.stdout, process.stderr])
+      if (stream !== null) createInterface({ input: stream }).on("line", (line) => this.lines.push(line));
+  }
+
+  static start(language: Language, options: FixtureOptions): FixtureWorker {
+    const { address, queue, name, concurrency = 10, drain = 20 } = options;
+    const [program, ...args] = commands[language];
+    const inherited = Object.entries(process.env).filter(([variable]) => !variable.startsWith("DROVER_"));
+    const env = {
+      ...Object.fromEntries(inherited),
+      DROVER_ADDRESS: address,
+      FIXTURE_NAME: name,
+      FIXTURE_QUEUE: queue,
+      FIXTURE_CONCURRENCY: String(concurrency),
+      FIXTURE_DRAIN_SECONDS: String(drain),
+    };
+    return new FixtureWorker(name, spawn(program, args, { env, stdio: ["ignore", "pipe", "pipe"] }));
+  }
+
+  get running(): boolean {
+    return this.process.exitCode === null && this.process.signalCode === null;
+  }
+
+  /** Settles with how the process ended: its exit code, or the signal that ended it. */
+  async ended(): Promise<number | string | null> {
+    if (this.running) await once(this.process, "exit");
+    return this.process.exitCode ?? this.process.signalCode;
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.process.kill(signal);
+  }
+}

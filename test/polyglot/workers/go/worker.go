@@ -1,0 +1,114 @@
+// The tasks of workers.test.ts in Go.
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	worker "github.com/drover-dev/drover/worker-sdk/go"
+)
+
+type value[T any] struct {
+	Value T `json:"value"`
+}
+
+type measured struct {
+	Bytes  int    `json:"bytes"`
+	SHA256 string `json:"sha256"`
+}
+
+type doorway struct {
+	Gate  string `json:"gate"`
+	Diary string `json:"diary"`
+}
+
+// noSuchUser is permanent by a rule of its task.
+type noSuchUser struct{ id int }
+
+func (e noSuchUser) Error() string { return fmt.Sprintf("no user %d", e.id) }
+
+func echo(_ context.Context, in value[any]) (any, error) { return in.Value, nil }
+
+func measure(_ context.Context, in value[string]) (measured, error) {
+	sum := sha256.Sum256([]byte(in.Value))
+	return measured{len(in.Value), hex.EncodeToString(sum[:])}, nil
+}
+
+// gate waits for a file, and leaves a line in another one for each thing that befalls it.
+func gate(ctx context.Context, in doorway) (string, error) {
+	job := worker.FromContext(ctx)
+	note := func(what string) error {
+		file, err := os.OpenFile(in.Diary, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(file, "%s %d\n", what, job.Attempt)
+		return errors.Join(err, file.Close())
+	}
+	if err := errors.Join(note("began"), job.Progress(0.5, map[string]string{"step": "half"})); err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(in.Gate); err == nil {
+			return "opened", note("returned")
+		}
+		select {
+		case <-ctx.Done():
+			return "", errors.Join(context.Cause(ctx), note("interrupted"))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func flaky(ctx context.Context, in struct{ Failures int }) (int, error) {
+	attempt := worker.FromContext(ctx).Attempt
+	if attempt <= in.Failures {
+		return 0, errors.New("not yet")
+	}
+	return attempt, nil
+}
+
+func again(ctx context.Context, in struct{ Milliseconds int }) (int, error) {
+	attempt := worker.FromContext(ctx).Attempt
+	if attempt == 1 {
+		return 0, worker.RetryAfter(errors.New("come back later"), time.Duration(in.Milliseconds)*time.Millisecond)
+	}
+	return attempt, nil
+}
+
+func marked(context.Context, struct{}) (struct{}, error) {
+	return struct{}{}, worker.Permanent(errors.New("no user 42"))
+}
+
+func ruled(context.Context, struct{}) (struct{}, error) { return struct{}{}, noSuchUser{42} }
+
+func main() {
+	concurrency, err := strconv.Atoi(os.Getenv("FIXTURE_CONCURRENCY"))
+	if err != nil {
+		panic(err)
+	}
+	drain, err := strconv.ParseFloat(os.Getenv("FIXTURE_DRAIN_SECONDS"), 64)
+	if err != nil {
+		panic(err)
+	}
+	w := worker.New(worker.Config{
+		Name:         os.Getenv("FIXTURE_NAME"),
+		Queues:       []worker.Queue{{Name: os.Getenv("FIXTURE_QUEUE")}},
+		Concurrency:  concurrency,
+		DrainTimeout: time.Duration(drain * float64(time.Second)),
+	})
+	worker.Handle(w, "echo", echo)
+	worker.Handle(w, "measure", measure)
+	worker.Handle(w, "gate", gate)
+	worker.Handle(w, "flaky", flaky)
+	worker.Handle(w, "again", again)
+	worker.Handle(w, "marked", marked)
+	worker.Handle(w, "ruled", ruled, worker.PermanentType[noSuchUser]())
+	worker.Main(w)
+}

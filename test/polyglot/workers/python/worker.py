@@ -1,0 +1,78 @@
+"""The tasks of workers.test.ts in Python."""
+
+import asyncio
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+from drover_worker import App, Context, Permanent, Retry
+
+app = App(
+    queues=os.environ["FIXTURE_QUEUE"],
+    concurrency=int(os.environ["FIXTURE_CONCURRENCY"]),
+    drain_timeout=float(os.environ["FIXTURE_DRAIN_SECONDS"]),
+)
+
+
+class NoSuchUser(Exception):
+    pass
+
+
+@app.task("echo")
+async def echo(value: Any) -> Any:
+    return value
+
+
+@app.task("measure")
+def measure(value: str) -> dict[str, Any]:
+    data = value.encode()
+    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+@app.task("gate")
+async def gate(gate: str, diary: str, context: Context) -> str:
+    """Waits for a file, and leaves a line in another one for each thing that befalls it."""
+
+    def note(what: str) -> None:
+        with Path(diary).open("a") as file:
+            file.write(f"{what} {context.attempt}\n")
+
+    note("began")
+    context.progress(0.5, {"step": "half"})
+    try:
+        while not Path(gate).exists():  # noqa: ASYNC110, ASYNC240  another process makes it
+            await asyncio.sleep(0.02)
+    except asyncio.CancelledError:
+        note("interrupted")
+        raise
+    note("returned")
+    return "opened"
+
+
+@app.task("flaky")
+def flaky(failures: int, context: Context) -> int:
+    if context.attempt <= failures:
+        raise TypeError("not yet")
+    return context.attempt
+
+
+@app.task("again")
+def again(milliseconds: int, context: Context) -> int:
+    if context.attempt == 1:
+        raise Retry("come back later", after=milliseconds / 1000)
+    return context.attempt
+
+
+@app.task("marked")
+def marked() -> None:
+    raise Permanent("no user 42")
+
+
+@app.task("ruled", permanent_errors=(NoSuchUser,))
+def ruled() -> None:
+    raise NoSuchUser("no user 42")
+
+
+if __name__ == "__main__":
+    app.run(worker_name=os.environ["FIXTURE_NAME"])

@@ -1,0 +1,62 @@
+// The tasks of workers.test.ts in TypeScript (as plain JavaScript, so that Node runs it as it stands).
+import { createHash } from "node:crypto";
+import { appendFileSync, existsSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Permanent, Retry, Worker } from "@drover/worker";
+
+const { FIXTURE_NAME, FIXTURE_QUEUE, FIXTURE_CONCURRENCY, FIXTURE_DRAIN_SECONDS } = process.env;
+
+const worker = new Worker({
+  name: FIXTURE_NAME,
+  queues: [FIXTURE_QUEUE],
+  concurrency: Number(FIXTURE_CONCURRENCY),
+  drainTimeout: Number(FIXTURE_DRAIN_SECONDS) * 1_000,
+});
+
+class NoSuchUser extends Error {}
+
+worker.task("echo", ({ value }) => value);
+
+worker.task("measure", ({ value }) => {
+  const bytes = Buffer.from(value);
+  return { bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") };
+});
+
+// Waits for a file, and leaves a line in another one for each thing that befalls it.
+worker.task("gate", async ({ gate, diary }, context) => {
+  const note = (what) => appendFileSync(diary, `${what} ${context.attempt}\n`);
+  note("began");
+  context.progress(0.5, { step: "half" });
+  try {
+    while (!existsSync(gate)) await sleep(20, undefined, { signal: context.signal });
+  } catch (error) {
+    note("interrupted");
+    throw error;
+  }
+  note("returned");
+  return "opened";
+});
+
+worker.task("flaky", ({ failures }, { attempt }) => {
+  if (attempt <= failures) throw new TypeError("not yet");
+  return attempt;
+});
+
+worker.task("again", ({ milliseconds }, { attempt }) => {
+  if (attempt === 1) throw new Retry(milliseconds, "come back later");
+  return attempt;
+});
+
+worker.task("marked", () => {
+  throw new Permanent("no user 42");
+});
+
+worker.task(
+  "ruled",
+  () => {
+    throw new NoSuchUser("no user 42");
+  },
+  { permanentErrors: [NoSuchUser] },
+);
+
+await worker.run();
