@@ -199,7 +199,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     log,
   );
   const submit = new Submit(ledger, jobs, store.storage, clock, telemetry, randomPool());
-  const queues = new QueueControl(store.queues, lanes, dispatcher, holdings, peers, clock, log);
+  const queues = new QueueControl(store.queues, lanes, dispatcher, holdings, peers, clock, log, run);
   const inspect = new Inspect(peers, holdings, sessions, dispatcher, keeper);
   const alarms = new Alarms(ledger, jobs, peers, telemetry, log);
   const due = new DueFeed(store.jsm, store.inbox, store.subjects, (found) => alarms.look(found));

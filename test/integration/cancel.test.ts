@@ -7,11 +7,11 @@ import {
   failure,
   lease,
   leaseOne,
+  specOf,
   stateOf,
   status,
   submit,
   succeeded,
-  specOf,
 } from "../support/job-calls.js";
 import { freshTask, Scene } from "../support/scene.js";
 import { SessionWorker } from "../support/session-worker.js";
@@ -101,7 +101,11 @@ describe.each([1, 3])("on %i shards", (shards) => {
     await worker.settle(leaseId, { type: "cancelled" });
     expect(worker.cancels).toHaveLength(1);
     const { state, stored } = await status(second, ref);
-    expect([state, stored.job.cancelReason, stored.job.history[0]?.outcome]).toEqual(["CANCELLED", "stop", 6]);
+    expect([state, stored.job.cancelReason, stored.job.history[0]?.outcome]).toEqual([
+      "CANCELLED",
+      "stop",
+      6,
+    ]);
     worker.leave();
   });
 

@@ -86,7 +86,9 @@ describe.each([1, 3])("on %i shards", (shards) => {
     const tasks = [freshTask(), freshTask(), freshTask()];
     // The first has been waiting for longest, and has most.
     await submitAll(
-      tasks.flatMap((task, n) => Array.from({ length: n === 0 ? 30 : 10 }, () => specOf({ task, priority: 4 }))),
+      tasks.flatMap((task, n) =>
+        Array.from({ length: n === 0 ? 30 : 10 }, () => specOf({ task, priority: 4 })),
+      ),
     );
     const order = await drainSlowly(tasks, ["default"], 50);
     for (const task of tasks) {
@@ -97,7 +99,9 @@ describe.each([1, 3])("on %i shards", (shards) => {
   test("a worker's queues share it by weight", async () => {
     const task = freshTask();
     const [heavy, light] = [freshTask("queue"), freshTask("queue")];
-    await submitAll([heavy, light].flatMap((queue) => Array.from({ length: 60 }, () => specOf({ task, queue }))));
+    await submitAll(
+      [heavy, light].flatMap((queue) => Array.from({ length: 60 }, () => specOf({ task, queue }))),
+    );
     const order: string[] = [];
     const worker = await SessionWorker.attach(broker, task, {
       queues: [

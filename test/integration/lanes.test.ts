@@ -52,7 +52,14 @@ describe.each([1, 3])("on %i shards", (shards) => {
   test("names that differ in a dot only are different names", async () => {
     const broker = await scene.broker();
     const base = freshTask("mail");
-    const tasks = [`${base}.send`, `${base}_send`, `${base}-send`, `${base}send`, `${base}.send.`, `.${base}.send`];
+    const tasks = [
+      `${base}.send`,
+      `${base}_send`,
+      `${base}-send`,
+      `${base}send`,
+      `${base}.send.`,
+      `.${base}.send`,
+    ];
     for (const task of tasks) await submit(broker, { task, key: "same" });
     for (const task of tasks) {
       const grants = await lease(broker, task, { maxJobs: 5 });
@@ -66,7 +73,11 @@ describe.each([1, 3])("on %i shards", (shards) => {
     for (const priority of [1, 2, 3]) await submit(broker, { task, priority });
     expect(await refused(submit(broker, { task, priority: 4 }))).toBe("TOO_MANY_LANES");
     await submit(broker, { task, priority: 2 });
-    const mixed = [specOf({ task, priority: 1 }), specOf({ task, priority: 9 }), specOf({ task, priority: 3 })];
+    const mixed = [
+      specOf({ task, priority: 1 }),
+      specOf({ task, priority: 9 }),
+      specOf({ task, priority: 3 }),
+    ];
     const answers = await broker.api.jobs.submit(mixed, "return");
     expect(answers.map((answer) => answer instanceof Refusal)).toEqual([false, true, false]);
     expect(await names(broker)).toHaveLength(3);

@@ -95,7 +95,10 @@ describe.each([1, 3])("on %i shards", (shards) => {
     const { token } = await leaseOne(first, task, { leaseDuration: 800 });
     for (const [i, broker] of [first, second, first].entries()) {
       await elapsed(500);
-      expect(await extend(broker, token, 1_500, i / 2)).toMatchObject({ cancelRequested: false, drain: false });
+      expect(await extend(broker, token, 1_500, i / 2)).toMatchObject({
+        cancelRequested: false,
+        drain: false,
+      });
       for (const reader of [first, second]) {
         const { state, running } = await status(reader, ref);
         expect([state, running?.progress?.value, text(running?.progress?.detail)]).toEqual([

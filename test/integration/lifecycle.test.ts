@@ -146,7 +146,11 @@ describe.each([1, 3])("on %i shards", (shards) => {
     for (const [i, attempt] of stored.job.history.slice(1).entries()) {
       expect(attempt.startedAt - (stored.job.history[i]?.endedAt ?? 0)).toBeGreaterThanOrEqual(200 * 2 ** i);
     }
-    expect(stored.job.failure).toMatchObject({ reason: FailureReason.ERROR, type: "Boom", message: "it broke" });
+    expect(stored.job.failure).toMatchObject({
+      reason: FailureReason.ERROR,
+      type: "Boom",
+      message: "it broke",
+    });
     expect(text(payload?.data)).toBe("[1]");
   });
 

@@ -114,7 +114,9 @@ describe.each([1, 3])("on %i shards", (shards) => {
       expect(await ack(broker, token, { type: "failure", failure: worst, retryAfter: 0 })).toBe("READY");
     }
     const result = { data: sized(256 * KiB), type: "", externalSize: 0 };
-    expect(await ack(broker, (await leaseOne(broker, task)).token, { type: "success", result })).toBe("SUCCEEDED");
+    expect(await ack(broker, (await leaseOne(broker, task)).token, { type: "success", result })).toBe(
+      "SUCCEEDED",
+    );
     expect((await status(broker, ref)).stored.job.history).toHaveLength(20);
   });
 });

@@ -34,31 +34,39 @@ describe.each([1, 3])("on %i shards", (shards) => {
     { name: "an empty job", data: Buffer.alloc(0), fields: { "Drover-Rev": "1" } },
     { name: "a megabyte of noise", data: Buffer.alloc(900_000, 7), fields: {} },
   ];
-  test.each(garbage)("$name in a lane: failed as CORRUPT with the bytes, and the lane goes on", async (row) => {
-    const task = freshTask();
-    const { ref: before } = await submit(broker, { task });
-    const bad = { task, key: "bad" };
-    await put(ready(bad), row.data, row.fields);
-    const { ref: after } = await submit(broker, { task });
-    const worker = await SessionWorker.attach(broker, task, { run: ({ leaseId }, w) => w.report(leaseId) });
-    const { done } = await broker.api.jobs.wait([before, after], "all", 10_000, new AbortController().signal);
-    expect(done).toBe(true);
-    const view = await until("the dead letter", async () => {
-      const now = await status(broker, bad);
-      return now.state === "FAILED" && now;
-    });
-    expect(view.stored.job.failure?.reason).toBe(FailureReason.CORRUPT);
-    const kept = Buffer.from(view.stored.job.corrupt);
-    expect(kept.length).toBeGreaterThanOrEqual(Math.min(row.data.length, 60_000));
-    expect(row.data.subarray(0, kept.length).equals(kept)).toBe(true);
-    expect(worker.grants).toHaveLength(2);
-    const { stream, name } = scene.lane(task);
-    await until("nothing to be left in the lane", async () => {
-      const { num_pending, num_ack_pending } = await scene.jsm.consumers.info(stream, name);
-      return num_pending + num_ack_pending === 0;
-    });
-    worker.leave();
-  });
+  test.each(garbage)(
+    "$name in a lane: failed as CORRUPT with the bytes, and the lane goes on",
+    async (row) => {
+      const task = freshTask();
+      const { ref: before } = await submit(broker, { task });
+      const bad = { task, key: "bad" };
+      await put(ready(bad), row.data, row.fields);
+      const { ref: after } = await submit(broker, { task });
+      const worker = await SessionWorker.attach(broker, task, { run: ({ leaseId }, w) => w.report(leaseId) });
+      const { done } = await broker.api.jobs.wait(
+        [before, after],
+        "all",
+        10_000,
+        new AbortController().signal,
+      );
+      expect(done).toBe(true);
+      const view = await until("the dead letter", async () => {
+        const now = await status(broker, bad);
+        return now.state === "FAILED" && now;
+      });
+      expect(view.stored.job.failure?.reason).toBe(FailureReason.CORRUPT);
+      const kept = Buffer.from(view.stored.job.corrupt);
+      expect(kept.length).toBeGreaterThanOrEqual(Math.min(row.data.length, 60_000));
+      expect(row.data.subarray(0, kept.length).equals(kept)).toBe(true);
+      expect(worker.grants).toHaveLength(2);
+      const { stream, name } = scene.lane(task);
+      await until("nothing to be left in the lane", async () => {
+        const { num_pending, num_ack_pending } = await scene.jsm.consumers.info(stream, name);
+        return num_pending + num_ack_pending === 0;
+      });
+      worker.leave();
+    },
+  );
 
   test("a job that was overwritten with another job's bytes is not run as that one", async () => {
     const task = freshTask();

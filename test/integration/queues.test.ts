@@ -137,7 +137,10 @@ describe.each([1, 3])("on %i shards", (shards) => {
         ...(await fill(4, { task: freshTask(), queue })),
         ...(await fill(6, { task: freshTask(), queue, delay: 60_000 })),
       ];
-      expect(await purge(queue, { includeScheduled: true, dryRun: true })).toEqual({ ready: 4, scheduled: 6 });
+      expect(await purge(queue, { includeScheduled: true, dryRun: true })).toEqual({
+        ready: 4,
+        scheduled: 6,
+      });
       expect(await purge(queue, { includeScheduled: true })).toEqual({ ready: 4, scheduled: 6 });
       expect(await existing(refs)).toBe(0);
     });

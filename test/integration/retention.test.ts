@@ -1,15 +1,18 @@
 // Space is taken back in bulk, and nothing that is removed may bring an older message of its job to light.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Grant, Report } from "../../broker/src/app/api.js";
 import type { QueueSettings } from "../../broker/src/app/ports.js";
 import type { RunningBroker } from "../../broker/src/broker.js";
 import { FailureReason, type JobRef } from "../../broker/src/core/job.js";
 import { purgeBelow } from "../../broker/src/jetstream/purge.js";
 import { sweepsIn } from "../support/aged-sweeps.js";
-import { ack, failure, lease, leaseOne, specOf, submit, succeeded } from "../support/job-calls.js";
+import { ack, failure, lease, leaseOne, specOf, submit, succeeded, success } from "../support/job-calls.js";
 import { freshTask, Scene } from "../support/scene.js";
+import { SessionWorker } from "../support/session-worker.js";
 import { until } from "../support/until.js";
 
+const place = { queue: "default", priority: 5 };
 const minute = 60_000;
 const hour = 60 * minute;
 const day = 24 * hour;
@@ -37,6 +40,15 @@ describe.each([1, 3])("on %i shards", (shards) => {
   async function submitMany(task: string, count: number, queue = "default"): Promise<JobRef[]> {
     const specs = Array.from({ length: count }, (_, i) => specOf({ task, queue, key: `k${i}` }));
     return (await broker.api.jobs.submit(specs, "return")).map((answer) => succeeded(answer).ref);
+  }
+  /** Leases so many jobs, for longer than the test lasts. */
+  async function leaseMany(task: string, queue: string, count: number): Promise<Grant[]> {
+    const grants: Grant[] = [];
+    while (grants.length < count) {
+      const more = { maxJobs: count - grants.length, queues: [queue], leaseDuration: hour };
+      grants.push(...(await lease(broker, task, more)));
+    }
+    return grants;
   }
   /** Submits and runs one job to this end. */
   async function finish(state: "SUCCEEDED" | "FAILED" | "CANCELLED", queue = "default"): Promise<JobRef> {
@@ -126,7 +138,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
     await keep(queue, { keepSucceededCount: 5 });
     const task = freshTask();
     const refs = await submitMany(task, 12, queue);
-    const grants = await lease(broker, task, { maxJobs: 12, queues: [queue] });
+    const grants = await leaseMany(task, queue, 12);
     for (const { token } of grants) await ack(broker, token);
     const bystander = await finish("SUCCEEDED");
     await until("the surplus to go", async () => {
@@ -147,7 +159,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
     const task = freshTask();
     const queue = freshTask("slow");
     const refs = await submitMany(task, 6, queue);
-    const grants = await lease(broker, task, { maxJobs: 6, queues: [queue] });
+    const grants = await leaseMany(task, queue, 6);
     const [slow, ...others] = grants;
     for (const { token } of others) await ack(broker, token);
     const elsewhere = await finish("SUCCEEDED");
@@ -197,6 +209,131 @@ describe.each([1, 3])("on %i shards", (shards) => {
       await retainIn(8 * day);
       return (await stateIn(ended)) === undefined;
     });
+  });
+
+  test("a task that nobody serves holds back no other task of its queue, nor does its cancelled job", async () => {
+    const queue = freshTask("shared");
+    const [waiting, dropped] = [freshTask(), freshTask()];
+    const unserved = (await submit(broker, { task: waiting, queue })).ref;
+    const cancelled = (await submit(broker, { task: dropped, queue })).ref;
+    const served = await finish("SUCCEEDED", queue);
+    await broker.api.jobs.cancel(cancelled, "");
+    await until("the record to go", async () => {
+      await retainIn(8 * day);
+      return (await stateIn(served)) === undefined;
+    });
+    expect(await stateIn(unserved)).toBe("READY");
+    await until("the cancelled job to go, without a worker of its task", async () => {
+      await retainIn(8 * day);
+      return (await stateIn(cancelled)) === undefined;
+    });
+    expect(await lyingOf(dropped)).toBe(0);
+  });
+
+  test("a record with a retention of its own survives all bulk retention and ends by itself", async () => {
+    const task = freshTask();
+    const { ref } = await submit(broker, { task, retention: 20 * minute });
+    await ack(broker, (await leaseOne(broker, task)).token);
+    const { stored, seq, rev } = await scene.current(ref);
+    await retainIn(300 * day);
+    await retainIn(300 * day);
+    expect(await stateIn(ref)).toBe("SUCCEEDED");
+    // The same record once more, to be kept for a second instead of the twenty minutes that are the least.
+    const { journal } = broker.parts.store;
+    if (stored === undefined) throw new Error("no record");
+    const write = { kind: "job", phase: "kept", job: stored.job, rev: rev + 1, ...place, fireAt: 0 } as const;
+    const nonce = journal.nonce();
+    await journal.commit({ ref, expected: seq, nonce, writes: [{ ...write, keepFor: 1_000 }] });
+    await until("the record to end", async () => {
+      const state = await stateIn(ref);
+      expect([undefined, "SUCCEEDED"]).toContain(state);
+      return state === undefined;
+    });
+    expect(await submit(broker, ref)).toMatchObject({ deduplicated: false });
+  });
+
+  test.each(["SUCCEEDED", "FAILED", "CANCELLED"] as const)(
+    "the key of a %s job is free again once its record aged out",
+    async (state) => {
+      const { task, key } = await finish(state);
+      expect(await submit(broker, { task, key })).toMatchObject({ deduplicated: true, state });
+      await until("the record to go", async () => {
+        await retainIn(8 * day);
+        return (await stateIn({ task, key })) === undefined;
+      });
+      expect(await submit(broker, { task, key })).toMatchObject({ deduplicated: false, state: "READY" });
+      expect((await leaseOne(broker, task)).attempt).toBe(1);
+    },
+  );
+
+  test("a tombstone without its record blocks no submit of the key", async () => {
+    const { task, key } = await finish("CANCELLED");
+    const filter = scene.subjects.phase(shardOf(scene.lane(task).stream), "cancelled", task);
+    await scene.jsm.streams.purge(scene.lane(task).stream, { filter });
+    expect((await scene.lying({ task, key })).map(({ data }) => data.length)).toEqual([0]);
+    expect(await submit(broker, { task, key })).toMatchObject({ deduplicated: false, state: "READY" });
+    expect((await leaseOne(broker, task)).ref).toEqual({ task, key });
+  });
+
+  test.each(["by the queue's age", "by its own"])(
+    "a dead letter kept %s never comes back once redriven",
+    async (how) => {
+      const task = freshTask();
+      const retention = how === "by its own" ? 20 * minute : undefined;
+      const { ref } = await submit(broker, { task, retry: { maxAttempts: 1 }, retention });
+      await ack(broker, (await leaseOne(broker, task)).token, failure());
+      await broker.api.jobs.redrive(ref);
+      await retainIn(2 * hour);
+      expect(await stateIn(ref)).toBe("READY");
+      await ack(broker, (await leaseOne(broker, task)).token);
+      const record = await scene.current(ref);
+      expect(record.phase).toBe(how === "by its own" ? "kept" : "succeeded");
+      // The later record goes first, as it does by their ages: an hour, and seven days for a dead letter.
+      await sweepsIn(0, broker).retain();
+      await scene.jsm.streams.purge(scene.lane(task).stream, { filter: record.subject });
+      await until("what the redrive left to go", async () => {
+        expect(await stateIn(ref)).toBeUndefined();
+        await retainIn(2 * hour);
+        return (await lyingOf(task)) === 0;
+      });
+    },
+  );
+
+  test("however often is swept while jobs run to every end, no job goes back", async () => {
+    const task = freshTask();
+    const sweeps = sweepsIn(8 * day, broker);
+    let over = false;
+    const sweeping = (async () => {
+      while (!over) await sweeps.retain();
+    })();
+    const refs = await submitMany(task, 300);
+    const ended = new Set<string>();
+    const runs = new Map<string, number>();
+    const worker = await SessionWorker.attach(broker, task, {
+      credit: 40,
+      run: ({ leaseId, ref, attempt }, on) => {
+        runs.set(ref.key, (runs.get(ref.key) ?? 0) + 1);
+        const n = Number(ref.key.slice(1));
+        const last = n % 3 === 0 ? failure(FailureReason.PERMANENT) : success();
+        const again: Report = n % 5 === 0 ? failure(FailureReason.ERROR, 50) : { type: "release" };
+        on.report(leaseId, n % 5 < 2 && attempt === 1 ? again : last);
+      },
+    });
+    await until("all to end, and their records to go", async () => {
+      const views = await broker.api.jobs.status(refs, false);
+      for (const [i, view] of views.entries()) {
+        const { key } = refs[i] as JobRef;
+        const isOver = view === undefined || view.stored.job.finishedAt > 0;
+        if (ended.has(key)) expect([key, isOver]).toEqual([key, true]);
+        else if (isOver) ended.add(key);
+      }
+      return views.every((view) => view === undefined);
+    });
+    over = true;
+    await sweeping;
+    worker.leave();
+    for (const { key } of refs)
+      expect([key, runs.get(key)]).toEqual([key, Number(key.slice(1)) % 5 < 2 ? 2 : 1]);
   });
 
   test.each([0, 1, -5, Number.NaN, 1.5])("a purge below sequence %d is nothing", async (seq) => {

@@ -62,24 +62,27 @@ describe.each([1, 3])("on %i shards", (shards) => {
   test.each([
     { when: "short", hold: false },
     { when: "held in the store", hold: true },
-  ])("a worker takes a run ($when) along to another broker, and the old broker cannot lose it", async (row) => {
-    const task = freshTask();
-    const { ref } = await submit(first, { task });
-    const worker = await attach(first, task);
-    const { token, attempt } = await worker.next();
-    if (row.hold) await held(ref);
-    worker.vanish();
-    const moved = await attach(second, task, { instance: worker.instance, held: [token] });
-    expect(moved.hello).toMatchObject({ lost: [], held: [{ token, cancelRequested: false }] });
-    expect(["held-a", "held-b"]).toContain((await scene.current(ref)).phase);
-    // The grace of the old broker passes, and with it what it would do.
-    await elapsed(1_500);
-    expect(await stateOf(first, ref)).toBe("RUNNING");
-    await moved.settle(moved.hello?.held[0]?.leaseId ?? 0);
-    const { job } = (await status(first, ref)).stored;
-    expect(job).toMatchObject({ attempt, crashes: 0, history: [{ outcome: 1 }] });
-    expect(moved.grants).toEqual([]);
-  });
+  ])(
+    "a worker takes a run ($when) along to another broker, and the old broker cannot lose it",
+    async (row) => {
+      const task = freshTask();
+      const { ref } = await submit(first, { task });
+      const worker = await attach(first, task);
+      const { token, attempt } = await worker.next();
+      if (row.hold) await held(ref);
+      worker.vanish();
+      const moved = await attach(second, task, { instance: worker.instance, held: [token] });
+      expect(moved.hello).toMatchObject({ lost: [], held: [{ token, cancelRequested: false }] });
+      expect(["held-a", "held-b"]).toContain((await scene.current(ref)).phase);
+      // The grace of the old broker passes, and with it what it would do.
+      await elapsed(1_500);
+      expect(await stateOf(first, ref)).toBe("RUNNING");
+      await moved.settle(moved.hello?.held[0]?.leaseId ?? 0);
+      const { job } = (await status(first, ref)).stored;
+      expect(job).toMatchObject({ attempt, crashes: 0, history: [{ outcome: 1 }] });
+      expect(moved.grants).toEqual([]);
+    },
+  );
 
   test("a broker whose worker went elsewhere unseen gives the run up when it is to renew it", async () => {
     const task = freshTask();

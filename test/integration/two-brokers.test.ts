@@ -63,7 +63,9 @@ describe.each([1, 3])("on %i shards", (shards) => {
     const keys = Array.from({ length: 60 }, (_, i) => `key-${i}`);
     const answers = await Promise.all(
       brokers.flatMap((broker) =>
-        keys.map((key) => broker.api.jobs.submit([specOf({ task, key })], "return").then(([a]) => succeeded(a))),
+        keys.map((key) =>
+          broker.api.jobs.submit([specOf({ task, key })], "return").then(([a]) => succeeded(a)),
+        ),
       ),
     );
     expect(answers.filter(({ deduplicated }) => !deduplicated)).toHaveLength(60);
@@ -103,9 +105,10 @@ describe.each([1, 3])("on %i shards", (shards) => {
     await until("the watch to begin", () => seen.length > 0);
     const worker = await SessionWorker.attach(second, task);
     const { leaseId } = await worker.next();
-    await until("RUNNING to be told", () => seen.includes("RUNNING"));
+    // By a hint: the slow look of every 5 s would come later.
+    await until("RUNNING to be told", () => seen.includes("RUNNING"), 4_000);
     worker.session?.progress([{ leaseId, progress: { value: 0.5, detail: bytes("{}"), at: 0 } }]);
-    await until("the progress to be told", () => seen.includes("RUNNING 0.5"));
+    await until("the progress to be told", () => seen.includes("RUNNING 0.5"), 4_000);
     await worker.settle(leaseId);
     await watching;
     expect(seen).toEqual(["READY", "RUNNING", "RUNNING 0.5", "SUCCEEDED"]);
@@ -139,8 +142,15 @@ describe.each([1, 3])("on %i shards", (shards) => {
         running: 1,
       });
       const { jobs } = await api.inspect.active(100);
-      expect(jobs.find(({ id }) => id === `${ref.task}~${ref.key}`)).toMatchObject({ worker: "w:9", attempt: 1 });
-      expect((await api.inspect.registered()).tasks).toContainEqual({ task, workers: ["w:9"], queues: ["default"] });
+      expect(jobs.find(({ id }) => id === `${ref.task}~${ref.key}`)).toMatchObject({
+        worker: "w:9",
+        attempt: 1,
+      });
+      expect((await api.inspect.registered()).tasks).toContainEqual({
+        task,
+        workers: ["w:9"],
+        queues: ["default"],
+      });
     }
     worker.leave();
   });

@@ -39,7 +39,10 @@ describe.each([1, 3])("on %i shards", (shards) => {
       wire.mute();
       // One by one: a list of chosen keys would be read first, which nobody answers now.
       const answers = Promise.all(specs.map((spec) => broker.api.jobs.submit([spec], "reject")));
-      await until("all to be stored", async () => (await scene.count(task, scene.lane(task).filter)) === count + 1);
+      await until(
+        "all to be stored",
+        async () => (await scene.count(task, scene.lane(task).filter)) === count + 1,
+      );
       wire.cut();
       for (const [answer] of await answers) expect(succeeded(answer)).toMatchObject({ deduplicated: false });
       for (const { key } of specs) expect(await scene.lying({ task, key })).toHaveLength(1);

@@ -22,7 +22,10 @@ describe.each([1, 3])("on %i shards", (shards) => {
 
   describe("wait", () => {
     async function two(): Promise<[JobRef, JobRef]> {
-      return [(await submit(broker, { task: freshTask() })).ref, (await submit(broker, { task: freshTask() })).ref];
+      return [
+        (await submit(broker, { task: freshTask() })).ref,
+        (await submit(broker, { task: freshTask() })).ref,
+      ];
     }
     const finish = async (ref: JobRef) => ack(broker, (await leaseOne(broker, ref.task)).token);
 
@@ -106,7 +109,10 @@ describe.each([1, 3])("on %i shards", (shards) => {
     const queue = `${prefix}-queue`;
     const all = new Map<string, State>();
 
-    async function pages(query: Partial<Parameters<RunningBroker["api"]["jobs"]["list"]>[0]>, pageSize: number) {
+    async function pages(
+      query: Partial<Parameters<RunningBroker["api"]["jobs"]["list"]>[0]>,
+      pageSize: number,
+    ) {
       const found: JobView[] = [];
       let pageToken = "";
       do {
@@ -153,9 +159,12 @@ describe.each([1, 3])("on %i shards", (shards) => {
       }
     });
 
-    test.each([1, 7, 100])("names every job once in pages of %i, nothing twice, nothing left out", async (size) => {
-      expect(sorted((await pages({ queue }, size)).map(idOf))).toEqual(sorted(all.keys()));
-    });
+    test.each([1, 7, 100])(
+      "names every job once in pages of %i, nothing twice, nothing left out",
+      async (size) => {
+        expect(sorted((await pages({ queue }, size)).map(idOf))).toEqual(sorted(all.keys()));
+      },
+    );
 
     test.each(["READY", "SCHEDULED", "SUCCEEDED", "FAILED", "CANCELLED"] as const)(
       "of %s jobs names just those",
@@ -193,7 +202,13 @@ describe.each([1, 3])("on %i shards", (shards) => {
 
     test("refuses a page token that it did not give", async () => {
       for (const pageToken of ["x", "1", "-1--1", "0-0"]) {
-        const query = { state: undefined, task: undefined, queue: undefined, pageSize: 5, includePayload: false };
+        const query = {
+          state: undefined,
+          task: undefined,
+          queue: undefined,
+          pageSize: 5,
+          includePayload: false,
+        };
         expect(await refused(broker.api.jobs.list({ ...query, pageToken }))).toBe("INVALID_ARGUMENT");
       }
     });

@@ -3,6 +3,7 @@
 // read, for many jobs at once, and changed by compare-and-set like everything else.
 
 import { Refusal } from "../core/errors.js";
+import type { Stored } from "../core/job.js";
 import { jobId } from "../core/names.js";
 import { standingOf } from "../core/transitions.js";
 import { isPassing, unmoved } from "./fences.js";
@@ -30,12 +31,26 @@ export class Alarms {
         const snapshot = snapshots[i];
         const current = snapshot?.current;
         if (current === undefined || current.phase !== "due" || current.seq !== alarm.seq) alarm.ack();
+        else if (alarm.corrupt) void this.#bury(alarm, current);
         else due.push({ alarm, known: { stored: current, last: snapshot?.last ?? current.seq } });
       }
       const alive = await this.#stillHeld(due.map(({ known }) => known));
       await Promise.all(due.map(({ alarm, known }) => this.#act(alarm, known, alive)));
     } catch (error) {
       this.log.warn({ error: String(error) }, "alarms could not be looked into");
+    }
+  }
+
+  /** Of a job that cannot be read any more only its name is known: made ready, it would run without its payload. */
+  async #bury(alarm: Alarm, stored: Stored): Promise<void> {
+    const job = jobId(alarm.ref);
+    try {
+      await this.ledger.bury(alarm.ref, stored);
+      this.log.error({ job, seq: alarm.seq }, "an alarm cannot be read: job failed");
+      this.telemetry.finished({ task: alarm.ref.task, queue: stored.queue }, "failed", "CORRUPT", undefined);
+      alarm.ack();
+    } catch (error) {
+      this.log.error({ job, error: String(error) }, "an alarm cannot be read nor its job recorded as failed");
     }
   }
 

@@ -9,6 +9,8 @@ import { comingByQueue, isPreceded } from "./precedence.js";
 
 /** Most tickets asked of a lane at once. */
 const mostPulled = 500;
+/** Below every priority there is. */
+const anyPriority = -1;
 
 /** A session, or a unary call that waits. */
 export interface Taker {
@@ -41,6 +43,9 @@ interface Line {
   takers: Taker[];
   /** When it was pulled from last: among lines of one priority that one comes last. */
   turn: number;
+  /** When a ticket of it was handed out last. Apart from the other queues' turns: counted together they may go in step,
+   *  and a task is left out for as long as they do. */
+  given: number;
 }
 
 export class Dispatcher implements LaneEvents {
@@ -190,7 +195,7 @@ export class Dispatcher implements LaneEvents {
     for (const lane of lanes) {
       let line = this.#lines.get(lane);
       if (line === undefined) {
-        line = { lane, waiting: [], examined: 0, takers: [], turn: 0 };
+        line = { lane, waiting: [], examined: 0, takers: [], turn: 0, given: 0 };
         this.#lines.set(lane, line);
         this.#byKey.set(lane.key, line);
       }
@@ -249,18 +254,26 @@ export class Dispatcher implements LaneEvents {
     const served = this.#served.get(taker) ?? new Map<string, number>();
     let chosen = "";
     let least = Number.POSITIVE_INFINITY;
-    for (const queue of best.keys()) {
+    // A queue whose tickets are only on their way has its turn as well: what is here of another one waits for them.
+    const open = [...taker.queues.keys()].filter(
+      (queue) =>
+        best.has(queue) || (!this.#paused.has(queue) && isPreceded(taker, anyPriority, coming.get(queue))),
+    );
+    for (const queue of open) {
       const share = (served.get(queue) ?? 0) / (taker.queues.get(queue) ?? 1);
       if (share < least) {
         least = share;
         chosen = queue;
       }
     }
+    const lines = best.get(chosen);
+    if (lines === undefined) return undefined;
     // Only the difference counts: a queue that was empty for an hour is owed no more than one that was not.
-    if (best.size === 1) served.clear();
+    if (open.length === 1) served.clear();
     else served.set(chosen, (served.get(chosen) ?? 0) + 1);
-    const lines = best.get(chosen) ?? [];
-    return lines[this.#turn++ % lines.length];
+    const next = lines.reduce((first, line) => (line.given < first.given ? line : first));
+    next.given = ++this.#turn;
+    return next;
   }
 
   /** Pulls as much as there is credit for, highest lanes first, and keeps a request open where nothing is known. */

@@ -5,7 +5,7 @@
 import { type Content, type Spec, specOf } from "../core/job.js";
 import { jobId } from "../core/names.js";
 import type { Grant } from "./api.js";
-import { isPassing, unmoved } from "./fences.js";
+import { isPassing, unmoved, untouched } from "./fences.js";
 import type { Hints } from "./hints.js";
 import { type Holder, Holding, type Holdings } from "./holdings.js";
 import type { Ledger } from "./ledger.js";
@@ -81,7 +81,9 @@ export class Granting {
   async #prepare(holding: Holding, spec: Spec, holdFor: number): Promise<Granted | undefined> {
     try {
       const payload = await this.payload(spec);
-      if (holdFor > 0 && !(await this.settling.hold(holding, holdFor))) return undefined;
+      // Nobody has the lease yet. Whoever wrote one meanwhile had the same ticket, and its worker runs the job.
+      const strict = untouched(holding.claim);
+      if (holdFor > 0 && !(await this.settling.hold(holding, holdFor, undefined, strict))) return undefined;
       if (holdFor > 0) this.holdings.renewed(holding, this.clock.now() + this.settling.run.renewEvery);
       return this.#granted(holding, spec, payload);
     } catch (error) {

@@ -3,13 +3,13 @@
 
 import { jobNotFound, Refusal } from "../core/errors.js";
 import {
-  FailureReason,
   type JobRef,
   newJob,
   type Snapshot,
   type Spec,
   type Stored,
   specOf,
+  unreadable,
 } from "../core/job.js";
 import { sizes } from "../core/limits.js";
 import { jobId } from "../core/names.js";
@@ -132,29 +132,23 @@ export class Ledger {
   }
 
   /** Records a job whose message cannot be read as failed, with the bytes. @throws Refusal */
-  async bury(ref: JobRef, unreadable: Stored): Promise<void> {
+  async bury(ref: JobRef, buried: Stored): Promise<void> {
     const [snapshot] = await this.jobs.read([ref]);
     // A later message that can be read is the job; the unreadable one is a leftover.
-    if (snapshot?.current !== undefined && snapshot.current.seq !== unreadable.seq) return;
+    if (snapshot?.current !== undefined && snapshot.current.seq !== buried.seq) return;
     const nonce = this.journal.nonce();
-    const failure = {
-      reason: FailureReason.CORRUPT,
-      type: "",
-      message: "what was stored of this job cannot be read; its bytes are kept here",
-      stack: "",
-    };
     await this.journal.commit({
       ref,
-      expected: snapshot?.last ?? unreadable.seq,
+      expected: snapshot?.last ?? buried.seq,
       nonce,
       writes: [
         {
           kind: "job",
           phase: "failed",
-          job: { ...unreadable.job, attempt: 0, failure, finishedAt: this.clock.now() },
-          rev: unreadable.rev + 1,
-          queue: unreadable.queue,
-          priority: unreadable.priority,
+          job: { ...buried.job, attempt: 0, failure: unreadable, finishedAt: this.clock.now() },
+          rev: buried.rev + 1,
+          queue: buried.queue,
+          priority: buried.priority,
           fireAt: 0,
           keepFor: 0,
           purges: undefined,

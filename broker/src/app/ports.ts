@@ -176,6 +176,8 @@ export interface Alarm {
   seq: number;
   /** Undefined for a message that is no job's. */
   stored: Stored | undefined;
+  /** Its bytes cannot be read: `stored` is what its subject says. */
+  corrupt: boolean;
   ack(): void;
 }
 

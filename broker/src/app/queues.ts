@@ -2,6 +2,7 @@
 
 import { Refusal } from "../core/errors.js";
 import { specOf } from "../core/job.js";
+import { type RunTimes, times } from "../core/limits.js";
 import type { QueuesApi, QueueView } from "./api.js";
 import type { Dispatcher } from "./dispatcher.js";
 import type { Holdings } from "./holdings.js";
@@ -9,7 +10,6 @@ import type { Clock, Peers, QueueSettings, Queues } from "./ports.js";
 import type { Log } from "./telemetry.js";
 
 const refreshEvery = 5_000;
-const purgePatience = 30_000;
 const look = 100;
 
 /** The part of the lanes that pausing needs. */
@@ -29,6 +29,7 @@ export class QueueControl implements QueuesApi {
     readonly peers: Peers,
     readonly clock: Clock,
     readonly log: Log,
+    readonly run: Pick<RunTimes, "purgePatience"> = times,
   ) {
     peers.answer("queues-changed", () => this.refresh().then(() => true));
     peers.answer("running-by-queue", () => this.#running());
@@ -122,7 +123,7 @@ export class QueueControl implements QueuesApi {
         scheduled: includeScheduled ? await this.queues.count("later", scope) : 0,
       };
     }
-    const restUntil = this.clock.now() + purgePatience;
+    const restUntil = this.clock.now() + this.run.purgePatience;
     await this.#change(queue, (settings) => ({ ...settings, restUntil }));
     try {
       await this.#untilNothingIsDelivered(scope, restUntil);

@@ -65,7 +65,13 @@ export class Settling {
 
   /** Writes or renews the lease in the store. False: it is no longer ours, and was let go.
    *  @throws Refusal STORE_UNAVAILABLE */
-  async hold(holding: Holding, leaseFor: number, cancel?: { reason: string }): Promise<boolean> {
+  async hold(
+    holding: Holding,
+    leaseFor: number,
+    cancel?: { reason: string },
+    // A unary worker may have extended through another broker; a session's lease is only ours while untouched.
+    fence = holding.holder.unary ? byOrigin(holding.claim) : untouched(holding.claim),
+  ): Promise<boolean> {
     holding.renewing = true;
     try {
       const hold = {
@@ -81,13 +87,7 @@ export class Settling {
         cancel === undefined
           ? { type: "hold", hold, progress: holding.progress }
           : { type: "requestCancel", hold, reason: cancel.reason };
-      const changed = await this.ledger.change(
-        holding.ref,
-        holding.known(),
-        event,
-        // A unary worker may have extended through another broker; a session's lease is only ours while untouched.
-        holding.holder.unary ? byOrigin(holding.claim) : untouched(holding.claim),
-      );
+      const changed = await this.ledger.change(holding.ref, holding.known(), event, fence);
       this.#now(holding, changed);
       return true;
     } catch (error) {

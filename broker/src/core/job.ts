@@ -100,6 +100,14 @@ export interface Failure {
   stack: string;
 }
 
+/** Of a job whose message cannot be parsed. */
+export const unreadable: Failure = {
+  reason: FailureReason.CORRUPT,
+  type: "",
+  message: "what was stored of this job cannot be read; its bytes are kept here",
+  stack: "",
+};
+
 export interface Attempt {
   number: number;
   worker: string;

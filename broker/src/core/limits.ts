@@ -53,11 +53,16 @@ export const times = {
   hardLimitGrace: 2 * second,
   /** No ticket waits in a broker for longer. */
   buffered: 5 * second,
+  /** How long a purge waits for jobs that are just being handed out. */
+  purgePatience: 30 * second,
 } as const;
 
-/** Those of a run and its lease. A broker is built with them, so that tests need not wait as long as people do. */
+/** Those of a run and its lease, and of a purge. A broker is built with them, so that tests need not wait as long as people do. */
 export type RunTimes = Readonly<
-  Record<"holdAfter" | "lease" | "renewEvery" | "cancelGrace" | "hardLimitGrace" | "buffered", number>
+  Record<
+    "holdAfter" | "lease" | "renewEvery" | "cancelGrace" | "hardLimitGrace" | "buffered" | "purgePatience",
+    number
+  >
 >;
 
 export const counts = {

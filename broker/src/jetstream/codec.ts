@@ -2,8 +2,7 @@
 // batch it was stored in, and publishing them again would make it a member of a batch that is long gone.
 
 import { headers, type Msg, type MsgHdrs } from "nats";
-import type { Job, Phase, ScheduledPhase, Stored } from "../core/job.js";
-import { newJob } from "../core/job.js";
+import { type Job, newJob, type Phase, type ScheduledPhase, type Stored, unreadable } from "../core/job.js";
 import { storage } from "./storage-proto.js";
 import { type JobSubject, parseJobSubject } from "./subjects.js";
 
@@ -70,7 +69,12 @@ export function decode(
     }
     return { kind: "job", stored: { ...place, job } };
   } catch {
-    return { kind: "corrupt", stored: { ...place, job: strangers(parts, data) }, bytes: data };
+    const job = strangers(parts, data);
+    return {
+      kind: "corrupt",
+      stored: isRecord(parts.phase) ? deadLetter(place, job) : { ...place, job },
+      bytes: data,
+    };
   }
 }
 
@@ -100,6 +104,16 @@ function strangers(parts: JobSubject, bytes: Uint8Array): Job {
     retry: { maxAttempts: 1, maxCrashes: 0, initialDelay: 0, factor: 1, maxDelay: 0, jitter: 0 },
   };
   return { ...newJob(spec, ""), corrupt: bytes.slice(0, 65_536) };
+}
+
+function isRecord(phase: Phase): boolean {
+  return phase === "succeeded" || phase === "failed" || phase === "cancelled" || phase === "kept";
+}
+
+/** A record that cannot be read does not tell its job's result either: whatever its subject says, all that can be shown
+ *  is a dead letter. `kept` is the phase whose content says how the job ended. */
+function deadLetter(place: Omit<Stored, "job">, job: Job): Stored {
+  return { ...place, phase: "kept", job: { ...job, attempt: 0, outcome: "failed", failure: unreadable } };
 }
 
 /** Whose schedule raised an alarm: the phase in the schedule's subject. */

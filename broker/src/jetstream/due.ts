@@ -61,7 +61,8 @@ export class DueFeed {
       ack();
       return;
     }
-    this.#waiting.push({ ref: { task: spec.task, key: spec.key }, seq: delivery.seq, stored, ack });
+    const ref = { task: spec.task, key: spec.key };
+    this.#waiting.push({ ref, seq: delivery.seq, stored, corrupt: decoded?.kind === "corrupt", ack });
     if (!this.#looking) void this.#work();
   }
 

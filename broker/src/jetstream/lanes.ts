@@ -17,6 +17,7 @@ import { Refusal } from "../core/errors.js";
 import { times } from "../core/limits.js";
 import { decode } from "./codec.js";
 import type { Delivery, Puller, PullInbox } from "./puller.js";
+import { firstFrom } from "./seq-at.js";
 import type { Subjects } from "./subjects.js";
 
 const listEvery = 5_000;
@@ -24,8 +25,12 @@ const listEvery = 5_000;
 const listStale = 10_000;
 export const ackWait = 20_000;
 const perMs = 1_000_000;
-/** The server's number for a consumer that is there with another configuration. */
-const consumerExists = 10148;
+/** For how long tickets are looked for in a lane that is no more: longer than a broker may act on an old list. */
+const goneWatched = 30_000;
+/** The server's numbers for a consumer that is there with another configuration, and for one that is not there: when it
+ *  is asked for, and when it is to be changed. */
+const consumerExists: readonly number[] = [10148];
+const noConsumer: readonly number[] = [10014, 10149];
 
 type LaneConfig = Partial<ConsumerConfig> & { durable_name: string };
 
@@ -65,6 +70,8 @@ export class StreamLanes implements Lanes {
   readonly listedAt = new Map<number, number>();
   readonly #lanes = new Map<string, StreamLane>();
   readonly #making = new Map<string, Promise<void>>();
+  /** Lanes that were there until lately, by filter. */
+  readonly #gone = new Map<string, { key: LaneKey; shard: number; until: number }>();
   #paused = new Set<string>();
   #listed = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -161,11 +168,22 @@ export class StreamLanes implements Lanes {
     return this.all();
   }
 
-  /** Takes a lane out of use; the caller has deleted its consumer. */
+  /** Takes a lane out of use whose consumer is gone. */
   forget(lane: StreamLane): void {
     lane.puller.keepOpen(0);
     this.inbox.drop(lane.puller);
     this.#lanes.delete(lane.filter);
+    this.#gone.set(lane.filter, { key: lane.key, shard: lane.shard, until: Date.now() + goneWatched });
+  }
+
+  /** Somebody who relied on a lane may have stored a ticket while, or just after, it was removed. */
+  async #reviveGone(): Promise<void> {
+    for (const [filter, { key, shard, until }] of this.#gone) {
+      if (this.#lanes.has(filter) || Date.now() > until) this.#gone.delete(filter);
+      else if ((await firstFrom(this.inbox.nc, this.subjects.stream(shard), filter, 1)) !== undefined) {
+        await this.ensure(key);
+      }
+    }
   }
 
   async #ensure(key: LaneKey, filter: string): Promise<void> {
@@ -209,13 +227,19 @@ export class StreamLanes implements Lanes {
     this.peers.tell("lane", key);
   }
 
-  /** A lane that is about to go as idle is there already, but with a mark: taking that away is an update. */
+  /** A lane that is about to go as idle is there already, but with a mark: taking that away is an update, unless it went
+   *  in this very moment. */
   async #add(stream: string, config: LaneConfig): Promise<ConsumerInfo> {
-    try {
-      return await this.jsm.consumers.add(stream, config);
-    } catch (error) {
-      if (!(error instanceof JetStreamApiError) || error.code !== consumerExists) throw error;
-      return this.jsm.consumers.update(stream, config.durable_name, config);
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return attempt % 2 === 0
+          ? await this.jsm.consumers.add(stream, config)
+          : await this.jsm.consumers.update(stream, config.durable_name, config);
+      } catch (error) {
+        const expected = attempt % 2 === 0 ? consumerExists : noConsumer;
+        if (!(error instanceof JetStreamApiError) || !expected.includes(error.code) || attempt === 5)
+          throw error;
+      }
     }
   }
 
@@ -241,6 +265,7 @@ export class StreamLanes implements Lanes {
     for (const shard of new Set(unmarked.map((lane) => lane.shard))) await this.#drawLine(shard);
     await Promise.all(this.all().map((lane) => this.#matchPause(lane)));
     for (const lane of this.all()) this.#events?.moved(lane);
+    await this.#reviveGone();
   }
 
   #adopt(key: LaneKey, shard: number, info: ConsumerInfo): StreamLane {

@@ -24,6 +24,9 @@ export interface Group {
 }
 
 const nothing = new Uint8Array(0);
+/** A tombstone has done its work when it is stored: the message it replaces is gone. Left lying it would be counted as a
+ *  ticket or a record and hold back retention until a worker of its task comes; one of a `kept` record for ever. */
+const tombstoneSeconds = 5;
 
 export function groupOf(change: Change, subjects: Subjects): Group {
   const { writes, expected, ref } = change;
@@ -53,8 +56,8 @@ function messageOf(write: Write, change: Change, subjects: Subjects): Outgoing {
     case "tombstone":
       return {
         subject: subjects.job(write.phase, ref, write.queue, write.priority),
-        // No bulk retention comes by where a record had one of its own: what empties it has to go by itself.
-        head: write.phase === "kept" ? line(header.ttl, "600s") : "",
+        // Every broker pulls alarms, so those are swept soon.
+        head: write.phase === "due" ? "" : line(header.ttl, `${tombstoneSeconds}s`),
         data: nothing,
       };
     case "body":

@@ -39,6 +39,9 @@ export const sweepRules: SweepRules = {
 const recordPhases = ["succeeded", "failed", "cancelled"] as const;
 type RecordPhase = (typeof recordPhases)[number];
 
+/** Whose jobs will need their lane again. */
+const comingBack = ["held-a", "held-b", "later", "blocked", "due"] as const;
+
 /** Up to which sequences tickets and alarms of a shard are gone. */
 interface Floors {
   due: number;
@@ -126,8 +129,20 @@ export class Sweeps {
       const active = Date.parse(String(info.delivered.last_active ?? info.created));
       const marked = Number(info.config.metadata?.["drover-removing"] ?? 0);
       if (marked > 0 && now - marked >= this.rules.laneMarked) await this.#removeLane(lane);
-      else if (marked === 0 && now - active >= this.rules.laneIdle) await this.#markLane(lane, info, now);
+      else if (marked === 0 && now - active >= this.rules.laneIdle && !(await this.#isNeeded(lane))) {
+        await this.#markLane(lane, info, now);
+      }
     }
+  }
+
+  /** Whether jobs of its queue and task will come back to the lane, or records there are retained by its floor. */
+  async #isNeeded({ key, shard }: StreamLane): Promise<boolean> {
+    const own = recordPhases.filter((phase) => this.#keeps(key.queue, phase) !== undefined);
+    for (const phase of new Set<Phase>([...comingBack, "failed", ...own])) {
+      const filter = this.subjects.phase(shard, phase, key.task, key.queue);
+      if ((await firstFrom(this.nc, this.subjects.stream(shard), filter, 1)) !== undefined) return true;
+    }
+    return false;
   }
 
   async #markLane(lane: StreamLane, info: ConsumerInfo, now: number): Promise<void> {
@@ -141,6 +156,7 @@ export class Sweeps {
     const info = await this.jsm.consumers.info(stream, lane.name);
     // Somebody who needed it has taken the mark away, or it has a ticket after all.
     if (info.config.metadata?.["drover-removing"] === undefined || !isIdle(info)) return;
+    if (await this.#isNeeded(lane)) return;
     await this.sweepLane(lane);
     await this.jsm.consumers.delete(stream, lane.name);
     this.lanes.forget(lane);

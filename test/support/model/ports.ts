@@ -35,6 +35,10 @@ export interface Shared {
   broken(what: string): void;
   /** Whether the fences are asked at all. */
   readonly fenced: boolean;
+  /** Whether tickets from before the latest connection are read before they run. */
+  readonly wary: boolean;
+  /** A ticket is about to run unread. */
+  trusted(ref: JobRef, rev: number | undefined): void;
 }
 
 /** Whose outside it is. */

@@ -123,6 +123,7 @@ export const steps = {
   /** Time passes; buffers may be looked through. */
   wait(world, a, b) {
     world.time += a * 1_000 * (b + 1);
+    world.store.expire(world.time, false);
     for (const broker of world.brokers) if (b & 1) broker.dispatcher.expire();
   },
 
@@ -179,7 +180,7 @@ export const steps = {
     }
     world.time += hour;
     world.firePass();
-    store.expire(world.time);
+    store.expire(world.time, true);
     if (away) return;
     store.sweep(store.tickets);
     store.sweep(store.alarms);

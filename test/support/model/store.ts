@@ -55,12 +55,15 @@ export class ModelStore {
 
   /** In the order of their sequences. */
   messages(phase?: Phase): Message[] {
-    const all = [...this.#messages.values()].filter((m) => phase === undefined || m.phase === phase);
+    const all: Message[] = [];
+    for (const m of this.#messages.values()) if (phase === undefined || m.phase === phase) all.push(m);
     return all.sort((a, b) => a.seq - b.seq);
   }
 
-  of(ref: JobRef): Message[] {
-    return this.messages().filter((m) => jobId(m.ref) === jobId(ref));
+  of({ task, key }: JobRef): Message[] {
+    const mine: Message[] = [];
+    for (const m of this.#messages.values()) if (m.ref.key === key && m.ref.task === task) mine.push(m);
+    return mine.sort((a, b) => a.seq - b.seq);
   }
 
   read(ref: JobRef): Snapshot {
@@ -80,7 +83,8 @@ export class ModelStore {
     let seq = 0;
     for (const write of change.writes) {
       if (write.kind === "tombstone") {
-        this.#put({ ref, phase: write.phase, stored: undefined, fireAt: 0, goesAt: 0 }, "");
+        const goesAt = write.phase === "due" ? 0 : now + 5_000;
+        this.#put({ ref, phase: write.phase, stored: undefined, fireAt: 0, goesAt }, "");
       } else if (write.kind === "job") {
         const { phase, queue, priority, rev, fireAt, keepFor, purges } = write;
         const stored = { phase, queue, priority, rev, seq: 0, nonce, job: frozen(write.job) };
@@ -136,9 +140,12 @@ export class ModelStore {
     }
   }
 
-  /** What has a time of its own. */
-  expire(now: number): void {
-    for (const m of this.messages()) if (m.goesAt > 0 && m.goesAt <= now) this.#messages.delete(m.subject);
+  /** What has a time of its own goes when that is over. */
+  expire(now: number, records: boolean): void {
+    for (const m of this.messages()) {
+      const over = m.goesAt > 0 && m.goesAt <= now;
+      if (over && (records || m.stored === undefined)) this.#messages.delete(m.subject);
+    }
   }
 
   has(seq: number): boolean {

@@ -79,6 +79,12 @@ export class JobWitness {
     this.#granted.add(start);
   }
 
+  /** A ticket is about to run unread. */
+  trusted(ref: JobRef, rev: number | undefined): void {
+    const life = this.#lives.get(jobId(ref));
+    if (rev !== undefined && rev !== life?.rev) this.#say(jobId(ref), `would run unread at revision ${rev}`);
+  }
+
   /** A worker was told that its report is recorded. */
   told(token: string): void {
     if (!this.#reported.has(token)) this.#say(token, "was told to be recorded and is not");

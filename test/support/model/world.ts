@@ -1,6 +1,7 @@
 // Brokers, workers and a store, moved on one small step at a time: which one, the test decides.
 
 import type { Change } from "../../../broker/src/app/ports.js";
+import type { JobRef } from "../../../broker/src/core/job.js";
 import { jobId } from "../../../broker/src/core/names.js";
 import { ModelBroker } from "./broker.js";
 import type { Fate, Shared } from "./ports.js";
@@ -10,9 +11,10 @@ import { ModelWorker, success } from "./worker.js";
 
 export interface WorldRules extends StoreRules {
   fenced: boolean;
+  wary: boolean;
 }
 
-export const soundWorld: WorldRules = { ...soundRules, fenced: true };
+export const soundWorld: WorldRules = { ...soundRules, fenced: true, wary: true };
 
 export class World implements Shared {
   readonly store: ModelStore;
@@ -20,6 +22,7 @@ export class World implements Shared {
   readonly brokers: ModelBroker[];
   readonly workers: ModelWorker[];
   readonly fenced: boolean;
+  readonly wary: boolean;
   readonly clock = { now: () => this.time };
   time = Date.UTC(2026, 0, 1);
   #nonce = 0;
@@ -27,6 +30,7 @@ export class World implements Shared {
 
   constructor(rules: WorldRules) {
     this.fenced = rules.fenced;
+    this.wary = rules.wary;
     this.store = new ModelStore(rules);
     this.witness = new JobWitness(this.store, () => this.time);
     this.brokers = ["x", "y"].map((name) => new ModelBroker(name, this));
@@ -45,6 +49,10 @@ export class World implements Shared {
 
   nonce(): string {
     return `n${++this.#nonce}`;
+  }
+
+  trusted(ref: JobRef, rev: number | undefined): void {
+    this.witness.trusted(ref, rev);
   }
 
   broken(what: string): void {

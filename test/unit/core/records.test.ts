@@ -44,6 +44,11 @@ describe.each(endings)("the record of %s", (_, from, event, phase) => {
     }
   });
 
+  test("that goes by its own time leaves nothing older behind that could be the job again", () => {
+    expect(advance(from(aSpec({ retention: 10 * minute })), event, at).tombstones).toEqual(["ready", "due"]);
+    expect(advance(from(aSpec()), event, at).tombstones).toEqual([]);
+  });
+
   test("stays for the idempotency window at least, so that a repeated submit or report meets it", () => {
     expect(advance(from(aSpec({ retention: 1 })), event, at).keepFor).toBe(times.idempotencyWindow);
     expect(advance(from(aSpec({ retention: 0 })), event, at)).toMatchObject({ phase, keepFor: 0 });
@@ -89,6 +94,18 @@ describe("a result", () => {
       job: { result: undefined },
     });
   });
+});
+
+test("only a record of a failure says why; what failed before another end stands in its history", () => {
+  const before = { failures: 1, failure: { ...failure, reason: FailureReason.ERROR } };
+  const succeed: Event = { type: "succeed", run, result: undefined };
+  expect(advance(stored("ready", {}, before), succeed, at).job.failure).toBeUndefined();
+  expect(
+    advance(stored("later", {}, before), { type: "cancel", reason: "" }, at).job.failure,
+  ).toBeUndefined();
+  expect(advance(stored("ready", {}, before), { type: "fail", run, failure }, at).job.failure).toEqual(
+    failure,
+  );
 });
 
 describe("the number of the last attempt made", () => {

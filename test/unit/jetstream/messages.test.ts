@@ -72,7 +72,10 @@ describe("indivisible, even alone, is", () => {
       "drover.default.0.job.cancelled.mail/send.bulk.9.k1",
     ]);
     expect(messages[0]?.data).toHaveLength(0);
-    expect(messages.map(headersIn)).toEqual([check, { "Drover-Rev": "4", "Drover-Nonce": "boot-1" }]);
+    expect(messages.map(headersIn)).toEqual([
+      { ...check, "Nats-TTL": "5s" },
+      { "Drover-Rev": "4", "Drover-Nonce": "boot-1" },
+    ]);
     expect({ atomic, jobMessage }).toEqual({ atomic: true, jobMessage: 1 });
   });
 
@@ -88,6 +91,13 @@ describe("indivisible, even alone, is", () => {
     expect(headersIn(messages[1] as Outgoing)).not.toHaveProperty("Nats-Expected-Last-Subject-Sequence");
     expect({ atomic, jobMessage }).toEqual({ atomic: true, jobMessage: 0 });
   });
+});
+
+test("a tombstone goes by itself, wherever no sweep comes by soon", () => {
+  for (const phase of ["kept", "ready", "failed"] as const) {
+    const [first] = group({ kind: "tombstone", phase, ...place }, jobWrite()).messages;
+    expect(first && headersIn(first)).toEqual({ ...check, "Nats-TTL": "5s" });
+  }
 });
 
 test("a record with a retention of its own says it in whole seconds, never less than asked", () => {
