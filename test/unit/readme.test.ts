@@ -35,15 +35,14 @@ function rowsOf(table: string): string[][] {
 const code = (text: string) => `\`${text}\``;
 
 test("every setting stands in the README as the broker has it", () => {
-  const row = (...cells: string[]) => `| ${cells.join(" | ")} |`;
-  const rows = Object.values(settings).map(({ name, fallback, takes, help }) =>
-    row(code(name), fallback === "" ? "unset" : code(fallback), takes.replaceAll("|", "\\|"), help),
-  );
-  const table = [row("setting", "default", "takes", "what it is"), "|---|---|---|---|", ...rows, ""].join(
-    "\n",
-  );
+  const real = Object.values(settings).map(({ name, fallback, takes, help }) => [
+    code(name),
+    fallback === "" ? "unset" : code(fallback),
+    takes.replaceAll("|", "\\|"),
+    help,
+  ]);
   // After a change of a setting: what is expected here belongs into README.md.
-  expect(marked("settings")).toBe(table);
+  expect(rowsOf(marked("settings"))).toEqual(real);
 });
 
 test("every reason of a refusal stands in the README with its status", () => {
