@@ -1,8 +1,9 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
-// Unit tests run side by side. All others start servers and measure time, so they run one file after another,
-// on machines with two cores as well.
+// Unit tests run side by side. Integration tests have a server each and mostly wait, so a few run at a time. What drives
+// many processes at once has the machine for itself.
+const some = { maxWorkers: 4, hookTimeout: 60_000, teardownTimeout: 30_000 };
 const oneByOne = { fileParallelism: false, maxWorkers: 1, hookTimeout: 60_000, teardownTimeout: 30_000 };
 
 export default defineConfig({
@@ -14,8 +15,8 @@ export default defineConfig({
         test: {
           name: "integration",
           include: ["test/integration/**/*.test.ts", "test/contract/**/*.test.ts"],
-          testTimeout: 30_000,
-          ...oneByOne,
+          testTimeout: 60_000,
+          ...some,
         },
       },
       {
