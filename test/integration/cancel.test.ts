@@ -129,6 +129,8 @@ describe.each([1, 3])("on %i shards", (shards) => {
     const { leaseId, token } = await worker.next();
     await second.api.jobs.cancel(ref, "");
     await until("the job to be cancelled", async () => (await stateOf(second, ref)) === "CANCELLED");
+    // The record is there a moment before the worker is told of it.
+    await until("the worker to be told", () => worker.cancels.length === 2);
     expect(worker.cancels.map(({ reason }) => reason)).toEqual(["requested", "lease-lost"]);
     worker.report(leaseId);
     await until("the report to be refused", () => worker.refused.length > 0);

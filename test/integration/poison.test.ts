@@ -59,6 +59,8 @@ describe.each([1, 3])("on %i shards", (shards) => {
       expect(kept.length).toBeGreaterThanOrEqual(Math.min(row.data.length, 60_000));
       expect(row.data.subarray(0, kept.length).equals(kept)).toBe(true);
       expect(worker.grants).toHaveLength(2);
+      // It has no payload to run with.
+      await expect(broker.api.jobs.redrive(bad)).rejects.toMatchObject({ reason: "NOT_FAILED" });
       const { stream, name } = scene.lane(task);
       await until("nothing to be left in the lane", async () => {
         const { num_pending, num_ack_pending } = await scene.jsm.consumers.info(stream, name);

@@ -7,12 +7,12 @@ import type { RunningBroker } from "../../broker/src/broker.js";
 import { FailureReason, type JobRef } from "../../broker/src/core/job.js";
 import { purgeBelow } from "../../broker/src/jetstream/purge.js";
 import { sweepsIn } from "../support/aged-sweeps.js";
+import * as ended from "../support/ended-jobs.js";
 import { ack, failure, lease, leaseOne, specOf, submit, succeeded, success } from "../support/job-calls.js";
 import { freshTask, Scene } from "../support/scene.js";
 import { SessionWorker } from "../support/session-worker.js";
 import { until } from "../support/until.js";
 
-const place = { queue: "default", priority: 5 };
 const minute = 60_000;
 const hour = 60 * minute;
 const day = 24 * hour;
@@ -29,9 +29,10 @@ describe.each([1, 3])("on %i shards", (shards) => {
   afterAll(() => scene.close());
 
   const retainIn = (ms: number) => sweepsIn(ms, broker).retain();
-  const stateIn = async (ref: JobRef) => (await broker.api.jobs.status([ref], false))[0]?.state;
-  const statesOf = async (refs: readonly JobRef[]) =>
-    (await broker.api.jobs.status(refs, false)).map((view) => view?.state);
+  const stateIn = async (ref: JobRef) => (await statesOf([ref]))[0];
+  const statesOf = (refs: readonly JobRef[]) => ended.statesOf(broker, refs);
+  const finish = (state: ended.EndState, queue?: string) => ended.finish(broker, state, queue);
+  const lyingOf = (task: string) => ended.lyingOf(scene, task);
   /** Settings of a queue, known to the broker. */
   const keep = async (queue: string, settings: Partial<QueueSettings>) => {
     await broker.parts.store.queues.update(queue, (before) => ({ ...before, ...settings }));
@@ -50,25 +51,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
     }
     return grants;
   }
-  /** Submits and runs one job to this end. */
-  async function finish(state: "SUCCEEDED" | "FAILED" | "CANCELLED", queue = "default"): Promise<JobRef> {
-    const task = freshTask();
-    const { ref } = await submit(broker, { task, queue });
-    if (state === "CANCELLED") await broker.api.jobs.cancel(ref, "");
-    else {
-      const { token } = await leaseOne(broker, task, { queues: [queue] });
-      await ack(broker, token, state === "FAILED" ? failure(FailureReason.PERMANENT) : undefined);
-    }
-    return ref;
-  }
-  /** How many messages of the job's task are stored, whatever they are. */
-  const lyingOf = (task: string) => {
-    const { stream } = scene.lane(task);
-    return scene.count(task, scene.subjects.phase(shardOf(stream), "*" as "ready", task));
-  };
-  const shardOf = (stream: string) => Number(stream.slice(stream.lastIndexOf("_") + 1));
-
-  describe.each(["SUCCEEDED", "FAILED", "CANCELLED"] as const)("a %s record", (state) => {
+  describe.each(ended.endStates)("a %s record", (state) => {
     const age = state === "FAILED" ? 7 * day : hour;
 
     test("survives every sweep while it is fresh", async () => {
@@ -192,7 +175,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
   test("an alarm that nobody could look into holds the records of its shard", async () => {
     const task = freshTask();
     const { stream } = scene.lane(task);
-    const ended = (await submit(broker, { task })).ref;
+    const done = (await submit(broker, { task })).ref;
     await scene.jsm.consumers.pause(stream, "due", new Date(Date.now() + hour));
     try {
       const late = (await submit(broker, { task, delay: 200 })).ref;
@@ -200,14 +183,14 @@ describe.each([1, 3])("on %i shards", (shards) => {
       await ack(broker, (await leaseOne(broker, task)).token);
       await retainIn(8 * day);
       await retainIn(8 * day);
-      expect(await statesOf([ended, late])).toEqual(["SUCCEEDED", "SCHEDULED"]);
+      expect(await statesOf([done, late])).toEqual(["SUCCEEDED", "SCHEDULED"]);
     } finally {
       await scene.jsm.consumers.resume(stream, "due");
     }
     await ack(broker, (await leaseOne(broker, task)).token);
     await until("the record to go", async () => {
       await retainIn(8 * day);
-      return (await stateIn(ended)) === undefined;
+      return (await stateIn(done)) === undefined;
     });
   });
 
@@ -230,75 +213,6 @@ describe.each([1, 3])("on %i shards", (shards) => {
     expect(await lyingOf(dropped)).toBe(0);
   });
 
-  test("a record with a retention of its own survives all bulk retention and ends by itself", async () => {
-    const task = freshTask();
-    const { ref } = await submit(broker, { task, retention: 20 * minute });
-    await ack(broker, (await leaseOne(broker, task)).token);
-    const { stored, seq, rev } = await scene.current(ref);
-    await retainIn(300 * day);
-    await retainIn(300 * day);
-    expect(await stateIn(ref)).toBe("SUCCEEDED");
-    // The same record once more, to be kept for a second instead of the twenty minutes that are the least.
-    const { journal } = broker.parts.store;
-    if (stored === undefined) throw new Error("no record");
-    const write = { kind: "job", phase: "kept", job: stored.job, rev: rev + 1, ...place, fireAt: 0 } as const;
-    const nonce = journal.nonce();
-    await journal.commit({ ref, expected: seq, nonce, writes: [{ ...write, keepFor: 1_000 }] });
-    await until("the record to end", async () => {
-      const state = await stateIn(ref);
-      expect([undefined, "SUCCEEDED"]).toContain(state);
-      return state === undefined;
-    });
-    expect(await submit(broker, ref)).toMatchObject({ deduplicated: false });
-  });
-
-  test.each(["SUCCEEDED", "FAILED", "CANCELLED"] as const)(
-    "the key of a %s job is free again once its record aged out",
-    async (state) => {
-      const { task, key } = await finish(state);
-      expect(await submit(broker, { task, key })).toMatchObject({ deduplicated: true, state });
-      await until("the record to go", async () => {
-        await retainIn(8 * day);
-        return (await stateIn({ task, key })) === undefined;
-      });
-      expect(await submit(broker, { task, key })).toMatchObject({ deduplicated: false, state: "READY" });
-      expect((await leaseOne(broker, task)).attempt).toBe(1);
-    },
-  );
-
-  test("a tombstone without its record blocks no submit of the key", async () => {
-    const { task, key } = await finish("CANCELLED");
-    const filter = scene.subjects.phase(shardOf(scene.lane(task).stream), "cancelled", task);
-    await scene.jsm.streams.purge(scene.lane(task).stream, { filter });
-    expect((await scene.lying({ task, key })).map(({ data }) => data.length)).toEqual([0]);
-    expect(await submit(broker, { task, key })).toMatchObject({ deduplicated: false, state: "READY" });
-    expect((await leaseOne(broker, task)).ref).toEqual({ task, key });
-  });
-
-  test.each(["by the queue's age", "by its own"])(
-    "a dead letter kept %s never comes back once redriven",
-    async (how) => {
-      const task = freshTask();
-      const retention = how === "by its own" ? 20 * minute : undefined;
-      const { ref } = await submit(broker, { task, retry: { maxAttempts: 1 }, retention });
-      await ack(broker, (await leaseOne(broker, task)).token, failure());
-      await broker.api.jobs.redrive(ref);
-      await retainIn(2 * hour);
-      expect(await stateIn(ref)).toBe("READY");
-      await ack(broker, (await leaseOne(broker, task)).token);
-      const record = await scene.current(ref);
-      expect(record.phase).toBe(how === "by its own" ? "kept" : "succeeded");
-      // The later record goes first, as it does by their ages: an hour, and seven days for a dead letter.
-      await sweepsIn(0, broker).retain();
-      await scene.jsm.streams.purge(scene.lane(task).stream, { filter: record.subject });
-      await until("what the redrive left to go", async () => {
-        expect(await stateIn(ref)).toBeUndefined();
-        await retainIn(2 * hour);
-        return (await lyingOf(task)) === 0;
-      });
-    },
-  );
-
   test("however often is swept while jobs run to every end, no job goes back", async () => {
     const task = freshTask();
     const sweeps = sweepsIn(8 * day, broker);
@@ -307,7 +221,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
       while (!over) await sweeps.retain();
     })();
     const refs = await submitMany(task, 300);
-    const ended = new Set<string>();
+    const gone = new Set<string>();
     const runs = new Map<string, number>();
     const worker = await SessionWorker.attach(broker, task, {
       credit: 40,
@@ -324,8 +238,8 @@ describe.each([1, 3])("on %i shards", (shards) => {
       for (const [i, view] of views.entries()) {
         const { key } = refs[i] as JobRef;
         const isOver = view === undefined || view.stored.job.finishedAt > 0;
-        if (ended.has(key)) expect([key, isOver]).toEqual([key, true]);
-        else if (isOver) ended.add(key);
+        if (gone.has(key)) expect([key, isOver]).toEqual([key, true]);
+        else if (isOver) gone.add(key);
       }
       return views.every((view) => view === undefined);
     });
@@ -341,7 +255,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
     const { stream } = scene.lane(ref.task);
     const { state: before } = await scene.jsm.streams.info(stream);
     expect(before.messages).toBeGreaterThan(0);
-    const filter = scene.subjects.all(shardOf(stream));
+    const filter = scene.subjects.all(scene.subjects.shard(ref.task));
     expect(await purgeBelow(broker.parts.store.jsm, stream, filter, seq)).toBe(0);
     expect(await stateIn(ref)).toBe("SUCCEEDED");
   });

@@ -2,7 +2,7 @@
 // too, so that the wish survives the broker that holds it.
 
 import { jobNotFound, Refusal } from "../core/errors.js";
-import { hasEnded, type JobRef, type State, specOf, stateOf } from "../core/job.js";
+import { FailureReason, hasEnded, type JobRef, type State, specOf, stateOf } from "../core/job.js";
 import { jobId } from "../core/names.js";
 import { standingOf } from "../core/transitions.js";
 import type { JobView } from "./api.js";
@@ -58,12 +58,14 @@ export class Cancel {
 
   async redrive(ref: JobRef): Promise<JobView> {
     const failed: Fence = (current) =>
-      stateOf(current) === "FAILED"
-        ? undefined
-        : new Refusal(
-            "NOT_FAILED",
-            `${jobId(ref)} is ${stateOf(current)}: only a FAILED job can be redriven`,
-          );
+      current.job.failure?.reason === FailureReason.CORRUPT
+        ? new Refusal("NOT_FAILED", `${jobId(ref)} cannot be read any more, so it cannot run: submit it anew`)
+        : stateOf(current) === "FAILED"
+          ? undefined
+          : new Refusal(
+              "NOT_FAILED",
+              `${jobId(ref)} is ${stateOf(current)}: only a FAILED job can be redriven`,
+            );
     const changed = await this.ledger.change(ref, undefined, { type: "redrive" }, failed);
     const [view] = await this.reader.views([changed.stored], false);
     if (view === undefined) throw jobNotFound(jobId(ref));

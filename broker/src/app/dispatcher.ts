@@ -4,6 +4,7 @@
 // lower lane is being drained. What that brings beyond the credit waits here for 5 s at most, then goes back.
 
 import { type RunTimes, times } from "../core/limits.js";
+import { jobId } from "../core/names.js";
 import type { LaneEvents, LaneKey, Lanes, LaneView, Ticket } from "./ports.js";
 import { comingByQueue, isPreceded } from "./precedence.js";
 
@@ -55,6 +56,8 @@ export class Dispatcher implements LaneEvents {
   #ordered: Line[] = [];
   readonly #takers = new Set<Taker>();
   readonly #served = new Map<Taker, Map<string, number>>();
+  /** How many tickets wait, by job id: asked for each ticket that is looked into, with thousands waiting. */
+  readonly #buffered = new Map<string, number>();
   #paused: ReadonlySet<string> = new Set();
   #scheduled = false;
   #stopped = false;
@@ -94,7 +97,7 @@ export class Dispatcher implements LaneEvents {
     this.#paused = queues;
     for (const line of this.#lines.values()) {
       if (!queues.has(line.lane.key.queue)) continue;
-      for (const { ticket } of line.waiting.splice(0)) this.giveBack(ticket);
+      for (const { ticket } of line.waiting.splice(0)) this.#giveBack(ticket);
     }
     this.soon();
   }
@@ -133,6 +136,7 @@ export class Dispatcher implements LaneEvents {
       return;
     }
     line.waiting.push({ ticket, since: this.now() });
+    this.#count(ticket, 1);
     this.soon();
   }
 
@@ -143,14 +147,15 @@ export class Dispatcher implements LaneEvents {
 
   /** Whether a ticket of this job waits here. */
   isBuffered(id: string): boolean {
-    return this.#find(id) !== undefined;
+    return this.#buffered.has(id);
   }
 
   /** Takes a job's ticket out of the buffer. */
   discard(id: string): Ticket | undefined {
-    const found = this.#find(id);
+    const found = this.isBuffered(id) ? this.#find(id) : undefined;
     if (found === undefined) return undefined;
     found.line.waiting.splice(found.index, 1);
+    this.#count(found.ticket, -1);
     return found.ticket;
   }
 
@@ -168,11 +173,24 @@ export class Dispatcher implements LaneEvents {
 
   #find(id: string): { line: Line; index: number; ticket: Ticket } | undefined {
     for (const line of this.#lines.values()) {
-      const index = line.waiting.findIndex(({ ticket }) => `${ticket.ref.task}~${ticket.ref.key}` === id);
+      const index = line.waiting.findIndex(({ ticket }) => jobId(ticket.ref) === id);
       const entry = line.waiting[index];
       if (entry !== undefined) return { line, index, ticket: entry.ticket };
     }
     return undefined;
+  }
+
+  #count(ticket: Ticket, by: 1 | -1): void {
+    const id = jobId(ticket.ref);
+    const count = (this.#buffered.get(id) ?? 0) + by;
+    if (count > 0) this.#buffered.set(id, count);
+    else this.#buffered.delete(id);
+  }
+
+  /** A ticket that waited here. */
+  #giveBack(ticket: Ticket): void {
+    this.#count(ticket, -1);
+    this.giveBack(ticket);
   }
 
   #lineOf(ticket: Ticket): Line | undefined {
@@ -190,7 +208,7 @@ export class Dispatcher implements LaneEvents {
       if (known.has(lane)) continue;
       this.#lines.delete(lane);
       this.#byKey.delete(lane.key);
-      for (const { ticket } of line.waiting) this.giveBack(ticket);
+      for (const { ticket } of line.waiting) this.#giveBack(ticket);
     }
     for (const lane of lanes) {
       let line = this.#lines.get(lane);
@@ -222,6 +240,7 @@ export class Dispatcher implements LaneEvents {
         const line = this.#pick(taker, laden, coming);
         const entry = line?.waiting.shift();
         if (entry === undefined) return false;
+        this.#count(entry.ticket, -1);
         taker.take(entry.ticket);
         fed.add(taker);
         return true;
@@ -340,7 +359,7 @@ export class Dispatcher implements LaneEvents {
       while ((line.waiting[0]?.since ?? Number.POSITIVE_INFINITY) <= latest) {
         const entry = line.waiting.shift();
         if (entry === undefined) break;
-        this.giveBack(entry.ticket);
+        this.#giveBack(entry.ticket);
         // There is at least this one again: no need to ask until there is credit for it.
         line.lane.pending = Math.max(1, line.lane.pending);
       }

@@ -132,7 +132,10 @@ export class QueueControl implements QueuesApi {
         scheduled: includeScheduled ? await this.queues.purgeScheduled(scope) : 0,
       };
     } finally {
-      await this.#change(queue, (settings) => ({ ...settings, restUntil: 0 }));
+      // Another purge of the queue may have begun meanwhile: its rest is not ours to end.
+      await this.#change(queue, (settings) =>
+        settings.restUntil === restUntil ? { ...settings, restUntil: 0 } : settings,
+      );
     }
   }
 

@@ -44,6 +44,8 @@ export class StreamLane implements LaneView {
   acked = 0;
   /** The floor up to which it was swept last. */
   swept = 0;
+  /** How many deliveries there had been when it was last swept with none of them out. */
+  sweptDeliveries: number | undefined;
   /** When this broker came to know it, ms of this machine's clock. */
   readonly adopted = Date.now();
   puller!: Puller;
@@ -280,6 +282,7 @@ export class StreamLanes implements Lanes {
       lane.created = info.created;
       lane.trustAbove = Number.POSITIVE_INFINITY;
       lane.swept = 0;
+      lane.sweptDeliveries = undefined;
     }
     lane.info = info;
     // Redeliveries are not counted as pending, but may be waiting.

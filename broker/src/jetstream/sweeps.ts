@@ -92,7 +92,11 @@ export class Sweeps {
   /** Every lane whose floor has moved, and the alarms. */
   async sweepAll(): Promise<void> {
     for (const lane of this.lanes.all()) {
-      if ((lane.info?.ack_floor.stream_seq ?? 0) > lane.swept || lane.acked > 0) await this.sweepLane(lane);
+      // The ack floor of an idle lane moves on with the stream: only deliveries leave something to sweep.
+      const { info } = lane;
+      const moved = info !== undefined && info.ack_floor.stream_seq > lane.swept;
+      const used = info?.delivered.consumer_seq !== lane.sweptDeliveries;
+      if ((moved && used) || lane.acked > 0) await this.sweepLane(lane);
     }
     for (let shard = 0; shard < this.subjects.shards; shard++) await this.#sweepDue(shard);
   }
@@ -104,9 +108,11 @@ export class Sweeps {
     const info = await this.jsm.consumers.info(stream, lane.name);
     const floor = info.ack_floor.stream_seq;
     lane.acked -= acked;
+    lane.sweptDeliveries = undefined;
     if (floor <= lane.swept) return;
     const purged = await purgeBelow(this.jsm, stream, lane.filter, floor + 1);
     lane.swept = floor;
+    if (info.num_ack_pending === 0) lane.sweptDeliveries = info.delivered.consumer_seq;
     this.telemetry.sweep("lane", purged);
   }
 

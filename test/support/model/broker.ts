@@ -42,6 +42,8 @@ export class ModelBroker implements Host {
   /** Tickets at or below are read before they run. */
   trustAbove = 0;
   readonly asked = new Map<string, (body: unknown) => unknown>();
+  /** The count of deliveries that each ticket came here with, the lowest of them. */
+  readonly came = new Map<number, number>();
   readonly told = new Map<string, ((body: unknown, broker: string) => void)[]>();
   readonly ledger: Ledger;
   readonly holdings = new Holdings();
@@ -144,6 +146,7 @@ export class ModelBroker implements Host {
 
   delivered({ message, deliveries }: { message: Message; deliveries: number }): void {
     const { ref, seq, stored } = message;
+    this.came.set(seq, Math.min(deliveries, this.came.get(seq) ?? deliveries));
     const trusted = deliveries === 1 && (seq > this.trustAbove || !this.shared.wary);
     if (trusted) this.shared.trusted(ref, stored?.rev);
     const ack = () => {

@@ -14,13 +14,15 @@ import {
   type Peers,
   type Tokens,
 } from "../../../broker/src/app/ports.js";
+import { Refusal } from "../../../broker/src/core/errors.js";
 import type { JobRef, Snapshot } from "../../../broker/src/core/job.js";
 import { parseJobId } from "../../../broker/src/core/names.js";
 import { bears } from "../../../broker/src/core/snapshot.js";
 import type { ModelStore } from "./store.js";
 
-/** What may become of a write: an answer may be lost, and so may the request. */
-export type Fate = "answered" | "answer-lost" | "request-lost";
+/** What may become of a write: an answer may be lost, and so may the request; and the journal may run out of patience
+ *  without knowing which of the two it was. */
+export type Fate = "answered" | "answer-lost" | "request-lost" | "given-up" | "given-up-stored";
 
 /** What all brokers of a world share. */
 export interface Shared {
@@ -68,8 +70,12 @@ export class ModelJournal implements Journal {
     const { shared } = this.broker;
     for (let unknown = false; ; ) {
       const fate = await shared.turn(this.broker);
-      const seq = fate === "request-lost" ? undefined : shared.store.commit(change, shared.clock.now());
+      const arrives = fate !== "request-lost" && fate !== "given-up";
+      const seq = arrives ? shared.store.commit(change, shared.clock.now()) : undefined;
       if (seq !== undefined) shared.committed(change, seq);
+      if (fate === "given-up" || fate === "given-up-stored") {
+        throw new Refusal("STORE_UNAVAILABLE", "whether it stored the write is not known");
+      }
       if (fate === "answered") {
         if (seq !== undefined) return seq;
         if (!unknown) throw new Conflict(change.ref);

@@ -6,7 +6,8 @@ import type { Spec } from "../../../broker/src/core/job.js";
 import { jobId } from "../../../broker/src/core/names.js";
 import { retrying } from "../stored-jobs.js";
 import type { ModelBroker } from "./broker.js";
-import { theLane } from "./ports.js";
+import { type Fate, theLane } from "./ports.js";
+import { recordPhases } from "./store.js";
 import type { ModelWorker } from "./worker.js";
 import { reportOf } from "./worker.js";
 import { settled, type World } from "./world.js";
@@ -15,6 +16,7 @@ export type Step = readonly [name: StepName, a: number, b: number];
 type Act = (world: World, a: number, b: number) => unknown;
 
 const hour = 3_600_000;
+const fates: Fate[] = ["answer-lost", "request-lost", "given-up", "given-up-stored"];
 const refs = ["a", "b", "c"].map((key) => ({ task: theLane.task, key }));
 
 export const steps = {
@@ -51,7 +53,7 @@ export const steps = {
   },
 
   go(world, a, b) {
-    world.go(a, b === 0 ? "answer-lost" : b === 1 ? "request-lost" : "answered");
+    world.go(a, fates[b] ?? "answered");
   },
 
   /** A ticket that waits in a broker is leased in a single call, for 5 or 60 s. */
@@ -114,10 +116,15 @@ export const steps = {
       .catch(() => undefined);
   },
 
+  /** Mostly of one that failed. */
   redrive(world, a, b) {
+    const failed = world.witness.jobs().filter(({ ended }) => ended === "failed");
+    const ref = b % 8 === 0 ? refOf(b) : pick(failed, b)?.ref;
+    if (ref === undefined) return false;
     void brokerOf(world, a)
-      .cancel.redrive(refOf(b))
+      .cancel.redrive(ref)
       .catch(() => undefined);
+    return true;
   },
 
   /** Time passes; buffers may be looked through. */
@@ -169,7 +176,7 @@ export const steps = {
    *  none while all of them are away; what has a time of its own goes all the same. (That they all go away within the
    *  seconds between a ghost and its sweep, and stay away for as long as a record is kept, is left out: it would bring a
    *  job back.) */
-  async age(world, a) {
+  async age(world, a, b) {
     const { store } = world;
     await world.goAll();
     world.firePass();
@@ -184,7 +191,8 @@ export const steps = {
     if (away) return;
     store.sweep(store.tickets);
     store.sweep(store.alarms);
-    store.retire();
+    // Each kind of record has an age of its own.
+    store.retire(recordPhases.filter((_, i) => b % 8 === 0 || (b >> i) & 1));
   },
 } as const satisfies Record<string, Act>;
 export type StepName = keyof typeof steps;

@@ -38,7 +38,7 @@ export interface Message {
   goesAt: number;
 }
 
-const recordPhases: readonly Phase[] = ["succeeded", "failed", "cancelled"];
+export const recordPhases: readonly Phase[] = ["succeeded", "failed", "cancelled"];
 
 export class ModelStore {
   last = 0;
@@ -131,12 +131,12 @@ export class ModelStore {
     consumer.swept = Math.max(consumer.swept, floor);
   }
 
-  /** Bulk retention of all records that it may take. */
-  retire(): void {
+  /** Bulk retention of all records of these phases that it may take. */
+  retire(phases = recordPhases): void {
     const floor = Math.min(this.#sweptFloor(this.tickets), this.#sweptFloor(this.alarms));
     const reach = this.rules.retention === "anything" ? this.last : floor;
     for (const m of this.messages()) {
-      if (recordPhases.includes(m.phase) && m.seq <= reach) this.#messages.delete(m.subject);
+      if (phases.includes(m.phase) && m.seq <= reach) this.#messages.delete(m.subject);
     }
   }
 

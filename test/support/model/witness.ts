@@ -28,9 +28,13 @@ interface Life {
   origin: number | undefined;
   /** Number of the last attempt that ended. */
   attempts: number;
+  /** Since the submit or the last redrive, as counted here. */
+  failures: number;
+  crashes: number;
   ended: "" | "succeeded" | "failed" | "cancelled";
 }
 
+type Counters = Pick<Life, "attempts" | "failures" | "crashes">;
 type JobWrite = Extract<Write, { kind: "job" }>;
 
 export class JobWitness {
@@ -62,20 +66,30 @@ export class JobWitness {
     this.seen.add(`${wasIn(life, write)} -> ${endOf(write.phase, write.job) || write.phase}`);
     if (write.rev === 1) {
       if (life !== undefined) this.#say(id, "was made a second time");
-      const born = { serial: ++this.#serial, ref: change.ref, attempts: 0, ended: "" as const };
+      const born = { serial: ++this.#serial, ref: change.ref, attempts: 0, failures: 0, crashes: 0 };
       this.#lives.set(id, this.#next(born, write, seq));
     } else if (life === undefined) {
       this.#say(id, "was changed and is not there");
     } else {
-      this.#judge(id, life, change, write);
-      this.#lives.set(id, this.#next({ ...life, attempts: attemptsAfter(life, change, write) }, write, seq));
+      const counted = countedAfter(life, change, write);
+      this.#judge(id, life, change, write, counted);
+      this.#lives.set(id, this.#next({ ...life, ...counted }, write, seq));
     }
   }
 
   /** A lease reached a worker. */
-  granted(ref: JobRef, origin: number, attempt: number, atMostOnce: boolean): void {
-    const start = `${this.#born.get(origin)} ${attempt}`;
-    if (atMostOnce && this.#granted.has(start)) this.#say(jobId(ref), `began attempt ${attempt} twice`);
+  granted(lease: {
+    ref: JobRef;
+    origin: number;
+    attempt: number;
+    redelivered: boolean;
+    atMostOnce: boolean;
+  }): void {
+    const id = jobId(lease.ref);
+    const start = `${this.#born.get(lease.origin)} ${lease.attempt}`;
+    if (lease.atMostOnce && this.#granted.has(start)) this.#say(id, `began attempt ${lease.attempt} twice`);
+    // Somebody else may run it: only a new ticket fences that run off.
+    if (lease.redelivered) this.#say(id, "runs on a ticket that somebody else was given before");
     this.#granted.add(start);
   }
 
@@ -108,7 +122,7 @@ export class JobWitness {
     }
   }
 
-  #judge(id: string, life: Life, change: Change, write: JobWrite): void {
+  #judge(id: string, life: Life, change: Change, write: JobWrite, counted: Counters): void {
     const { job, phase, rev } = write;
     const spec = specOf(job);
     if (rev !== life.rev + 1) this.#say(id, `went from revision ${life.rev} to ${rev}`);
@@ -118,8 +132,8 @@ export class JobWitness {
     if (job.hold !== undefined && job.hold.origin !== life.origin) {
       this.#say(id, `is held from ${job.hold.origin}, its ticket was ${life.origin}`);
     }
-    if (life.phase === "later" && phase === "ready" && this.now() < life.fireAt)
-      this.#say(id, "was due early");
+    const waited = life.phase === "later" && phase === "ready";
+    if (waited && this.now() < life.fireAt) this.#say(id, "was due early");
     const { maxAttempts, maxCrashes } = spec.retry ?? { maxAttempts: 0, maxCrashes: 0 };
     const over = endOf(phase, job) === "" ? 0 : 1;
     if (job.failures > maxAttempts - 1 + over) this.#say(id, `failed ${job.failures} times`);
@@ -130,9 +144,14 @@ export class JobWitness {
     if (ends && attempt.number !== life.attempts + 1) {
       this.#say(id, `ended attempt ${attempt.number} after ${life.attempts}`);
     }
-    const next = attemptsAfter(life, change, write);
-    if (job.attempt !== (over === 1 ? next : next + 1))
-      this.#say(id, `is at attempt ${job.attempt} after ${next}`);
+    const { attempts, failures, crashes } = counted;
+    if (job.attempt !== attempts + 1 - over) this.#say(id, `is at attempt ${job.attempt} after ${attempts}`);
+    if (job.failures !== failures || job.crashes !== crashes) {
+      this.#say(
+        id,
+        `failed ${failures} times and crashed ${crashes}, and says ${job.failures} and ${job.crashes}`,
+      );
+    }
     if (ends) this.#reportedBy(id, life, job, attempt);
   }
 
@@ -149,7 +168,7 @@ export class JobWitness {
   }
 
   #next(
-    before: Pick<Life, "serial" | "ref" | "attempts"> & { origin?: number | undefined },
+    before: Pick<Life, "serial" | "ref"> & Counters & { origin?: number | undefined },
     { phase, rev, fireAt, job }: JobWrite,
     seq: number,
   ): Life {
@@ -163,8 +182,16 @@ export class JobWitness {
   }
 }
 
-function attemptsAfter(life: Life, change: Change, { job }: JobWrite): number {
-  return job.history.at(-1)?.nonce === change.nonce ? life.attempts + 1 : life.attempts;
+function countedAfter(life: Life, change: Change, { job, phase }: JobWrite): Counters {
+  if (life.ended !== "" && phase === "ready") return { attempts: life.attempts, failures: 0, crashes: 0 };
+  const attempt = job.history.at(-1);
+  const { attempts, failures, crashes } = life;
+  if (attempt?.nonce !== change.nonce) return { attempts, failures, crashes };
+  return {
+    attempts: attempts + 1,
+    failures: failures + (attempt.outcome === AttemptOutcome.FAILED ? 1 : 0),
+    crashes: crashes + (attempt.outcome === AttemptOutcome.CRASHED ? 1 : 0),
+  };
 }
 
 function endOf(phase: Phase, job: Job): Life["ended"] {

@@ -12,6 +12,8 @@ export interface Given {
   readonly broker: ModelBroker;
   /** Undefined: leased in a single call. */
   session: Session | undefined;
+  /** What was said on it in its session. */
+  readonly sent: Report[];
 }
 
 const nothing = () => undefined;
@@ -28,10 +30,14 @@ export class ModelWorker {
     let session: Session | undefined;
     const sink: SessionSink = {
       attached: (hello) => {
-        for (const { token, leaseId } of hello.held) this.leases.push({ token, leaseId, broker, session });
+        for (const { token, leaseId } of hello.held) {
+          this.leases.push({ token, leaseId, broker, session, sent: [] });
+        }
       },
       leases: (grants) => this.given(broker, session, grants),
-      settled: nothing,
+      settled: (recorded) => {
+        for (const lease of this.leases) if (lease.session === session) this.#told(lease, recorded);
+      },
       cancel: nothing,
       ping: nothing,
       drain: nothing,
@@ -57,23 +63,43 @@ export class ModelWorker {
 
   given(broker: ModelBroker, session: Session | undefined, grants: readonly Grant[]): void {
     for (const { token, leaseId, spec, attempt } of grants) {
-      this.leases.push({ token, leaseId, broker, session });
+      this.leases.push({ token, leaseId, broker, session, sent: [] });
       const origin = plainTokens.verify(token)?.origin ?? 0;
-      this.witness.granted(spec, origin, attempt, spec.retry?.maxCrashes === 0);
+      const redelivered = (broker.came.get(origin) ?? 1) > 1;
+      this.witness.granted({
+        ref: spec,
+        origin,
+        attempt,
+        redelivered,
+        atMostOnce: spec.retry?.maxCrashes === 0,
+      });
     }
   }
 
   /** On the session it came on while that is there, else by its token at any broker. */
-  report({ token, leaseId, session, broker }: Given, elsewhere: ModelBroker, report: Report): void {
+  report({ token, leaseId, session, broker, sent }: Given, elsewhere: ModelBroker, report: Report): void {
     if (session !== undefined && broker.alive) {
+      sent.push(report);
       session.outcomes([{ leaseId, token: "", report }]);
       return;
     }
     void elsewhere.unary.ack([{ leaseId: 0, token, report }]).then(([answer]) => {
-      const recorded = typeof answer === "string" && (report.type === "success" || report.type === "failure");
-      if (recorded) this.witness.told(token);
+      if (typeof answer === "string" && isTold(report)) this.witness.told(token);
     });
   }
+
+  /** Of several reports on one lease it is not said which was recorded. */
+  #told({ token, leaseId, sent }: Given, recorded: readonly number[]): void {
+    const [report] = sent;
+    if (sent.length === 1 && report !== undefined && isTold(report) && recorded.includes(leaseId)) {
+      this.witness.told(token);
+    }
+  }
+}
+
+/** Whether the witness can tell that it was recorded. */
+function isTold({ type }: Report): boolean {
+  return type === "success" || type === "failure";
 }
 
 /** Says in its result which lease it is of. */

@@ -29,13 +29,13 @@ const weights: Record<StepName, number> = {
   pass: 2,
   attach: 2,
   sweep: 2,
-  redrive: 2,
+  redrive: 4,
   cancel: 1,
   flush: 1,
   cut: 1,
   killBroker: 1,
   killStore: 1,
-  age: 1,
+  age: 2,
 };
 
 const step = oneof(
