@@ -6,6 +6,7 @@
 // ticket below has to be read before it runs.
 
 import { createHash } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
 import {
   type ConsumerConfig,
   type ConsumerInfo,
@@ -27,10 +28,11 @@ export const ackWait = 20_000;
 const perMs = 1_000_000;
 /** For how long tickets are looked for in a lane that is no more: longer than a broker may act on an old list. */
 const goneWatched = 30_000;
-/** The server's numbers for a consumer that is there with another configuration, and for one that is not there: when it
- *  is asked for, and when it is to be changed. */
-const consumerExists: readonly number[] = [10148];
+/** The server's numbers for a consumer that is there with another configuration, for one that is not there (when it is
+ *  asked for, when it is to be changed), and for one whose files are just being removed. */
+const consumerExists = 10148;
 const noConsumer: readonly number[] = [10014, 10149];
+const consumerGoing = 10104;
 
 type LaneConfig = Partial<ConsumerConfig> & { durable_name: string };
 
@@ -232,15 +234,18 @@ export class StreamLanes implements Lanes {
   /** A lane that is about to go as idle is there already, but with a mark: taking that away is an update, unless it went
    *  in this very moment. */
   async #add(stream: string, config: LaneConfig): Promise<ConsumerInfo> {
+    let there = false;
     for (let attempt = 0; ; attempt++) {
       try {
-        return attempt % 2 === 0
-          ? await this.jsm.consumers.add(stream, config)
-          : await this.jsm.consumers.update(stream, config.durable_name, config);
+        return there
+          ? await this.jsm.consumers.update(stream, config.durable_name, config)
+          : await this.jsm.consumers.add(stream, config);
       } catch (error) {
-        const expected = attempt % 2 === 0 ? consumerExists : noConsumer;
-        if (!(error instanceof JetStreamApiError) || !expected.includes(error.code) || attempt === 5)
-          throw error;
+        const code = error instanceof JetStreamApiError ? error.code : 0;
+        const known = code === consumerExists || noConsumer.includes(code) || code === consumerGoing;
+        if (!known || attempt === 10) throw error;
+        there = code === consumerExists;
+        if (code === consumerGoing) await pause(20);
       }
     }
   }
