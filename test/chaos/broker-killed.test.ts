@@ -4,6 +4,7 @@ import type { Client } from "@drover/client";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Broker } from "../support/broker.js";
 import { Cluster } from "./cluster.js";
+import { scrape } from "./counters.js";
 import { type JobRecord, recordsOf, ticketsOut } from "./job-records.js";
 import { until } from "./waiting.js";
 import type { WorkerProcess } from "./worker-process.js";
@@ -12,6 +13,8 @@ const minutes = 60_000;
 const count = 5;
 /** What the contract says, ms. */
 const lease = 30_000;
+/** Of what a broker believes of the nats-server's clock, ms. */
+const clockError = 1_000;
 const held = ["held-a", "held-b"];
 
 let cluster: Cluster;
@@ -72,7 +75,7 @@ describe("jobs held for over 10 s, killed together with their worker and broker"
       const again = ids.map((id) => runs().of(id)[1]?.startedAt ?? 0);
       const leaseEnds = left.map(({ leaseUntil }) => leaseUntil);
       console.log(`broker and worker killed: jobs ran again after ${again.map((at) => at - killedAt)} ms`);
-      expect(Math.max(...leaseEnds) - killedAt).toBeLessThanOrEqual(lease);
+      expect(Math.max(...leaseEnds) - killedAt).toBeLessThanOrEqual(lease + clockError);
       expect(Math.min(...again)).toBeGreaterThanOrEqual(Math.min(...leaseEnds));
       expect(records.map(({ crashes }) => crashes)).toEqual(ids.map(() => 1));
       expect(ids.map((id) => runs().of(id).length)).toEqual(ids.map(() => 2));
@@ -93,8 +96,8 @@ describe("short jobs, killed together with their worker and broker", () => {
       await cluster.worker({ addresses: [other.address] });
       await succeeded();
       expect(ids.map((id) => runs().of(id).length)).toEqual(ids.map(() => 2));
-      await cluster.counters.look(other);
-      expect(cluster.counters.sum("drover_jobs_reissued_total")).toBe(count);
+      const redelivered = await scrape(other, 'why="redelivered"');
+      expect(redelivered.get("drover_jobs_reissued_total")).toBe(count);
     },
     4 * minutes,
   );

@@ -150,10 +150,10 @@ export class Dispatcher implements LaneEvents {
     return this.#buffered.has(id);
   }
 
-  /** Takes a job's ticket out of the buffer. */
-  discard(id: string): Ticket | undefined {
+  /** Takes a job's ticket out of the buffer; with `seq` only that one. */
+  discard(id: string, seq?: number): Ticket | undefined {
     const found = this.isBuffered(id) ? this.#find(id) : undefined;
-    if (found === undefined) return undefined;
+    if (found === undefined || (seq !== undefined && found.ticket.seq !== seq)) return undefined;
     found.line.waiting.splice(found.index, 1);
     this.#count(found.ticket, -1);
     return found.ticket;

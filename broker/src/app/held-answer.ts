@@ -6,6 +6,8 @@ import type { Holding } from "./holdings.js";
 export interface HeldAnswer {
   id: string;
   worker: string;
+  /** Of the worker's process; empty for a single call. */
+  instance: string;
   startedAt: number;
   cancelRequested: boolean;
   /** detail in base64. */
@@ -19,6 +21,7 @@ export function answerOf(holding: Holding): HeldAnswer {
   return {
     id: holding.id,
     worker: holding.holder.worker,
+    instance: holding.holder.instance,
     startedAt: holding.startedAt,
     cancelRequested: holding.cancelRequested,
     progress: progress && { ...progress, detail: Buffer.from(progress.detail).toString("base64") },

@@ -10,6 +10,8 @@ import type { LeaseClaim, Ticket } from "./ports.js";
 /** Whoever runs jobs handed out by this broker. */
 export interface Holder {
   readonly worker: string;
+  /** Of the worker's process; empty for a single call. */
+  readonly instance: string;
   /** Lives by its lease alone, not by a session. */
   readonly unary: boolean;
   /** The run is to end. */

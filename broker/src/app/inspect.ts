@@ -71,6 +71,7 @@ export class Inspect {
         answers.push({
           id,
           worker: "",
+          instance: "",
           startedAt: 0,
           cancelRequested: false,
           progress: undefined,

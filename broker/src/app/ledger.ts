@@ -49,7 +49,7 @@ export class Ledger {
   constructor(
     readonly journal: Journal,
     readonly jobs: Jobs,
-    readonly lanes: Pick<Lanes, "has" | "ensure">,
+    readonly lanes: Pick<Lanes, "has" | "ensure" | "filled">,
     readonly clock: Clock,
     readonly hints: Hints,
     readonly random: () => number = Math.random,
@@ -116,6 +116,7 @@ export class Ledger {
           nonce,
           writes: body === undefined ? [write] : [write, { kind: "body", data: body }],
         });
+        if (!waits) this.lanes.filled(lane);
         this.hints.changed(jobId(ref));
         return { created: true };
       } catch (error) {

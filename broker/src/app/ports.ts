@@ -103,6 +103,8 @@ export interface Lanes {
   ensure(lane: LaneKey): Promise<void>;
   /** Whether a call of ensure would be for nothing. */
   has(lane: LaneKey): boolean;
+  /** A ticket was written into the lane: where nobody listens, that is how it is known not to be empty. */
+  filled(lane: LaneKey): void;
   all(): readonly LaneView[];
   /** Asks for up to n tickets that are there now. They come through `delivered`, then `pulled` says the call is over. */
   pull(lane: LaneView, n: number): void;

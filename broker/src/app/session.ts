@@ -64,6 +64,10 @@ export class WorkSession implements Session, Taker, Holder {
     return this.hello.worker;
   }
 
+  get instance(): string {
+    return this.hello.instance;
+  }
+
   get active(): boolean {
     return this.open && !this.draining && this.#credit.jobs > 0;
   }

@@ -2,9 +2,11 @@
 
 import { invalid, Refusal } from "../core/errors.js";
 import { specOf } from "../core/job.js";
+import { jobId } from "../core/names.js";
 import type { Hello, Session, SessionSink } from "./api.js";
 import type { Dispatcher } from "./dispatcher.js";
 import { byOrigin } from "./fences.js";
+import type { HeldAnswer } from "./held-answer.js";
 import { Holding, type Holdings } from "./holdings.js";
 import type { Ledger } from "./ledger.js";
 import type { Jobs, LeaseClaim } from "./ports.js";
@@ -20,6 +22,12 @@ export interface SessionTimes {
 }
 
 const readAtOnce = 200;
+
+/** What brokers tell one another of a lease that its worker has brought along. */
+interface Taken {
+  id: string;
+  origin: number;
+}
 
 export class Sessions {
   /** Attached, or gone for less than the grace. By the worker's instance. */
@@ -39,6 +47,7 @@ export class Sessions {
     readonly dispatcher: Dispatcher,
     readonly telemetry: Telemetry,
   ) {
+    parts.hints.peers.hear("taken", (body) => this.#taken(body as Taken));
     this.#timer = setInterval(() => this.#tick(), 1_000);
     this.#timer.unref();
   }
@@ -123,6 +132,11 @@ export class Sessions {
       }
       const here = this.holdings.get(`${claim.ref.task}~${claim.ref.key}`);
       if (here !== undefined && here.claim.origin === claim.origin && !here.holder.unary) {
+        // A consumer that had forgotten the delivery gave the same ticket out again: its worker runs the job by now.
+        if (here.holder.instance !== session.instance) {
+          lost.push(token);
+          continue;
+        }
         here.holder.released(here);
         keep(token, here);
       } else {
@@ -144,12 +158,16 @@ export class Sessions {
     keep: (token: string, holding: Holding) => void,
     lost: string[],
   ): Promise<void> {
+    const others = await this.#heldByOthers(
+      session.instance,
+      claims.map(({ claim }) => jobId(claim.ref)),
+    );
     const snapshots = await this.jobs.read(claims.map(({ claim }) => claim.ref));
     const now = session.parts.clock.now();
     await Promise.all(
       claims.map(async ({ token, claim }, i) => {
         const snapshot = snapshots[i];
-        if (snapshot?.current === undefined) {
+        if (snapshot?.current === undefined || others.has(jobId(claim.ref))) {
           lost.push(token);
           return;
         }
@@ -186,12 +204,35 @@ export class Sessions {
             holding.endAt = startedAt + spec.hardLimit + session.parts.settling.run.hardLimitGrace;
           this.holdings.add(holding);
           keep(token, holding);
+          // Its ticket may wait in a buffer, here or elsewhere: handed out from there it would be run a second time.
+          const taken: Taken = { id: holding.id, origin: claim.origin };
+          this.#taken(taken);
+          session.parts.hints.peers.tell("taken", taken);
         } catch (error) {
           if (!(error instanceof Refusal)) throw error;
           lost.push(token);
         }
       }),
     );
+  }
+
+  /** Which of these jobs a living worker other than this one holds. */
+  async #heldByOthers(instance: string, ids: readonly string[]): Promise<Set<string>> {
+    const { peers } = this.parts.hints;
+    const others = new Set<string>();
+    if (peers.all().length < 2) return others;
+    const { answers } = await peers.ask("holders", { ids });
+    for (const { body } of answers) {
+      for (const answer of body as HeldAnswer[]) {
+        if (answer.instance !== "" && answer.instance !== instance) others.add(answer.id);
+      }
+    }
+    return others;
+  }
+
+  /** A worker has come back with the lease of a ticket. */
+  #taken({ id, origin }: Taken): void {
+    this.dispatcher.discard(id, origin)?.ack();
   }
 
   #ended(session: WorkSession, clean: boolean): void {

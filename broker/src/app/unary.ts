@@ -161,6 +161,7 @@ const mostBytes = 3 * 1024 * 1024;
 /** One Lease call: takes until it has something and the round is over, or the time is. */
 class UnaryCall implements Taker, Holder {
   readonly unary = true;
+  readonly instance = "";
   readonly queues: ReadonlyMap<string, number>;
   readonly #tasks: ReadonlySet<string>;
   readonly #grants: Grant[] = [];

@@ -130,6 +130,12 @@ export class StreamLanes implements Lanes {
     return lane !== undefined && !isMarked(lane) && Date.now() - this.#listed < listStale;
   }
 
+  filled(key: LaneKey): void {
+    const lane = this.#lanes.get(this.subjects.lane(key));
+    if (lane === undefined || lane.probing || lane.pulling > 0) return;
+    lane.pending = Math.max(1, lane.pending);
+  }
+
   async ensure(key: LaneKey): Promise<void> {
     if (this.has(key)) return;
     const filter = this.subjects.lane(key);

@@ -65,7 +65,13 @@ export const steps = {
       .find((found) => found !== undefined);
     if (ticket === undefined) return false;
     const nothing = () => undefined;
-    const holder = { worker: worker.instance, unary: true, cancelled: nothing, released: nothing };
+    const holder = {
+      worker: worker.instance,
+      instance: "",
+      unary: true,
+      cancelled: nothing,
+      released: nothing,
+    };
     const keep = (grant: Grant | undefined) => {
       if (grant !== undefined) worker.given(broker, undefined, [grant]);
     };

@@ -111,7 +111,9 @@ describe("priorities 9 to 0 are strict", () => {
     expect(counts(taker.took, task)).toEqual({ a: 1, b: 3 });
   });
 
-  test("whatever arrives when, no ticket overtakes one that is known of above it", async () => {
+  test("whatever arrives when, no ticket overtakes one that is known of above it", {
+    timeout: 60_000,
+  }, async () => {
     const arrivals = array(
       record({
         name: constantFrom("a", "b"),
