@@ -32,7 +32,7 @@ const goneWatched = 30_000;
  *  asked for, when it is to be changed), and for one whose files are just being removed. */
 const consumerExists = 10148;
 const noConsumer: readonly number[] = [10014, 10149];
-const consumerGoing = 10104;
+const consumerGoing: readonly number[] = [10012, 10104];
 
 type LaneConfig = Partial<ConsumerConfig> & { durable_name: string };
 
@@ -197,7 +197,7 @@ export class StreamLanes implements Lanes {
   }
 
   async #ensure(key: LaneKey, filter: string): Promise<void> {
-    if (Date.now() - this.#listed >= listStale) await this.#list();
+    if (Date.now() - this.#listed >= listStale) await this.#list().catch(notMade);
     const known = this.#lanes.get(filter);
     if (known !== undefined && !isMarked(known)) return;
     if (known === undefined && this.#lanes.size >= this.maxLanes) {
@@ -226,11 +226,9 @@ export class StreamLanes implements Lanes {
       });
       this.#adopt(key, shard, info);
     } catch (error) {
-      throw new Refusal("STORE_UNAVAILABLE", `a lane could not be made: ${(error as Error).message}`, {
-        retryAfter: 1_000,
-      });
+      notMade(error);
     }
-    await this.#drawLine(shard);
+    await this.#drawLine(shard).catch(notMade);
     // Workers that wait for this lane's jobs are here already: they are not to wait for the next listing.
     const made = this.#lanes.get(filter);
     if (made !== undefined) this.#events?.moved(made);
@@ -248,10 +246,10 @@ export class StreamLanes implements Lanes {
           : await this.jsm.consumers.add(stream, config);
       } catch (error) {
         const code = error instanceof JetStreamApiError ? error.code : 0;
-        const known = code === consumerExists || noConsumer.includes(code) || code === consumerGoing;
+        const known = code === consumerExists || noConsumer.includes(code) || consumerGoing.includes(code);
         if (!known || attempt === 10) throw error;
         there = code === consumerExists;
-        if (code === consumerGoing) await pause(20);
+        if (consumerGoing.includes(code)) await pause(20);
       }
     }
   }
@@ -362,6 +360,12 @@ export class StreamLanes implements Lanes {
     else await this.jsm.consumers.resume(stream, lane.name);
     if (lane.info !== undefined) lane.info.paused = wanted;
   }
+}
+
+function notMade(error: unknown): never {
+  throw new Refusal("STORE_UNAVAILABLE", `a lane could not be made: ${(error as Error).message}`, {
+    retryAfter: 1_000,
+  });
 }
 
 /** About to be removed as idle: making it again takes the mark away. */
