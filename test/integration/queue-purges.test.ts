@@ -82,7 +82,10 @@ describe.each([1, 3])("on %i shards", (shards) => {
     const { ref } = await submit(broker, { task, queue });
     const purging = purge(purger, queue).catch((error: unknown) => error);
     await until("the queue to rest", async () => ((await settingsOf(queue))?.restUntil ?? 0) > 0);
-    await until("the purge to look", () => broker.parts.queues.settingsOf(queue)?.restUntil !== 0);
+    await until(
+      "the other broker to hear of it",
+      () => (broker.parts.queues.settingsOf(queue)?.restUntil ?? 0) > 0,
+    );
     // As with a SIGKILL: whatever it would still write, it cannot.
     await purger.parts.store.nc.close();
     expect(await purging).toBeInstanceOf(Error);
