@@ -131,6 +131,12 @@ export function toJob(view: JobView): Job {
     startBy: toTimestampOrUnset(spec?.startBy ?? 0),
     cancelRequested: view.cancelRequested,
     revision: stored.rev,
+    cancelReason: job.cancelReason,
+    flow: spec?.flow?.flow ?? "",
+    flowMember: spec?.flow?.member ?? 0,
+    schedule: spec?.schedule?.schedule ?? "",
+    plannedAt: toTimestampOrUnset(spec?.schedule?.plannedAt ?? 0),
+    concurrencyKey: spec?.concurrencyKey ?? "",
   };
 }
 

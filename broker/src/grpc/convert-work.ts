@@ -49,6 +49,10 @@ export function toLease(grant: Grant): Lease {
     softTimeLimit: toDurationOrUnset(spec.softLimit),
     hardTimeLimit: toDurationOrUnset(spec.hardLimit),
     expiresAt: toTimestampOrUnset(grant.expiresAt),
+    inputs: [],
+    inputCount: 0,
+    flow: spec.flow?.flow ?? "",
+    flowMember: spec.flow?.member ?? 0,
   };
 }
 

@@ -25,7 +25,14 @@ import { fromDuration } from "./time.js";
 const waits = { unset: 30_000, longest: 60_000 };
 const pages = { unset: 100, largest: 1_000 };
 
-export function jobService(jobs: JobsApi, clock: Clock, calls: Calls): JobServiceServer {
+export function jobService(
+  jobs: JobsApi,
+  clock: Clock,
+  calls: Calls,
+): Pick<
+  JobServiceServer,
+  "submit" | "submitBatch" | "status" | "statusBatch" | "wait" | "watch" | "list" | "cancel" | "redrive"
+> {
   /** The spec of a job, or what is wrong with it. */
   function check(job: JobSpec, prefix: string): Spec | Refusal {
     const checked = specOfDraft(toDraft(job), clock.now());
@@ -47,7 +54,12 @@ export function jobService(jobs: JobsApi, clock: Clock, calls: Calls): JobServic
       const [answer] = await jobs.submit([spec], policy);
       if (answer === undefined) throw new Error("a submit had no answer");
       if (answer instanceof Refusal) throw answer;
-      return { id: jobId(answer.ref), deduplicated: answer.deduplicated, state: toWireState(answer.state) };
+      return {
+        id: jobId(answer.ref),
+        deduplicated: answer.deduplicated,
+        state: toWireState(answer.state),
+        replaced: false,
+      };
     }),
 
     submitBatch: calls.unary("JobService/SubmitBatch", async (request) => {
@@ -163,13 +175,14 @@ function checkSize(field: string, length: number): void {
 function toSubmitResult(answer: Submitted | Refusal | undefined): SubmitResult {
   if (answer === undefined) throw new Error("a submit had no answer");
   if (answer instanceof Refusal) {
-    return { id: "", deduplicated: false, state: 0, error: itemStatusOf(answer) };
+    return { id: "", deduplicated: false, state: 0, error: itemStatusOf(answer), replaced: false };
   }
   return {
     id: jobId(answer.ref),
     deduplicated: answer.deduplicated,
     state: toWireState(answer.state),
     error: undefined,
+    replaced: false,
   };
 }
 

@@ -1,16 +1,19 @@
 // drover.v1.QueueService.
 
-import type { QueueServiceServer } from "@drover/proto/v1";
-import type { QueuesApi } from "../app/api.js";
+import type { Queue, QueueServiceServer } from "@drover/proto/v1";
+import type { QueuesApi, QueueView } from "../app/api.js";
 import { Checks } from "../core/check.js";
 import type { Calls } from "./calls.js";
 
-export function queueService(queues: QueuesApi, calls: Calls): QueueServiceServer {
+export function queueService(
+  queues: QueuesApi,
+  calls: Calls,
+): Pick<QueueServiceServer, "list" | "get" | "pause" | "resume" | "purge"> {
   return {
-    list: calls.unary("QueueService/List", async () => ({ queues: await queues.list() })),
+    list: calls.unary("QueueService/List", async () => ({ queues: (await queues.list()).map(toQueue) })),
 
     get: calls.unary("QueueService/Get", async ({ queue }) => {
-      return { queue: await queues.get(checked(queue)) };
+      return { queue: toQueue(await queues.get(checked(queue))) };
     }),
 
     pause: calls.unary("QueueService/Pause", async ({ queue }) => {
@@ -38,4 +41,8 @@ function checked(queue: string): string {
   checks.name("queue", queue);
   checks.done();
   return queue;
+}
+
+function toQueue(view: QueueView): Queue {
+  return { ...view, limits: undefined, retention: undefined, oldestReadyAge: undefined };
 }

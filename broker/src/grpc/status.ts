@@ -58,6 +58,10 @@ export function itemStatusOf(refusal: Refusal): ItemStatus {
     code: codeOf[refusal.reason],
     reason: refusal.reason,
     message: clip(refusal.message, most.message),
+    violations: (refusal.detail.violations ?? []).slice(0, most.violations).map(({ field, description }) => ({
+      field,
+      description: clip(description, most.description),
+    })),
   };
 }
 

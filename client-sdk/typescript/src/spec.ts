@@ -92,6 +92,9 @@ export function jobSpec(
     resultRetention: duration("result_retention", merged.resultRetention),
     labels: { ...defaults.labels, ...options.labels },
     headers: { ...options.headers },
+    concurrencyKey: "",
+    unique: undefined,
+    debounce: undefined,
   };
 }
 

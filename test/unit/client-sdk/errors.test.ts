@@ -75,7 +75,7 @@ describe("an error of a call", () => {
   });
 
   test("of one item of a batch is the same class as alone", () => {
-    const item = { code: status.NOT_FOUND, reason: "JOB_NOT_FOUND", message: "unknown" };
+    const item = { code: status.NOT_FOUND, reason: "JOB_NOT_FOUND", message: "unknown", violations: [] };
     expect(fromItemStatus(item)).toBeInstanceOf(JobNotFoundError);
   });
 });
@@ -85,17 +85,17 @@ describe("a call is tried again", () => {
   const wait = (error: CallError, tries = 1, random = half) => retryWait(error, tries, random);
 
   test.each`
-    error                                                                                     | again    | why
-    ${callError(status.UNAVAILABLE)}                                                          | ${true}  | ${"when no broker answers"}
-    ${callError(status.UNAVAILABLE, errorInfo("STORE_UNAVAILABLE"), retryInfo(0))}            | ${true}  | ${"when the store is away"}
-    ${callError(status.RESOURCE_EXHAUSTED, errorInfo("STORAGE_FULL"), retryInfo(1))}          | ${true}  | ${"when the broker asks for it"}
-    ${callError(status.DEADLINE_EXCEEDED)}                                                    | ${true}  | ${"when a broker hangs"}
-    ${callError(status.INTERNAL)}                                                             | ${true}  | ${"when the connection was cut"}
-    ${callError(status.RESOURCE_EXHAUSTED)}                                                   | ${false} | ${"not when the message is too large"}
-    ${callError(status.INTERNAL, errorInfo("BUG"))}                                           | ${false} | ${"not when the broker itself failed"}
-    ${callError(status.INVALID_ARGUMENT)}                                                     | ${false} | ${"not when it is wrong"}
-    ${callError(status.NOT_FOUND, errorInfo("JOB_NOT_FOUND"))}                                | ${false} | ${"not when there is an answer"}
-    ${fromItemStatus({ code: status.RESOURCE_EXHAUSTED, reason: "QUEUE_FULL", message: "" })} | ${true}  | ${"as an item of a batch, too"}
+    error                                                                                                     | again    | why
+    ${callError(status.UNAVAILABLE)}                                                                          | ${true}  | ${"when no broker answers"}
+    ${callError(status.UNAVAILABLE, errorInfo("STORE_UNAVAILABLE"), retryInfo(0))}                            | ${true}  | ${"when the store is away"}
+    ${callError(status.RESOURCE_EXHAUSTED, errorInfo("STORAGE_FULL"), retryInfo(1))}                          | ${true}  | ${"when the broker asks for it"}
+    ${callError(status.DEADLINE_EXCEEDED)}                                                                    | ${true}  | ${"when a broker hangs"}
+    ${callError(status.INTERNAL)}                                                                             | ${true}  | ${"when the connection was cut"}
+    ${callError(status.RESOURCE_EXHAUSTED)}                                                                   | ${false} | ${"not when the message is too large"}
+    ${callError(status.INTERNAL, errorInfo("BUG"))}                                                           | ${false} | ${"not when the broker itself failed"}
+    ${callError(status.INVALID_ARGUMENT)}                                                                     | ${false} | ${"not when it is wrong"}
+    ${callError(status.NOT_FOUND, errorInfo("JOB_NOT_FOUND"))}                                                | ${false} | ${"not when there is an answer"}
+    ${fromItemStatus({ code: status.RESOURCE_EXHAUSTED, reason: "QUEUE_FULL", message: "", violations: [] })} | ${true}  | ${"as an item of a batch, too"}
   `("$why: $again", ({ error, again }) => {
     expect(wait(error) !== undefined).toBe(again);
   });

@@ -26,6 +26,9 @@ describe("a submitted job", () => {
       resultRetention: undefined,
       labels: {},
       headers: {},
+      concurrencyKey: "",
+      unique: undefined,
+      debounce: undefined,
     });
   });
 

@@ -35,7 +35,7 @@ describe("the code of a reason", () => {
   ])("%s is %d", (reason, code) => {
     expect(codeOf[reason]).toBe(code);
     expect(statusOfRefusal(new Refusal(reason, "no"))).toMatchObject({ code, details: "no" });
-    expect(itemStatusOf(new Refusal(reason, "no"))).toEqual({ code, reason, message: "no" });
+    expect(itemStatusOf(new Refusal(reason, "no"))).toEqual({ code, reason, message: "no", violations: [] });
   });
 });
 

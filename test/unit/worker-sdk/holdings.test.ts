@@ -34,7 +34,7 @@ describe("an outcome", () => {
   test("that is refused is given up and named", () => {
     const { holdings, run } = holding(1, 2);
     holdings.report(run(0), done);
-    const error = { code: 10, reason: "LEASE_LOST", message: "gone" };
+    const error = { code: 10, reason: "LEASE_LOST", message: "gone", violations: [] };
     expect(holdings.settle({ recorded: [], refused: [{ leaseId: 1, token: "", error }] })).toEqual([
       { run: run(0), error },
     ]);
@@ -44,7 +44,7 @@ describe("an outcome", () => {
   test("that a broker refuses while another one takes over is kept", () => {
     const { holdings, run } = holding(1);
     holdings.report(run(0), done);
-    const error = { code: 10, reason: "LEASE_LOST", message: "fenced" };
+    const error = { code: 10, reason: "LEASE_LOST", message: "fenced", violations: [] };
     const refused = { recorded: [], refused: [{ leaseId: 1, token: "", error }] };
     expect(holdings.settle(refused, () => true)).toEqual([]);
     expect(holdings.tokens()).toEqual(["token-1"]);

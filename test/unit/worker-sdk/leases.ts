@@ -19,6 +19,10 @@ export function lease(leaseId: number, fields: Partial<Lease> = {}): Lease {
     softTimeLimit: undefined,
     hardTimeLimit: undefined,
     expiresAt: undefined,
+    inputs: [],
+    inputCount: 0,
+    flow: "",
+    flowMember: 0,
     ...fields,
   };
 }

@@ -156,6 +156,10 @@ export function detachedContext(task: string, run: DetachedRun = {}): TaskContex
     softTimeLimit: undefined,
     hardTimeLimit: undefined,
     expiresAt: undefined,
+    inputs: [],
+    inputCount: 0,
+    flow: "",
+    flowMember: 0,
   };
   return new TaskContext(lease, {
     logger: run.logger ?? silent,

@@ -121,6 +121,8 @@ const (
 	FailureReason_FAILURE_REASON_CORRUPT FailureReason = 9
 	// The job was delivered 20 times without ever reaching a worker.
 	FailureReason_FAILURE_REASON_UNDELIVERABLE FailureReason = 10
+	// A job that this one depends on, in a flow, did not succeed.
+	FailureReason_FAILURE_REASON_DEPENDENCY FailureReason = 11
 )
 
 // Enum value maps for FailureReason.
@@ -137,6 +139,7 @@ var (
 		8:  "FAILURE_REASON_RESULT_TOO_LARGE",
 		9:  "FAILURE_REASON_CORRUPT",
 		10: "FAILURE_REASON_UNDELIVERABLE",
+		11: "FAILURE_REASON_DEPENDENCY",
 	}
 	FailureReason_value = map[string]int32{
 		"FAILURE_REASON_UNSPECIFIED":      0,
@@ -150,6 +153,7 @@ var (
 		"FAILURE_REASON_RESULT_TOO_LARGE": 8,
 		"FAILURE_REASON_CORRUPT":          9,
 		"FAILURE_REASON_UNDELIVERABLE":    10,
+		"FAILURE_REASON_DEPENDENCY":       11,
 	}
 )
 
@@ -423,7 +427,14 @@ type JobSpec struct {
 	// For people and filters: at most 16, values of at most 256 bytes.
 	Labels map[string]string `protobuf:"bytes,14,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// For programs (trace context and the like), handed to the worker as they are: at most 64, together at most 8 KiB.
-	Headers       map[string]string `protobuf:"bytes,15,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Headers map[string]string `protobuf:"bytes,15,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Jobs of one key (a customer, an account) of which only so many run at a time, others flow past them: the task's
+	// `concurrency_per_key`, else the queue's, else 1. A name; empty = none.
+	ConcurrencyKey string `protobuf:"bytes,16,opt,name=concurrency_key,json=concurrencyKey,proto3" json:"concurrency_key,omitempty"`
+	// Not together with debounce.
+	Unique *UniqueFor `protobuf:"bytes,17,opt,name=unique,proto3" json:"unique,omitempty"`
+	// Needs a key of the submitter's.
+	Debounce      *Debounce `protobuf:"bytes,18,opt,name=debounce,proto3" json:"debounce,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -556,6 +567,139 @@ func (x *JobSpec) GetHeaders() map[string]string {
 	return nil
 }
 
+func (x *JobSpec) GetConcurrencyKey() string {
+	if x != nil {
+		return x.ConcurrencyKey
+	}
+	return ""
+}
+
+func (x *JobSpec) GetUnique() *UniqueFor {
+	if x != nil {
+		return x.Unique
+	}
+	return nil
+}
+
+func (x *JobSpec) GetDebounce() *Debounce {
+	if x != nil {
+		return x.Debounce
+	}
+	return nil
+}
+
+// At most one job of a task with this key, apart from the job's own key. A submit that finds one is answered with it,
+// as if it had the same job key.
+type UniqueFor struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A name. Required.
+	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// From the submit on, whatever becomes of the job: 1 s to 30 days. Unset: until the job has ended.
+	Period        *durationpb.Duration `protobuf:"bytes,2,opt,name=period,proto3" json:"period,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UniqueFor) Reset() {
+	*x = UniqueFor{}
+	mi := &file_drover_v1_job_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UniqueFor) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UniqueFor) ProtoMessage() {}
+
+func (x *UniqueFor) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_job_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UniqueFor.ProtoReflect.Descriptor instead.
+func (*UniqueFor) Descriptor() ([]byte, []int) {
+	return file_drover_v1_job_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *UniqueFor) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *UniqueFor) GetPeriod() *durationpb.Duration {
+	if x != nil {
+		return x.Period
+	}
+	return nil
+}
+
+// A submit replaces the waiting job of the same key (payload and all else) and starts its wait anew. A job that runs or
+// has ended is left alone: a new one cannot be made under its key, and the answer is the job that is there.
+type Debounce struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// From the last submit to the run: 1 ms to 30 days. Required.
+	Wait *durationpb.Duration `protobuf:"bytes,1,opt,name=wait,proto3" json:"wait,omitempty"`
+	// From the first submit to the run at the latest: wait to 30 days. Unset = no bound.
+	MaxWait       *durationpb.Duration `protobuf:"bytes,2,opt,name=max_wait,json=maxWait,proto3" json:"max_wait,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Debounce) Reset() {
+	*x = Debounce{}
+	mi := &file_drover_v1_job_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Debounce) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Debounce) ProtoMessage() {}
+
+func (x *Debounce) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_job_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Debounce.ProtoReflect.Descriptor instead.
+func (*Debounce) Descriptor() ([]byte, []int) {
+	return file_drover_v1_job_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Debounce) GetWait() *durationpb.Duration {
+	if x != nil {
+		return x.Wait
+	}
+	return nil
+}
+
+func (x *Debounce) GetMaxWait() *durationpb.Duration {
+	if x != nil {
+		return x.MaxWait
+	}
+	return nil
+}
+
 type Failure struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Reason FailureReason          `protobuf:"varint,1,opt,name=reason,proto3,enum=drover.v1.FailureReason" json:"reason,omitempty"`
@@ -571,7 +715,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_drover_v1_job_proto_msgTypes[3]
+	mi := &file_drover_v1_job_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -583,7 +727,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_job_proto_msgTypes[3]
+	mi := &file_drover_v1_job_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -596,7 +740,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_drover_v1_job_proto_rawDescGZIP(), []int{3}
+	return file_drover_v1_job_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Failure) GetReason() FailureReason {
@@ -642,7 +786,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_drover_v1_job_proto_msgTypes[4]
+	mi := &file_drover_v1_job_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -654,7 +798,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_job_proto_msgTypes[4]
+	mi := &file_drover_v1_job_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -667,7 +811,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_drover_v1_job_proto_rawDescGZIP(), []int{4}
+	return file_drover_v1_job_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Progress) GetValue() float64 {
@@ -707,7 +851,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_drover_v1_job_proto_msgTypes[5]
+	mi := &file_drover_v1_job_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -719,7 +863,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_job_proto_msgTypes[5]
+	mi := &file_drover_v1_job_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -732,7 +876,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_drover_v1_job_proto_rawDescGZIP(), []int{5}
+	return file_drover_v1_job_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Attempt) GetNumber() uint32 {
@@ -818,14 +962,23 @@ type Job struct {
 	// Somebody asked for its cancellation while it ran.
 	CancelRequested bool `protobuf:"varint,26,opt,name=cancel_requested,json=cancelRequested,proto3" json:"cancel_requested,omitempty"`
 	// Rises with every stored change.
-	Revision      uint64 `protobuf:"varint,27,opt,name=revision,proto3" json:"revision,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Revision uint64 `protobuf:"varint,27,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Why it was cancelled, as its canceller said.
+	CancelReason string `protobuf:"bytes,28,opt,name=cancel_reason,json=cancelReason,proto3" json:"cancel_reason,omitempty"`
+	// The flow it is a member of, and its position there.
+	Flow       string `protobuf:"bytes,29,opt,name=flow,proto3" json:"flow,omitempty"`
+	FlowMember uint32 `protobuf:"varint,30,opt,name=flow_member,json=flowMember,proto3" json:"flow_member,omitempty"`
+	// The schedule that submitted it, and for which of its times.
+	Schedule       string                 `protobuf:"bytes,31,opt,name=schedule,proto3" json:"schedule,omitempty"`
+	PlannedAt      *timestamppb.Timestamp `protobuf:"bytes,32,opt,name=planned_at,json=plannedAt,proto3" json:"planned_at,omitempty"`
+	ConcurrencyKey string                 `protobuf:"bytes,33,opt,name=concurrency_key,json=concurrencyKey,proto3" json:"concurrency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_drover_v1_job_proto_msgTypes[6]
+	mi := &file_drover_v1_job_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -837,7 +990,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_job_proto_msgTypes[6]
+	mi := &file_drover_v1_job_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -850,7 +1003,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_drover_v1_job_proto_rawDescGZIP(), []int{6}
+	return file_drover_v1_job_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Job) GetId() string {
@@ -1042,6 +1195,48 @@ func (x *Job) GetRevision() uint64 {
 	return 0
 }
 
+func (x *Job) GetCancelReason() string {
+	if x != nil {
+		return x.CancelReason
+	}
+	return ""
+}
+
+func (x *Job) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *Job) GetFlowMember() uint32 {
+	if x != nil {
+		return x.FlowMember
+	}
+	return 0
+}
+
+func (x *Job) GetSchedule() string {
+	if x != nil {
+		return x.Schedule
+	}
+	return ""
+}
+
+func (x *Job) GetPlannedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PlannedAt
+	}
+	return nil
+}
+
+func (x *Job) GetConcurrencyKey() string {
+	if x != nil {
+		return x.ConcurrencyKey
+	}
+	return ""
+}
+
 // What became of one item of a batch. code 0 = done; otherwise a canonical gRPC code with the reason that a single call
 // would carry in google.rpc.ErrorInfo (domain `drover.dev`).
 type ItemStatus struct {
@@ -1049,15 +1244,17 @@ type ItemStatus struct {
 	// A google.rpc.Code.
 	Code int32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
 	// For example JOB_NOT_FOUND, LEASE_LOST, INVALID_ARGUMENT.
-	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	Reason  string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	// With INVALID_ARGUMENT: what is wrong with which field.
+	Violations    []*FieldViolation `protobuf:"bytes,4,rep,name=violations,proto3" json:"violations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ItemStatus) Reset() {
 	*x = ItemStatus{}
-	mi := &file_drover_v1_job_proto_msgTypes[7]
+	mi := &file_drover_v1_job_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1069,7 +1266,7 @@ func (x *ItemStatus) String() string {
 func (*ItemStatus) ProtoMessage() {}
 
 func (x *ItemStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_job_proto_msgTypes[7]
+	mi := &file_drover_v1_job_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1082,7 +1279,7 @@ func (x *ItemStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ItemStatus.ProtoReflect.Descriptor instead.
 func (*ItemStatus) Descriptor() ([]byte, []int) {
-	return file_drover_v1_job_proto_rawDescGZIP(), []int{7}
+	return file_drover_v1_job_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ItemStatus) GetCode() int32 {
@@ -1106,6 +1303,68 @@ func (x *ItemStatus) GetMessage() string {
 	return ""
 }
 
+func (x *ItemStatus) GetViolations() []*FieldViolation {
+	if x != nil {
+		return x.Violations
+	}
+	return nil
+}
+
+// One thing wrong with one field of a request.
+type FieldViolation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Path in the item, for example `priority` or `retry.max_attempts`.
+	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	// What is wrong, the limit, and the mend.
+	Description   string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FieldViolation) Reset() {
+	*x = FieldViolation{}
+	mi := &file_drover_v1_job_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FieldViolation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FieldViolation) ProtoMessage() {}
+
+func (x *FieldViolation) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_job_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FieldViolation.ProtoReflect.Descriptor instead.
+func (*FieldViolation) Descriptor() ([]byte, []int) {
+	return file_drover_v1_job_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *FieldViolation) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *FieldViolation) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
 var File_drover_v1_job_proto protoreflect.FileDescriptor
 
 const file_drover_v1_job_proto_rawDesc = "" +
@@ -1125,7 +1384,7 @@ const file_drover_v1_job_proto_rawDesc = "" +
 	"\r_max_attemptsB\t\n" +
 	"\a_factorB\t\n" +
 	"\a_jitterB\x0e\n" +
-	"\f_max_crashes\"\xaf\x06\n" +
+	"\f_max_crashes\"\xb7\a\n" +
 	"\aJobSpec\x12\x12\n" +
 	"\x04task\x18\x01 \x01(\tR\x04task\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x19\n" +
@@ -1141,7 +1400,10 @@ const file_drover_v1_job_proto_rawDesc = "" +
 	"\x0fhard_time_limit\x18\v \x01(\v2\x19.google.protobuf.DurationR\rhardTimeLimit\x12D\n" +
 	"\x10result_retention\x18\r \x01(\v2\x19.google.protobuf.DurationR\x0fresultRetention\x126\n" +
 	"\x06labels\x18\x0e \x03(\v2\x1e.drover.v1.JobSpec.LabelsEntryR\x06labels\x129\n" +
-	"\aheaders\x18\x0f \x03(\v2\x1f.drover.v1.JobSpec.HeadersEntryR\aheaders\x1a9\n" +
+	"\aheaders\x18\x0f \x03(\v2\x1f.drover.v1.JobSpec.HeadersEntryR\aheaders\x12'\n" +
+	"\x0fconcurrency_key\x18\x10 \x01(\tR\x0econcurrencyKey\x12,\n" +
+	"\x06unique\x18\x11 \x01(\v2\x14.drover.v1.UniqueForR\x06unique\x12/\n" +
+	"\bdebounce\x18\x12 \x01(\v2\x13.drover.v1.DebounceR\bdebounce\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
@@ -1149,7 +1411,13 @@ const file_drover_v1_job_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\b\n" +
 	"\x06_queueB\v\n" +
-	"\t_priority\"\x7f\n" +
+	"\t_priority\"P\n" +
+	"\tUniqueFor\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x121\n" +
+	"\x06period\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06period\"o\n" +
+	"\bDebounce\x12-\n" +
+	"\x04wait\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x04wait\x124\n" +
+	"\bmax_wait\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\amaxWait\"\x7f\n" +
 	"\aFailure\x120\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x18.drover.v1.FailureReasonR\x06reason\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n" +
@@ -1168,7 +1436,7 @@ const file_drover_v1_job_proto_rawDesc = "" +
 	"started_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x125\n" +
 	"\bended_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x123\n" +
 	"\aoutcome\x18\x05 \x01(\x0e2\x19.drover.v1.AttemptOutcomeR\aoutcome\x12,\n" +
-	"\afailure\x18\x06 \x01(\v2\x12.drover.v1.FailureR\afailure\"\xe5\t\n" +
+	"\afailure\x18\x06 \x01(\v2\x12.drover.v1.FailureR\afailure\"\xbf\v\n" +
 	"\x03Job\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\tR\x04task\x12\x10\n" +
@@ -1199,18 +1467,32 @@ const file_drover_v1_job_proto_rawDesc = "" +
 	"\x0fhard_time_limit\x18\x18 \x01(\v2\x19.google.protobuf.DurationR\rhardTimeLimit\x125\n" +
 	"\bstart_by\x18\x19 \x01(\v2\x1a.google.protobuf.TimestampR\astartBy\x12)\n" +
 	"\x10cancel_requested\x18\x1a \x01(\bR\x0fcancelRequested\x12\x1a\n" +
-	"\brevision\x18\x1b \x01(\x04R\brevision\x1a9\n" +
+	"\brevision\x18\x1b \x01(\x04R\brevision\x12#\n" +
+	"\rcancel_reason\x18\x1c \x01(\tR\fcancelReason\x12\x12\n" +
+	"\x04flow\x18\x1d \x01(\tR\x04flow\x12\x1f\n" +
+	"\vflow_member\x18\x1e \x01(\rR\n" +
+	"flowMember\x12\x1a\n" +
+	"\bschedule\x18\x1f \x01(\tR\bschedule\x129\n" +
+	"\n" +
+	"planned_at\x18  \x01(\v2\x1a.google.protobuf.TimestampR\tplannedAt\x12'\n" +
+	"\x0fconcurrency_key\x18! \x01(\tR\x0econcurrencyKey\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"R\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8d\x01\n" +
 	"\n" +
 	"ItemStatus\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessage*\xe1\x01\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\x129\n" +
+	"\n" +
+	"violations\x18\x04 \x03(\v2\x19.drover.v1.FieldViolationR\n" +
+	"violations\"H\n" +
+	"\x0eFieldViolation\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12 \n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription*\xe1\x01\n" +
 	"\bJobState\x12\x19\n" +
 	"\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13JOB_STATE_SCHEDULED\x10\x01\x12\x15\n" +
@@ -1220,7 +1502,7 @@ const file_drover_v1_job_proto_rawDesc = "" +
 	"\x12JOB_STATE_RETRYING\x10\x05\x12\x17\n" +
 	"\x13JOB_STATE_SUCCEEDED\x10\x06\x12\x14\n" +
 	"\x10JOB_STATE_FAILED\x10\a\x12\x17\n" +
-	"\x13JOB_STATE_CANCELLED\x10\b*\xd7\x02\n" +
+	"\x13JOB_STATE_CANCELLED\x10\b*\xf6\x02\n" +
 	"\rFailureReason\x12\x1e\n" +
 	"\x1aFAILURE_REASON_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14FAILURE_REASON_ERROR\x10\x01\x12\x1c\n" +
@@ -1233,7 +1515,8 @@ const file_drover_v1_job_proto_rawDesc = "" +
 	"\x1fFAILURE_REASON_RESULT_TOO_LARGE\x10\b\x12\x1a\n" +
 	"\x16FAILURE_REASON_CORRUPT\x10\t\x12 \n" +
 	"\x1cFAILURE_REASON_UNDELIVERABLE\x10\n" +
-	"*\xe3\x01\n" +
+	"\x12\x1d\n" +
+	"\x19FAILURE_REASON_DEPENDENCY\x10\v*\xe3\x01\n" +
 	"\x0eAttemptOutcome\x12\x1f\n" +
 	"\x1bATTEMPT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19ATTEMPT_OUTCOME_SUCCEEDED\x10\x01\x12\x1a\n" +
@@ -1258,7 +1541,7 @@ func file_drover_v1_job_proto_rawDescGZIP() []byte {
 }
 
 var file_drover_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_drover_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_drover_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_drover_v1_job_proto_goTypes = []any{
 	(JobState)(0),                 // 0: drover.v1.JobState
 	(FailureReason)(0),            // 1: drover.v1.FailureReason
@@ -1266,58 +1549,68 @@ var file_drover_v1_job_proto_goTypes = []any{
 	(*Payload)(nil),               // 3: drover.v1.Payload
 	(*RetryPolicy)(nil),           // 4: drover.v1.RetryPolicy
 	(*JobSpec)(nil),               // 5: drover.v1.JobSpec
-	(*Failure)(nil),               // 6: drover.v1.Failure
-	(*Progress)(nil),              // 7: drover.v1.Progress
-	(*Attempt)(nil),               // 8: drover.v1.Attempt
-	(*Job)(nil),                   // 9: drover.v1.Job
-	(*ItemStatus)(nil),            // 10: drover.v1.ItemStatus
-	nil,                           // 11: drover.v1.JobSpec.LabelsEntry
-	nil,                           // 12: drover.v1.JobSpec.HeadersEntry
-	nil,                           // 13: drover.v1.Job.LabelsEntry
-	nil,                           // 14: drover.v1.Job.HeadersEntry
-	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(*UniqueFor)(nil),             // 6: drover.v1.UniqueFor
+	(*Debounce)(nil),              // 7: drover.v1.Debounce
+	(*Failure)(nil),               // 8: drover.v1.Failure
+	(*Progress)(nil),              // 9: drover.v1.Progress
+	(*Attempt)(nil),               // 10: drover.v1.Attempt
+	(*Job)(nil),                   // 11: drover.v1.Job
+	(*ItemStatus)(nil),            // 12: drover.v1.ItemStatus
+	(*FieldViolation)(nil),        // 13: drover.v1.FieldViolation
+	nil,                           // 14: drover.v1.JobSpec.LabelsEntry
+	nil,                           // 15: drover.v1.JobSpec.HeadersEntry
+	nil,                           // 16: drover.v1.Job.LabelsEntry
+	nil,                           // 17: drover.v1.Job.HeadersEntry
+	(*durationpb.Duration)(nil),   // 18: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
 }
 var file_drover_v1_job_proto_depIdxs = []int32{
-	15, // 0: drover.v1.RetryPolicy.initial_delay:type_name -> google.protobuf.Duration
-	15, // 1: drover.v1.RetryPolicy.max_delay:type_name -> google.protobuf.Duration
+	18, // 0: drover.v1.RetryPolicy.initial_delay:type_name -> google.protobuf.Duration
+	18, // 1: drover.v1.RetryPolicy.max_delay:type_name -> google.protobuf.Duration
 	3,  // 2: drover.v1.JobSpec.payload:type_name -> drover.v1.Payload
-	15, // 3: drover.v1.JobSpec.delay:type_name -> google.protobuf.Duration
-	16, // 4: drover.v1.JobSpec.run_at:type_name -> google.protobuf.Timestamp
-	16, // 5: drover.v1.JobSpec.start_by:type_name -> google.protobuf.Timestamp
+	18, // 3: drover.v1.JobSpec.delay:type_name -> google.protobuf.Duration
+	19, // 4: drover.v1.JobSpec.run_at:type_name -> google.protobuf.Timestamp
+	19, // 5: drover.v1.JobSpec.start_by:type_name -> google.protobuf.Timestamp
 	4,  // 6: drover.v1.JobSpec.retry:type_name -> drover.v1.RetryPolicy
-	15, // 7: drover.v1.JobSpec.soft_time_limit:type_name -> google.protobuf.Duration
-	15, // 8: drover.v1.JobSpec.hard_time_limit:type_name -> google.protobuf.Duration
-	15, // 9: drover.v1.JobSpec.result_retention:type_name -> google.protobuf.Duration
-	11, // 10: drover.v1.JobSpec.labels:type_name -> drover.v1.JobSpec.LabelsEntry
-	12, // 11: drover.v1.JobSpec.headers:type_name -> drover.v1.JobSpec.HeadersEntry
-	1,  // 12: drover.v1.Failure.reason:type_name -> drover.v1.FailureReason
-	16, // 13: drover.v1.Progress.reported_at:type_name -> google.protobuf.Timestamp
-	16, // 14: drover.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
-	16, // 15: drover.v1.Attempt.ended_at:type_name -> google.protobuf.Timestamp
-	2,  // 16: drover.v1.Attempt.outcome:type_name -> drover.v1.AttemptOutcome
-	6,  // 17: drover.v1.Attempt.failure:type_name -> drover.v1.Failure
-	0,  // 18: drover.v1.Job.state:type_name -> drover.v1.JobState
-	16, // 19: drover.v1.Job.submitted_at:type_name -> google.protobuf.Timestamp
-	16, // 20: drover.v1.Job.due_at:type_name -> google.protobuf.Timestamp
-	16, // 21: drover.v1.Job.started_at:type_name -> google.protobuf.Timestamp
-	16, // 22: drover.v1.Job.finished_at:type_name -> google.protobuf.Timestamp
-	7,  // 23: drover.v1.Job.progress:type_name -> drover.v1.Progress
-	3,  // 24: drover.v1.Job.payload:type_name -> drover.v1.Payload
-	3,  // 25: drover.v1.Job.result:type_name -> drover.v1.Payload
-	6,  // 26: drover.v1.Job.failure:type_name -> drover.v1.Failure
-	8,  // 27: drover.v1.Job.history:type_name -> drover.v1.Attempt
-	13, // 28: drover.v1.Job.labels:type_name -> drover.v1.Job.LabelsEntry
-	14, // 29: drover.v1.Job.headers:type_name -> drover.v1.Job.HeadersEntry
-	4,  // 30: drover.v1.Job.retry:type_name -> drover.v1.RetryPolicy
-	15, // 31: drover.v1.Job.soft_time_limit:type_name -> google.protobuf.Duration
-	15, // 32: drover.v1.Job.hard_time_limit:type_name -> google.protobuf.Duration
-	16, // 33: drover.v1.Job.start_by:type_name -> google.protobuf.Timestamp
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	18, // 7: drover.v1.JobSpec.soft_time_limit:type_name -> google.protobuf.Duration
+	18, // 8: drover.v1.JobSpec.hard_time_limit:type_name -> google.protobuf.Duration
+	18, // 9: drover.v1.JobSpec.result_retention:type_name -> google.protobuf.Duration
+	14, // 10: drover.v1.JobSpec.labels:type_name -> drover.v1.JobSpec.LabelsEntry
+	15, // 11: drover.v1.JobSpec.headers:type_name -> drover.v1.JobSpec.HeadersEntry
+	6,  // 12: drover.v1.JobSpec.unique:type_name -> drover.v1.UniqueFor
+	7,  // 13: drover.v1.JobSpec.debounce:type_name -> drover.v1.Debounce
+	18, // 14: drover.v1.UniqueFor.period:type_name -> google.protobuf.Duration
+	18, // 15: drover.v1.Debounce.wait:type_name -> google.protobuf.Duration
+	18, // 16: drover.v1.Debounce.max_wait:type_name -> google.protobuf.Duration
+	1,  // 17: drover.v1.Failure.reason:type_name -> drover.v1.FailureReason
+	19, // 18: drover.v1.Progress.reported_at:type_name -> google.protobuf.Timestamp
+	19, // 19: drover.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
+	19, // 20: drover.v1.Attempt.ended_at:type_name -> google.protobuf.Timestamp
+	2,  // 21: drover.v1.Attempt.outcome:type_name -> drover.v1.AttemptOutcome
+	8,  // 22: drover.v1.Attempt.failure:type_name -> drover.v1.Failure
+	0,  // 23: drover.v1.Job.state:type_name -> drover.v1.JobState
+	19, // 24: drover.v1.Job.submitted_at:type_name -> google.protobuf.Timestamp
+	19, // 25: drover.v1.Job.due_at:type_name -> google.protobuf.Timestamp
+	19, // 26: drover.v1.Job.started_at:type_name -> google.protobuf.Timestamp
+	19, // 27: drover.v1.Job.finished_at:type_name -> google.protobuf.Timestamp
+	9,  // 28: drover.v1.Job.progress:type_name -> drover.v1.Progress
+	3,  // 29: drover.v1.Job.payload:type_name -> drover.v1.Payload
+	3,  // 30: drover.v1.Job.result:type_name -> drover.v1.Payload
+	8,  // 31: drover.v1.Job.failure:type_name -> drover.v1.Failure
+	10, // 32: drover.v1.Job.history:type_name -> drover.v1.Attempt
+	16, // 33: drover.v1.Job.labels:type_name -> drover.v1.Job.LabelsEntry
+	17, // 34: drover.v1.Job.headers:type_name -> drover.v1.Job.HeadersEntry
+	4,  // 35: drover.v1.Job.retry:type_name -> drover.v1.RetryPolicy
+	18, // 36: drover.v1.Job.soft_time_limit:type_name -> google.protobuf.Duration
+	18, // 37: drover.v1.Job.hard_time_limit:type_name -> google.protobuf.Duration
+	19, // 38: drover.v1.Job.start_by:type_name -> google.protobuf.Timestamp
+	19, // 39: drover.v1.Job.planned_at:type_name -> google.protobuf.Timestamp
+	13, // 40: drover.v1.ItemStatus.violations:type_name -> drover.v1.FieldViolation
+	41, // [41:41] is the sub-list for method output_type
+	41, // [41:41] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_drover_v1_job_proto_init() }
@@ -1327,14 +1620,14 @@ func file_drover_v1_job_proto_init() {
 	}
 	file_drover_v1_job_proto_msgTypes[1].OneofWrappers = []any{}
 	file_drover_v1_job_proto_msgTypes[2].OneofWrappers = []any{}
-	file_drover_v1_job_proto_msgTypes[4].OneofWrappers = []any{}
+	file_drover_v1_job_proto_msgTypes[6].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_drover_v1_job_proto_rawDesc), len(file_drover_v1_job_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   12,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

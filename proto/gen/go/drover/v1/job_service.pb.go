@@ -10,6 +10,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -182,6 +183,85 @@ func (CancelOutcome) EnumDescriptor() ([]byte, []int) {
 	return file_drover_v1_job_service_proto_rawDescGZIP(), []int{2}
 }
 
+type ObstacleKind int32
+
+const (
+	ObstacleKind_OBSTACLE_KIND_UNSPECIFIED ObstacleKind = 0
+	// It waits for its time (`until`).
+	ObstacleKind_OBSTACLE_KIND_NOT_DUE ObstacleKind = 1
+	// Its queue is paused, or rests for a purge.
+	ObstacleKind_OBSTACLE_KIND_QUEUE_PAUSED ObstacleKind = 2
+	// No worker that is attached serves its task in its queue.
+	ObstacleKind_OBSTACLE_KIND_NO_WORKER ObstacleKind = 3
+	// Workers serve it, all of them are full.
+	ObstacleKind_OBSTACLE_KIND_WORKERS_BUSY ObstacleKind = 4
+	// `count` jobs come before it in its queue.
+	ObstacleKind_OBSTACLE_KIND_BEHIND_OTHERS ObstacleKind = 5
+	// A rate limit of its task or queue (`subject`) has no token left until `until`.
+	ObstacleKind_OBSTACLE_KIND_RATE_LIMIT ObstacleKind = 6
+	// A concurrency limit of its task or queue (`subject`) is used up.
+	ObstacleKind_OBSTACLE_KIND_CONCURRENCY_LIMIT ObstacleKind = 7
+	// As many jobs of its concurrency key (`subject`) run as may, and `count` wait before it.
+	ObstacleKind_OBSTACLE_KIND_CONCURRENCY_KEY ObstacleKind = 8
+	// Members of its flow (`jobs`, `count` in all) have to end first.
+	ObstacleKind_OBSTACLE_KIND_DEPENDENCIES ObstacleKind = 9
+)
+
+// Enum value maps for ObstacleKind.
+var (
+	ObstacleKind_name = map[int32]string{
+		0: "OBSTACLE_KIND_UNSPECIFIED",
+		1: "OBSTACLE_KIND_NOT_DUE",
+		2: "OBSTACLE_KIND_QUEUE_PAUSED",
+		3: "OBSTACLE_KIND_NO_WORKER",
+		4: "OBSTACLE_KIND_WORKERS_BUSY",
+		5: "OBSTACLE_KIND_BEHIND_OTHERS",
+		6: "OBSTACLE_KIND_RATE_LIMIT",
+		7: "OBSTACLE_KIND_CONCURRENCY_LIMIT",
+		8: "OBSTACLE_KIND_CONCURRENCY_KEY",
+		9: "OBSTACLE_KIND_DEPENDENCIES",
+	}
+	ObstacleKind_value = map[string]int32{
+		"OBSTACLE_KIND_UNSPECIFIED":       0,
+		"OBSTACLE_KIND_NOT_DUE":           1,
+		"OBSTACLE_KIND_QUEUE_PAUSED":      2,
+		"OBSTACLE_KIND_NO_WORKER":         3,
+		"OBSTACLE_KIND_WORKERS_BUSY":      4,
+		"OBSTACLE_KIND_BEHIND_OTHERS":     5,
+		"OBSTACLE_KIND_RATE_LIMIT":        6,
+		"OBSTACLE_KIND_CONCURRENCY_LIMIT": 7,
+		"OBSTACLE_KIND_CONCURRENCY_KEY":   8,
+		"OBSTACLE_KIND_DEPENDENCIES":      9,
+	}
+)
+
+func (x ObstacleKind) Enum() *ObstacleKind {
+	p := new(ObstacleKind)
+	*p = x
+	return p
+}
+
+func (x ObstacleKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ObstacleKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_drover_v1_job_service_proto_enumTypes[3].Descriptor()
+}
+
+func (ObstacleKind) Type() protoreflect.EnumType {
+	return &file_drover_v1_job_service_proto_enumTypes[3]
+}
+
+func (x ObstacleKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ObstacleKind.Descriptor instead.
+func (ObstacleKind) EnumDescriptor() ([]byte, []int) {
+	return file_drover_v1_job_service_proto_rawDescGZIP(), []int{3}
+}
+
 type SubmitRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Job           *JobSpec               `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
@@ -236,12 +316,14 @@ func (x *SubmitRequest) GetOnConflict() ConflictPolicy {
 
 type SubmitResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// `<task>~<key>`.
+	// `<task>~<key>`. With `unique` it may be a job of another key.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The job was there already; nothing was stored.
 	Deduplicated bool `protobuf:"varint,2,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
-	// SCHEDULED or READY for a new job, what it is by now for one that was there.
-	State         JobState `protobuf:"varint,3,opt,name=state,proto3,enum=drover.v1.JobState" json:"state,omitempty"`
+	// SCHEDULED, READY or BLOCKED for a new job, what it is by now for one that was there.
+	State JobState `protobuf:"varint,3,opt,name=state,proto3,enum=drover.v1.JobState" json:"state,omitempty"`
+	// A waiting job of that key was replaced (debounce).
+	Replaced      bool `protobuf:"varint,4,opt,name=replaced,proto3" json:"replaced,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -295,6 +377,13 @@ func (x *SubmitResponse) GetState() JobState {
 		return x.State
 	}
 	return JobState_JOB_STATE_UNSPECIFIED
+}
+
+func (x *SubmitResponse) GetReplaced() bool {
+	if x != nil {
+		return x.Replaced
+	}
+	return false
 }
 
 type SubmitBatchRequest struct {
@@ -401,6 +490,7 @@ type SubmitResult struct {
 	State        JobState               `protobuf:"varint,3,opt,name=state,proto3,enum=drover.v1.JobState" json:"state,omitempty"`
 	// Unset = stored.
 	Error         *ItemStatus `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
+	Replaced      bool        `protobuf:"varint,5,opt,name=replaced,proto3" json:"replaced,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -461,6 +551,13 @@ func (x *SubmitResult) GetError() *ItemStatus {
 		return x.Error
 	}
 	return nil
+}
+
+func (x *SubmitResult) GetReplaced() bool {
+	if x != nil {
+		return x.Replaced
+	}
+	return false
 }
 
 type StatusRequest struct {
@@ -1251,30 +1348,338 @@ func (x *RedriveResponse) GetJob() *Job {
 	return nil
 }
 
+type MoveRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Unset: it stays where it is.
+	Queue *string `protobuf:"bytes,2,opt,name=queue,proto3,oneof" json:"queue,omitempty"`
+	// 0 to 9. Unset: as it was.
+	Priority      *uint32 `protobuf:"varint,3,opt,name=priority,proto3,oneof" json:"priority,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MoveRequest) Reset() {
+	*x = MoveRequest{}
+	mi := &file_drover_v1_job_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MoveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MoveRequest) ProtoMessage() {}
+
+func (x *MoveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_job_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MoveRequest.ProtoReflect.Descriptor instead.
+func (*MoveRequest) Descriptor() ([]byte, []int) {
+	return file_drover_v1_job_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *MoveRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *MoveRequest) GetQueue() string {
+	if x != nil && x.Queue != nil {
+		return *x.Queue
+	}
+	return ""
+}
+
+func (x *MoveRequest) GetPriority() uint32 {
+	if x != nil && x.Priority != nil {
+		return *x.Priority
+	}
+	return 0
+}
+
+type MoveResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           *Job                   `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MoveResponse) Reset() {
+	*x = MoveResponse{}
+	mi := &file_drover_v1_job_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MoveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MoveResponse) ProtoMessage() {}
+
+func (x *MoveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_job_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MoveResponse.ProtoReflect.Descriptor instead.
+func (*MoveResponse) Descriptor() ([]byte, []int) {
+	return file_drover_v1_job_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *MoveResponse) GetJob() *Job {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+type ExplainRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainRequest) Reset() {
+	*x = ExplainRequest{}
+	mi := &file_drover_v1_job_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainRequest) ProtoMessage() {}
+
+func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_job_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
+func (*ExplainRequest) Descriptor() ([]byte, []int) {
+	return file_drover_v1_job_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ExplainRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type ExplainResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	State JobState               `protobuf:"varint,1,opt,name=state,proto3,enum=drover.v1.JobState" json:"state,omitempty"`
+	// What stands in its way, all of it, the gravest first. Empty: nothing does, or it runs or has ended.
+	Obstacles []*Obstacle `protobuf:"bytes,2,rep,name=obstacles,proto3" json:"obstacles,omitempty"`
+	// When it can start at the earliest, as far as that can be known: due times, rate limits. Unset = not known.
+	EarliestStart *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=earliest_start,json=earliestStart,proto3" json:"earliest_start,omitempty"`
+	// The same in a sentence, for people.
+	Summary       string `protobuf:"bytes,4,opt,name=summary,proto3" json:"summary,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainResponse) Reset() {
+	*x = ExplainResponse{}
+	mi := &file_drover_v1_job_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainResponse) ProtoMessage() {}
+
+func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_job_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
+func (*ExplainResponse) Descriptor() ([]byte, []int) {
+	return file_drover_v1_job_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ExplainResponse) GetState() JobState {
+	if x != nil {
+		return x.State
+	}
+	return JobState_JOB_STATE_UNSPECIFIED
+}
+
+func (x *ExplainResponse) GetObstacles() []*Obstacle {
+	if x != nil {
+		return x.Obstacles
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetEarliestStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EarliestStart
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
+}
+
+type Obstacle struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Kind    ObstacleKind           `protobuf:"varint,1,opt,name=kind,proto3,enum=drover.v1.ObstacleKind" json:"kind,omitempty"`
+	Detail  string                 `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
+	Subject string                 `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
+	Count   uint64                 `protobuf:"varint,4,opt,name=count,proto3" json:"count,omitempty"`
+	Until   *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=until,proto3" json:"until,omitempty"`
+	// At most 100 job ids.
+	Jobs          []string `protobuf:"bytes,6,rep,name=jobs,proto3" json:"jobs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Obstacle) Reset() {
+	*x = Obstacle{}
+	mi := &file_drover_v1_job_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Obstacle) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Obstacle) ProtoMessage() {}
+
+func (x *Obstacle) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_job_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Obstacle.ProtoReflect.Descriptor instead.
+func (*Obstacle) Descriptor() ([]byte, []int) {
+	return file_drover_v1_job_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *Obstacle) GetKind() ObstacleKind {
+	if x != nil {
+		return x.Kind
+	}
+	return ObstacleKind_OBSTACLE_KIND_UNSPECIFIED
+}
+
+func (x *Obstacle) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *Obstacle) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *Obstacle) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Obstacle) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *Obstacle) GetJobs() []string {
+	if x != nil {
+		return x.Jobs
+	}
+	return nil
+}
+
 var File_drover_v1_job_service_proto protoreflect.FileDescriptor
 
 const file_drover_v1_job_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1bdrover/v1/job_service.proto\x12\tdrover.v1\x1a\x13drover/v1/job.proto\x1a\x1egoogle/protobuf/duration.proto\"q\n" +
+	"\x1bdrover/v1/job_service.proto\x12\tdrover.v1\x1a\x13drover/v1/job.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"q\n" +
 	"\rSubmitRequest\x12$\n" +
 	"\x03job\x18\x01 \x01(\v2\x12.drover.v1.JobSpecR\x03job\x12:\n" +
 	"\von_conflict\x18\x02 \x01(\x0e2\x19.drover.v1.ConflictPolicyR\n" +
-	"onConflict\"o\n" +
+	"onConflict\"\x8b\x01\n" +
 	"\x0eSubmitResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\"\n" +
 	"\fdeduplicated\x18\x02 \x01(\bR\fdeduplicated\x12)\n" +
-	"\x05state\x18\x03 \x01(\x0e2\x13.drover.v1.JobStateR\x05state\"x\n" +
+	"\x05state\x18\x03 \x01(\x0e2\x13.drover.v1.JobStateR\x05state\x12\x1a\n" +
+	"\breplaced\x18\x04 \x01(\bR\breplaced\"x\n" +
 	"\x12SubmitBatchRequest\x12&\n" +
 	"\x04jobs\x18\x01 \x03(\v2\x12.drover.v1.JobSpecR\x04jobs\x12:\n" +
 	"\von_conflict\x18\x02 \x01(\x0e2\x19.drover.v1.ConflictPolicyR\n" +
 	"onConflict\"H\n" +
 	"\x13SubmitBatchResponse\x121\n" +
-	"\aresults\x18\x01 \x03(\v2\x17.drover.v1.SubmitResultR\aresults\"\x9a\x01\n" +
+	"\aresults\x18\x01 \x03(\v2\x17.drover.v1.SubmitResultR\aresults\"\xb6\x01\n" +
 	"\fSubmitResult\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\"\n" +
 	"\fdeduplicated\x18\x02 \x01(\bR\fdeduplicated\x12)\n" +
 	"\x05state\x18\x03 \x01(\x0e2\x13.drover.v1.JobStateR\x05state\x12+\n" +
-	"\x05error\x18\x04 \x01(\v2\x15.drover.v1.ItemStatusR\x05error\"H\n" +
+	"\x05error\x18\x04 \x01(\v2\x15.drover.v1.ItemStatusR\x05error\x12\x1a\n" +
+	"\breplaced\x18\x05 \x01(\bR\breplaced\"H\n" +
 	"\rStatusRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x0finclude_payload\x18\x02 \x01(\bR\x0eincludePayload\"2\n" +
@@ -1319,7 +1724,29 @@ const file_drover_v1_job_service_proto_rawDesc = "" +
 	"\x0eRedriveRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"3\n" +
 	"\x0fRedriveResponse\x12 \n" +
-	"\x03job\x18\x01 \x01(\v2\x0e.drover.v1.JobR\x03job*r\n" +
+	"\x03job\x18\x01 \x01(\v2\x0e.drover.v1.JobR\x03job\"p\n" +
+	"\vMoveRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x19\n" +
+	"\x05queue\x18\x02 \x01(\tH\x00R\x05queue\x88\x01\x01\x12\x1f\n" +
+	"\bpriority\x18\x03 \x01(\rH\x01R\bpriority\x88\x01\x01B\b\n" +
+	"\x06_queueB\v\n" +
+	"\t_priority\"0\n" +
+	"\fMoveResponse\x12 \n" +
+	"\x03job\x18\x01 \x01(\v2\x0e.drover.v1.JobR\x03job\" \n" +
+	"\x0eExplainRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\xcc\x01\n" +
+	"\x0fExplainResponse\x12)\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x13.drover.v1.JobStateR\x05state\x121\n" +
+	"\tobstacles\x18\x02 \x03(\v2\x13.drover.v1.ObstacleR\tobstacles\x12A\n" +
+	"\x0eearliest_start\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rearliestStart\x12\x18\n" +
+	"\asummary\x18\x04 \x01(\tR\asummary\"\xc5\x01\n" +
+	"\bObstacle\x12+\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x17.drover.v1.ObstacleKindR\x04kind\x12\x16\n" +
+	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x18\n" +
+	"\asubject\x18\x03 \x01(\tR\asubject\x12\x14\n" +
+	"\x05count\x18\x04 \x01(\x04R\x05count\x120\n" +
+	"\x05until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x12\n" +
+	"\x04jobs\x18\x06 \x03(\tR\x04jobs*r\n" +
 	"\x0eConflictPolicy\x12\x1f\n" +
 	"\x1bCONFLICT_POLICY_UNSPECIFIED\x10\x00\x12#\n" +
 	"\x1fCONFLICT_POLICY_RETURN_EXISTING\x10\x01\x12\x1a\n" +
@@ -1332,7 +1759,18 @@ const file_drover_v1_job_service_proto_rawDesc = "" +
 	"\x1aCANCEL_OUTCOME_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18CANCEL_OUTCOME_CANCELLED\x10\x01\x12\x1c\n" +
 	"\x18CANCEL_OUTCOME_REQUESTED\x10\x02\x12#\n" +
-	"\x1fCANCEL_OUTCOME_ALREADY_FINISHED\x10\x032\xd7\x04\n" +
+	"\x1fCANCEL_OUTCOME_ALREADY_FINISHED\x10\x03*\xcc\x02\n" +
+	"\fObstacleKind\x12\x1d\n" +
+	"\x19OBSTACLE_KIND_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15OBSTACLE_KIND_NOT_DUE\x10\x01\x12\x1e\n" +
+	"\x1aOBSTACLE_KIND_QUEUE_PAUSED\x10\x02\x12\x1b\n" +
+	"\x17OBSTACLE_KIND_NO_WORKER\x10\x03\x12\x1e\n" +
+	"\x1aOBSTACLE_KIND_WORKERS_BUSY\x10\x04\x12\x1f\n" +
+	"\x1bOBSTACLE_KIND_BEHIND_OTHERS\x10\x05\x12\x1c\n" +
+	"\x18OBSTACLE_KIND_RATE_LIMIT\x10\x06\x12#\n" +
+	"\x1fOBSTACLE_KIND_CONCURRENCY_LIMIT\x10\a\x12!\n" +
+	"\x1dOBSTACLE_KIND_CONCURRENCY_KEY\x10\b\x12\x1e\n" +
+	"\x1aOBSTACLE_KIND_DEPENDENCIES\x10\t2\xd2\x05\n" +
 	"\n" +
 	"JobService\x12=\n" +
 	"\x06Submit\x12\x18.drover.v1.SubmitRequest\x1a\x19.drover.v1.SubmitResponse\x12L\n" +
@@ -1343,7 +1781,9 @@ const file_drover_v1_job_service_proto_rawDesc = "" +
 	"\x05Watch\x12\x17.drover.v1.WatchRequest\x1a\x18.drover.v1.WatchResponse0\x01\x127\n" +
 	"\x04List\x12\x16.drover.v1.ListRequest\x1a\x17.drover.v1.ListResponse\x12=\n" +
 	"\x06Cancel\x12\x18.drover.v1.CancelRequest\x1a\x19.drover.v1.CancelResponse\x12@\n" +
-	"\aRedrive\x12\x19.drover.v1.RedriveRequest\x1a\x1a.drover.v1.RedriveResponseB\xa3\x01\n" +
+	"\aRedrive\x12\x19.drover.v1.RedriveRequest\x1a\x1a.drover.v1.RedriveResponse\x127\n" +
+	"\x04Move\x12\x16.drover.v1.MoveRequest\x1a\x17.drover.v1.MoveResponse\x12@\n" +
+	"\aExplain\x12\x19.drover.v1.ExplainRequest\x1a\x1a.drover.v1.ExplainResponseB\xa3\x01\n" +
 	"\rcom.drover.v1B\x0fJobServiceProtoP\x01Z<github.com/drover-dev/drover/proto/gen/go/drover/v1;droverv1\xa2\x02\x03DXX\xaa\x02\tDrover.V1\xca\x02\tDrover\\V1\xe2\x02\x15Drover\\V1\\GPBMetadata\xea\x02\n" +
 	"Drover::V1b\x06proto3"
 
@@ -1359,83 +1799,100 @@ func file_drover_v1_job_service_proto_rawDescGZIP() []byte {
 	return file_drover_v1_job_service_proto_rawDescData
 }
 
-var file_drover_v1_job_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_drover_v1_job_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_drover_v1_job_service_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_drover_v1_job_service_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_drover_v1_job_service_proto_goTypes = []any{
-	(ConflictPolicy)(0),         // 0: drover.v1.ConflictPolicy
-	(WaitMode)(0),               // 1: drover.v1.WaitMode
-	(CancelOutcome)(0),          // 2: drover.v1.CancelOutcome
-	(*SubmitRequest)(nil),       // 3: drover.v1.SubmitRequest
-	(*SubmitResponse)(nil),      // 4: drover.v1.SubmitResponse
-	(*SubmitBatchRequest)(nil),  // 5: drover.v1.SubmitBatchRequest
-	(*SubmitBatchResponse)(nil), // 6: drover.v1.SubmitBatchResponse
-	(*SubmitResult)(nil),        // 7: drover.v1.SubmitResult
-	(*StatusRequest)(nil),       // 8: drover.v1.StatusRequest
-	(*StatusResponse)(nil),      // 9: drover.v1.StatusResponse
-	(*StatusBatchRequest)(nil),  // 10: drover.v1.StatusBatchRequest
-	(*StatusBatchResponse)(nil), // 11: drover.v1.StatusBatchResponse
-	(*StatusResult)(nil),        // 12: drover.v1.StatusResult
-	(*WaitRequest)(nil),         // 13: drover.v1.WaitRequest
-	(*WaitResponse)(nil),        // 14: drover.v1.WaitResponse
-	(*WatchRequest)(nil),        // 15: drover.v1.WatchRequest
-	(*WatchResponse)(nil),       // 16: drover.v1.WatchResponse
-	(*ListRequest)(nil),         // 17: drover.v1.ListRequest
-	(*ListResponse)(nil),        // 18: drover.v1.ListResponse
-	(*CancelRequest)(nil),       // 19: drover.v1.CancelRequest
-	(*CancelResponse)(nil),      // 20: drover.v1.CancelResponse
-	(*RedriveRequest)(nil),      // 21: drover.v1.RedriveRequest
-	(*RedriveResponse)(nil),     // 22: drover.v1.RedriveResponse
-	(*JobSpec)(nil),             // 23: drover.v1.JobSpec
-	(JobState)(0),               // 24: drover.v1.JobState
-	(*ItemStatus)(nil),          // 25: drover.v1.ItemStatus
-	(*Job)(nil),                 // 26: drover.v1.Job
-	(*durationpb.Duration)(nil), // 27: google.protobuf.Duration
+	(ConflictPolicy)(0),           // 0: drover.v1.ConflictPolicy
+	(WaitMode)(0),                 // 1: drover.v1.WaitMode
+	(CancelOutcome)(0),            // 2: drover.v1.CancelOutcome
+	(ObstacleKind)(0),             // 3: drover.v1.ObstacleKind
+	(*SubmitRequest)(nil),         // 4: drover.v1.SubmitRequest
+	(*SubmitResponse)(nil),        // 5: drover.v1.SubmitResponse
+	(*SubmitBatchRequest)(nil),    // 6: drover.v1.SubmitBatchRequest
+	(*SubmitBatchResponse)(nil),   // 7: drover.v1.SubmitBatchResponse
+	(*SubmitResult)(nil),          // 8: drover.v1.SubmitResult
+	(*StatusRequest)(nil),         // 9: drover.v1.StatusRequest
+	(*StatusResponse)(nil),        // 10: drover.v1.StatusResponse
+	(*StatusBatchRequest)(nil),    // 11: drover.v1.StatusBatchRequest
+	(*StatusBatchResponse)(nil),   // 12: drover.v1.StatusBatchResponse
+	(*StatusResult)(nil),          // 13: drover.v1.StatusResult
+	(*WaitRequest)(nil),           // 14: drover.v1.WaitRequest
+	(*WaitResponse)(nil),          // 15: drover.v1.WaitResponse
+	(*WatchRequest)(nil),          // 16: drover.v1.WatchRequest
+	(*WatchResponse)(nil),         // 17: drover.v1.WatchResponse
+	(*ListRequest)(nil),           // 18: drover.v1.ListRequest
+	(*ListResponse)(nil),          // 19: drover.v1.ListResponse
+	(*CancelRequest)(nil),         // 20: drover.v1.CancelRequest
+	(*CancelResponse)(nil),        // 21: drover.v1.CancelResponse
+	(*RedriveRequest)(nil),        // 22: drover.v1.RedriveRequest
+	(*RedriveResponse)(nil),       // 23: drover.v1.RedriveResponse
+	(*MoveRequest)(nil),           // 24: drover.v1.MoveRequest
+	(*MoveResponse)(nil),          // 25: drover.v1.MoveResponse
+	(*ExplainRequest)(nil),        // 26: drover.v1.ExplainRequest
+	(*ExplainResponse)(nil),       // 27: drover.v1.ExplainResponse
+	(*Obstacle)(nil),              // 28: drover.v1.Obstacle
+	(*JobSpec)(nil),               // 29: drover.v1.JobSpec
+	(JobState)(0),                 // 30: drover.v1.JobState
+	(*ItemStatus)(nil),            // 31: drover.v1.ItemStatus
+	(*Job)(nil),                   // 32: drover.v1.Job
+	(*durationpb.Duration)(nil),   // 33: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
 }
 var file_drover_v1_job_service_proto_depIdxs = []int32{
-	23, // 0: drover.v1.SubmitRequest.job:type_name -> drover.v1.JobSpec
+	29, // 0: drover.v1.SubmitRequest.job:type_name -> drover.v1.JobSpec
 	0,  // 1: drover.v1.SubmitRequest.on_conflict:type_name -> drover.v1.ConflictPolicy
-	24, // 2: drover.v1.SubmitResponse.state:type_name -> drover.v1.JobState
-	23, // 3: drover.v1.SubmitBatchRequest.jobs:type_name -> drover.v1.JobSpec
+	30, // 2: drover.v1.SubmitResponse.state:type_name -> drover.v1.JobState
+	29, // 3: drover.v1.SubmitBatchRequest.jobs:type_name -> drover.v1.JobSpec
 	0,  // 4: drover.v1.SubmitBatchRequest.on_conflict:type_name -> drover.v1.ConflictPolicy
-	7,  // 5: drover.v1.SubmitBatchResponse.results:type_name -> drover.v1.SubmitResult
-	24, // 6: drover.v1.SubmitResult.state:type_name -> drover.v1.JobState
-	25, // 7: drover.v1.SubmitResult.error:type_name -> drover.v1.ItemStatus
-	26, // 8: drover.v1.StatusResponse.job:type_name -> drover.v1.Job
-	12, // 9: drover.v1.StatusBatchResponse.results:type_name -> drover.v1.StatusResult
-	26, // 10: drover.v1.StatusResult.job:type_name -> drover.v1.Job
-	25, // 11: drover.v1.StatusResult.error:type_name -> drover.v1.ItemStatus
+	8,  // 5: drover.v1.SubmitBatchResponse.results:type_name -> drover.v1.SubmitResult
+	30, // 6: drover.v1.SubmitResult.state:type_name -> drover.v1.JobState
+	31, // 7: drover.v1.SubmitResult.error:type_name -> drover.v1.ItemStatus
+	32, // 8: drover.v1.StatusResponse.job:type_name -> drover.v1.Job
+	13, // 9: drover.v1.StatusBatchResponse.results:type_name -> drover.v1.StatusResult
+	32, // 10: drover.v1.StatusResult.job:type_name -> drover.v1.Job
+	31, // 11: drover.v1.StatusResult.error:type_name -> drover.v1.ItemStatus
 	1,  // 12: drover.v1.WaitRequest.mode:type_name -> drover.v1.WaitMode
-	27, // 13: drover.v1.WaitRequest.timeout:type_name -> google.protobuf.Duration
-	12, // 14: drover.v1.WaitResponse.results:type_name -> drover.v1.StatusResult
-	26, // 15: drover.v1.WatchResponse.job:type_name -> drover.v1.Job
-	24, // 16: drover.v1.ListRequest.state:type_name -> drover.v1.JobState
-	26, // 17: drover.v1.ListResponse.jobs:type_name -> drover.v1.Job
+	33, // 13: drover.v1.WaitRequest.timeout:type_name -> google.protobuf.Duration
+	13, // 14: drover.v1.WaitResponse.results:type_name -> drover.v1.StatusResult
+	32, // 15: drover.v1.WatchResponse.job:type_name -> drover.v1.Job
+	30, // 16: drover.v1.ListRequest.state:type_name -> drover.v1.JobState
+	32, // 17: drover.v1.ListResponse.jobs:type_name -> drover.v1.Job
 	2,  // 18: drover.v1.CancelResponse.outcome:type_name -> drover.v1.CancelOutcome
-	24, // 19: drover.v1.CancelResponse.previous_state:type_name -> drover.v1.JobState
-	26, // 20: drover.v1.RedriveResponse.job:type_name -> drover.v1.Job
-	3,  // 21: drover.v1.JobService.Submit:input_type -> drover.v1.SubmitRequest
-	5,  // 22: drover.v1.JobService.SubmitBatch:input_type -> drover.v1.SubmitBatchRequest
-	8,  // 23: drover.v1.JobService.Status:input_type -> drover.v1.StatusRequest
-	10, // 24: drover.v1.JobService.StatusBatch:input_type -> drover.v1.StatusBatchRequest
-	13, // 25: drover.v1.JobService.Wait:input_type -> drover.v1.WaitRequest
-	15, // 26: drover.v1.JobService.Watch:input_type -> drover.v1.WatchRequest
-	17, // 27: drover.v1.JobService.List:input_type -> drover.v1.ListRequest
-	19, // 28: drover.v1.JobService.Cancel:input_type -> drover.v1.CancelRequest
-	21, // 29: drover.v1.JobService.Redrive:input_type -> drover.v1.RedriveRequest
-	4,  // 30: drover.v1.JobService.Submit:output_type -> drover.v1.SubmitResponse
-	6,  // 31: drover.v1.JobService.SubmitBatch:output_type -> drover.v1.SubmitBatchResponse
-	9,  // 32: drover.v1.JobService.Status:output_type -> drover.v1.StatusResponse
-	11, // 33: drover.v1.JobService.StatusBatch:output_type -> drover.v1.StatusBatchResponse
-	14, // 34: drover.v1.JobService.Wait:output_type -> drover.v1.WaitResponse
-	16, // 35: drover.v1.JobService.Watch:output_type -> drover.v1.WatchResponse
-	18, // 36: drover.v1.JobService.List:output_type -> drover.v1.ListResponse
-	20, // 37: drover.v1.JobService.Cancel:output_type -> drover.v1.CancelResponse
-	22, // 38: drover.v1.JobService.Redrive:output_type -> drover.v1.RedriveResponse
-	30, // [30:39] is the sub-list for method output_type
-	21, // [21:30] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	30, // 19: drover.v1.CancelResponse.previous_state:type_name -> drover.v1.JobState
+	32, // 20: drover.v1.RedriveResponse.job:type_name -> drover.v1.Job
+	32, // 21: drover.v1.MoveResponse.job:type_name -> drover.v1.Job
+	30, // 22: drover.v1.ExplainResponse.state:type_name -> drover.v1.JobState
+	28, // 23: drover.v1.ExplainResponse.obstacles:type_name -> drover.v1.Obstacle
+	34, // 24: drover.v1.ExplainResponse.earliest_start:type_name -> google.protobuf.Timestamp
+	3,  // 25: drover.v1.Obstacle.kind:type_name -> drover.v1.ObstacleKind
+	34, // 26: drover.v1.Obstacle.until:type_name -> google.protobuf.Timestamp
+	4,  // 27: drover.v1.JobService.Submit:input_type -> drover.v1.SubmitRequest
+	6,  // 28: drover.v1.JobService.SubmitBatch:input_type -> drover.v1.SubmitBatchRequest
+	9,  // 29: drover.v1.JobService.Status:input_type -> drover.v1.StatusRequest
+	11, // 30: drover.v1.JobService.StatusBatch:input_type -> drover.v1.StatusBatchRequest
+	14, // 31: drover.v1.JobService.Wait:input_type -> drover.v1.WaitRequest
+	16, // 32: drover.v1.JobService.Watch:input_type -> drover.v1.WatchRequest
+	18, // 33: drover.v1.JobService.List:input_type -> drover.v1.ListRequest
+	20, // 34: drover.v1.JobService.Cancel:input_type -> drover.v1.CancelRequest
+	22, // 35: drover.v1.JobService.Redrive:input_type -> drover.v1.RedriveRequest
+	24, // 36: drover.v1.JobService.Move:input_type -> drover.v1.MoveRequest
+	26, // 37: drover.v1.JobService.Explain:input_type -> drover.v1.ExplainRequest
+	5,  // 38: drover.v1.JobService.Submit:output_type -> drover.v1.SubmitResponse
+	7,  // 39: drover.v1.JobService.SubmitBatch:output_type -> drover.v1.SubmitBatchResponse
+	10, // 40: drover.v1.JobService.Status:output_type -> drover.v1.StatusResponse
+	12, // 41: drover.v1.JobService.StatusBatch:output_type -> drover.v1.StatusBatchResponse
+	15, // 42: drover.v1.JobService.Wait:output_type -> drover.v1.WaitResponse
+	17, // 43: drover.v1.JobService.Watch:output_type -> drover.v1.WatchResponse
+	19, // 44: drover.v1.JobService.List:output_type -> drover.v1.ListResponse
+	21, // 45: drover.v1.JobService.Cancel:output_type -> drover.v1.CancelResponse
+	23, // 46: drover.v1.JobService.Redrive:output_type -> drover.v1.RedriveResponse
+	25, // 47: drover.v1.JobService.Move:output_type -> drover.v1.MoveResponse
+	27, // 48: drover.v1.JobService.Explain:output_type -> drover.v1.ExplainResponse
+	38, // [38:49] is the sub-list for method output_type
+	27, // [27:38] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_drover_v1_job_service_proto_init() }
@@ -1444,13 +1901,14 @@ func file_drover_v1_job_service_proto_init() {
 		return
 	}
 	file_drover_v1_job_proto_init()
+	file_drover_v1_job_service_proto_msgTypes[20].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_drover_v1_job_service_proto_rawDesc), len(file_drover_v1_job_service_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   20,
+			NumEnums:      4,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -28,6 +28,8 @@ const (
 	JobService_List_FullMethodName        = "/drover.v1.JobService/List"
 	JobService_Cancel_FullMethodName      = "/drover.v1.JobService/Cancel"
 	JobService_Redrive_FullMethodName     = "/drover.v1.JobService/Redrive"
+	JobService_Move_FullMethodName        = "/drover.v1.JobService/Move"
+	JobService_Explain_FullMethodName     = "/drover.v1.JobService/Explain"
 )
 
 // JobServiceClient is the client API for JobService service.
@@ -60,6 +62,11 @@ type JobServiceClient interface {
 	Cancel(ctx context.Context, in *CancelRequest, opts ...grpc.CallOption) (*CancelResponse, error)
 	// Makes a FAILED job ready again, with fresh counters. FAILED_PRECONDITION, reason NOT_FAILED, in any other state.
 	Redrive(ctx context.Context, in *RedriveRequest, opts ...grpc.CallOption) (*RedriveResponse, error)
+	// Puts a job that waits into another queue, or under another priority; its id stays. FAILED_PRECONDITION, reason
+	// NOT_WAITING, for one that runs or has ended.
+	Move(ctx context.Context, in *MoveRequest, opts ...grpc.CallOption) (*MoveResponse, error)
+	// Why a job is not running, and when it can be at the earliest.
+	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
 }
 
 type jobServiceClient struct {
@@ -169,6 +176,26 @@ func (c *jobServiceClient) Redrive(ctx context.Context, in *RedriveRequest, opts
 	return out, nil
 }
 
+func (c *jobServiceClient) Move(ctx context.Context, in *MoveRequest, opts ...grpc.CallOption) (*MoveResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MoveResponse)
+	err := c.cc.Invoke(ctx, JobService_Move_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *jobServiceClient) Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExplainResponse)
+	err := c.cc.Invoke(ctx, JobService_Explain_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // JobServiceServer is the server API for JobService service.
 // All implementations must embed UnimplementedJobServiceServer
 // for forward compatibility.
@@ -199,6 +226,11 @@ type JobServiceServer interface {
 	Cancel(context.Context, *CancelRequest) (*CancelResponse, error)
 	// Makes a FAILED job ready again, with fresh counters. FAILED_PRECONDITION, reason NOT_FAILED, in any other state.
 	Redrive(context.Context, *RedriveRequest) (*RedriveResponse, error)
+	// Puts a job that waits into another queue, or under another priority; its id stays. FAILED_PRECONDITION, reason
+	// NOT_WAITING, for one that runs or has ended.
+	Move(context.Context, *MoveRequest) (*MoveResponse, error)
+	// Why a job is not running, and when it can be at the earliest.
+	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
 	mustEmbedUnimplementedJobServiceServer()
 }
 
@@ -235,6 +267,12 @@ func (UnimplementedJobServiceServer) Cancel(context.Context, *CancelRequest) (*C
 }
 func (UnimplementedJobServiceServer) Redrive(context.Context, *RedriveRequest) (*RedriveResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Redrive not implemented")
+}
+func (UnimplementedJobServiceServer) Move(context.Context, *MoveRequest) (*MoveResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Move not implemented")
+}
+func (UnimplementedJobServiceServer) Explain(context.Context, *ExplainRequest) (*ExplainResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Explain not implemented")
 }
 func (UnimplementedJobServiceServer) mustEmbedUnimplementedJobServiceServer() {}
 func (UnimplementedJobServiceServer) testEmbeddedByValue()                    {}
@@ -412,6 +450,42 @@ func _JobService_Redrive_Handler(srv interface{}, ctx context.Context, dec func(
 	return interceptor(ctx, in, info, handler)
 }
 
+func _JobService_Move_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MoveRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(JobServiceServer).Move(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: JobService_Move_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(JobServiceServer).Move(ctx, req.(*MoveRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _JobService_Explain_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExplainRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(JobServiceServer).Explain(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: JobService_Explain_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(JobServiceServer).Explain(ctx, req.(*ExplainRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // JobService_ServiceDesc is the grpc.ServiceDesc for JobService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -450,6 +524,14 @@ var JobService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Redrive",
 			Handler:    _JobService_Redrive_Handler,
+		},
+		{
+			MethodName: "Move",
+			Handler:    _JobService_Move_Handler,
+		},
+		{
+			MethodName: "Explain",
+			Handler:    _JobService_Explain_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -9,6 +9,8 @@ package droverv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -29,14 +31,18 @@ type Queue struct {
 	Ready   uint64                 `protobuf:"varint,3,opt,name=ready,proto3" json:"ready,omitempty"`
 	Running uint64                 `protobuf:"varint,4,opt,name=running,proto3" json:"running,omitempty"`
 	// SCHEDULED and RETRYING.
-	Scheduled     uint64  `protobuf:"varint,5,opt,name=scheduled,proto3" json:"scheduled,omitempty"`
-	Blocked       uint64  `protobuf:"varint,6,opt,name=blocked,proto3" json:"blocked,omitempty"`
-	Succeeded     uint64  `protobuf:"varint,7,opt,name=succeeded,proto3" json:"succeeded,omitempty"`
-	Failed        uint64  `protobuf:"varint,8,opt,name=failed,proto3" json:"failed,omitempty"`
-	Cancelled     uint64  `protobuf:"varint,9,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
-	Lanes         []*Lane `protobuf:"bytes,10,rep,name=lanes,proto3" json:"lanes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Scheduled uint64     `protobuf:"varint,5,opt,name=scheduled,proto3" json:"scheduled,omitempty"`
+	Blocked   uint64     `protobuf:"varint,6,opt,name=blocked,proto3" json:"blocked,omitempty"`
+	Succeeded uint64     `protobuf:"varint,7,opt,name=succeeded,proto3" json:"succeeded,omitempty"`
+	Failed    uint64     `protobuf:"varint,8,opt,name=failed,proto3" json:"failed,omitempty"`
+	Cancelled uint64     `protobuf:"varint,9,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
+	Lanes     []*Lane    `protobuf:"bytes,10,rep,name=lanes,proto3" json:"lanes,omitempty"`
+	Limits    *RunLimits `protobuf:"bytes,11,opt,name=limits,proto3" json:"limits,omitempty"`
+	Retention *Retention `protobuf:"bytes,12,opt,name=retention,proto3" json:"retention,omitempty"`
+	// How long the oldest ready job has been ready.
+	OldestReadyAge *durationpb.Duration `protobuf:"bytes,13,opt,name=oldest_ready_age,json=oldestReadyAge,proto3" json:"oldest_ready_age,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Queue) Reset() {
@@ -139,6 +145,386 @@ func (x *Queue) GetLanes() []*Lane {
 	return nil
 }
 
+func (x *Queue) GetLimits() *RunLimits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+func (x *Queue) GetRetention() *Retention {
+	if x != nil {
+		return x.Retention
+	}
+	return nil
+}
+
+func (x *Queue) GetOldestReadyAge() *durationpb.Duration {
+	if x != nil {
+		return x.OldestReadyAge
+	}
+	return nil
+}
+
+// How fast and how many at a time, over all brokers and workers. Unset = no limit.
+type RunLimits struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Rate  *RateLimit             `protobuf:"bytes,1,opt,name=rate,proto3" json:"rate,omitempty"`
+	// Running at a time: 1 to 100,000.
+	Concurrency *uint32 `protobuf:"varint,2,opt,name=concurrency,proto3,oneof" json:"concurrency,omitempty"`
+	// Running at a time of each concurrency key: 1 to 10,000.
+	ConcurrencyPerKey *uint32 `protobuf:"varint,3,opt,name=concurrency_per_key,json=concurrencyPerKey,proto3,oneof" json:"concurrency_per_key,omitempty"`
+	// As of now, set in answers only.
+	Use           *LimitUse `protobuf:"bytes,4,opt,name=use,proto3" json:"use,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunLimits) Reset() {
+	*x = RunLimits{}
+	mi := &file_drover_v1_queue_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunLimits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunLimits) ProtoMessage() {}
+
+func (x *RunLimits) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_queue_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunLimits.ProtoReflect.Descriptor instead.
+func (*RunLimits) Descriptor() ([]byte, []int) {
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *RunLimits) GetRate() *RateLimit {
+	if x != nil {
+		return x.Rate
+	}
+	return nil
+}
+
+func (x *RunLimits) GetConcurrency() uint32 {
+	if x != nil && x.Concurrency != nil {
+		return *x.Concurrency
+	}
+	return 0
+}
+
+func (x *RunLimits) GetConcurrencyPerKey() uint32 {
+	if x != nil && x.ConcurrencyPerKey != nil {
+		return *x.ConcurrencyPerKey
+	}
+	return 0
+}
+
+func (x *RunLimits) GetUse() *LimitUse {
+	if x != nil {
+		return x.Use
+	}
+	return nil
+}
+
+// A bucket of `burst` tokens that fills by `count` in each `period`, one at a time; each start takes one. With a burst
+// of 1 no window of a period ever has more than `count` starts, with a larger one up to count + burst - 1.
+type RateLimit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Starts per period: 1 to 1,000,000.
+	Count uint32 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	// 1 s, 1 min or 1 h as a rule; 100 ms to 1 day.
+	Period *durationpb.Duration `protobuf:"bytes,2,opt,name=period,proto3" json:"period,omitempty"`
+	// Starts that may come at once after a quiet time: 1 to count, 0 = 1.
+	Burst         uint32 `protobuf:"varint,3,opt,name=burst,proto3" json:"burst,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RateLimit) Reset() {
+	*x = RateLimit{}
+	mi := &file_drover_v1_queue_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RateLimit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RateLimit) ProtoMessage() {}
+
+func (x *RateLimit) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_queue_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RateLimit.ProtoReflect.Descriptor instead.
+func (*RateLimit) Descriptor() ([]byte, []int) {
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *RateLimit) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *RateLimit) GetPeriod() *durationpb.Duration {
+	if x != nil {
+		return x.Period
+	}
+	return nil
+}
+
+func (x *RateLimit) GetBurst() uint32 {
+	if x != nil {
+		return x.Burst
+	}
+	return 0
+}
+
+type LimitUse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Starts that would be allowed now.
+	Tokens uint32 `protobuf:"varint,1,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	// When the next one is.
+	NextTokenAt   *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=next_token_at,json=nextTokenAt,proto3" json:"next_token_at,omitempty"`
+	Running       uint32                 `protobuf:"varint,3,opt,name=running,proto3" json:"running,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LimitUse) Reset() {
+	*x = LimitUse{}
+	mi := &file_drover_v1_queue_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LimitUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LimitUse) ProtoMessage() {}
+
+func (x *LimitUse) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_queue_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LimitUse.ProtoReflect.Descriptor instead.
+func (*LimitUse) Descriptor() ([]byte, []int) {
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *LimitUse) GetTokens() uint32 {
+	if x != nil {
+		return x.Tokens
+	}
+	return 0
+}
+
+func (x *LimitUse) GetNextTokenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextTokenAt
+	}
+	return nil
+}
+
+func (x *LimitUse) GetRunning() uint32 {
+	if x != nil {
+		return x.Running
+	}
+	return 0
+}
+
+// How long records are kept: 10 min to 365 days. Unset = the default (1 h, 7 days, 1 h; 1,000,000 records).
+type Retention struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Succeeded *durationpb.Duration   `protobuf:"bytes,1,opt,name=succeeded,proto3" json:"succeeded,omitempty"`
+	Failed    *durationpb.Duration   `protobuf:"bytes,2,opt,name=failed,proto3" json:"failed,omitempty"`
+	Cancelled *durationpb.Duration   `protobuf:"bytes,3,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
+	// 1 to 100,000,000.
+	SucceededCount *uint64 `protobuf:"varint,4,opt,name=succeeded_count,json=succeededCount,proto3,oneof" json:"succeeded_count,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Retention) Reset() {
+	*x = Retention{}
+	mi := &file_drover_v1_queue_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Retention) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Retention) ProtoMessage() {}
+
+func (x *Retention) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_queue_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Retention.ProtoReflect.Descriptor instead.
+func (*Retention) Descriptor() ([]byte, []int) {
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Retention) GetSucceeded() *durationpb.Duration {
+	if x != nil {
+		return x.Succeeded
+	}
+	return nil
+}
+
+func (x *Retention) GetFailed() *durationpb.Duration {
+	if x != nil {
+		return x.Failed
+	}
+	return nil
+}
+
+func (x *Retention) GetCancelled() *durationpb.Duration {
+	if x != nil {
+		return x.Cancelled
+	}
+	return nil
+}
+
+func (x *Retention) GetSucceededCount() uint64 {
+	if x != nil && x.SucceededCount != nil {
+		return *x.SucceededCount
+	}
+	return 0
+}
+
+// A rule that says where jobs of a task go. The first that matches counts; what a submit says itself wins over it.
+type Route struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unique over all owners; a name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Glob on the task's name: `*` = any characters, `?` = one. 1 to 128 characters.
+	Task string `protobuf:"bytes,2,opt,name=task,proto3" json:"task,omitempty"`
+	// Labels that the job must bear, values as globs: at most 16.
+	Labels map[string]string `protobuf:"bytes,3,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// What it sets; at least one of the two.
+	Queue    *string `protobuf:"bytes,4,opt,name=queue,proto3,oneof" json:"queue,omitempty"`
+	Priority *uint32 `protobuf:"varint,5,opt,name=priority,proto3,oneof" json:"priority,omitempty"`
+	// Set in answers.
+	Owner         string `protobuf:"bytes,6,opt,name=owner,proto3" json:"owner,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Route) Reset() {
+	*x = Route{}
+	mi := &file_drover_v1_queue_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Route) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Route) ProtoMessage() {}
+
+func (x *Route) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_queue_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Route.ProtoReflect.Descriptor instead.
+func (*Route) Descriptor() ([]byte, []int) {
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Route) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Route) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
+func (x *Route) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *Route) GetQueue() string {
+	if x != nil && x.Queue != nil {
+		return *x.Queue
+	}
+	return ""
+}
+
+func (x *Route) GetPriority() uint32 {
+	if x != nil && x.Priority != nil {
+		return *x.Priority
+	}
+	return 0
+}
+
+func (x *Route) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
 // A (task, queue, priority) in use.
 type Lane struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -151,7 +537,7 @@ type Lane struct {
 
 func (x *Lane) Reset() {
 	*x = Lane{}
-	mi := &file_drover_v1_queue_service_proto_msgTypes[1]
+	mi := &file_drover_v1_queue_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -163,7 +549,7 @@ func (x *Lane) String() string {
 func (*Lane) ProtoMessage() {}
 
 func (x *Lane) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_queue_service_proto_msgTypes[1]
+	mi := &file_drover_v1_queue_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -176,7 +562,7 @@ func (x *Lane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lane.ProtoReflect.Descriptor instead.
 func (*Lane) Descriptor() ([]byte, []int) {
-	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{1}
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Lane) GetTask() string {
@@ -208,7 +594,7 @@ type QueueServiceListRequest struct {
 
 func (x *QueueServiceListRequest) Reset() {
 	*x = QueueServiceListRequest{}
-	mi := &file_drover_v1_queue_service_proto_msgTypes[2]
+	mi := &file_drover_v1_queue_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -220,7 +606,7 @@ func (x *QueueServiceListRequest) String() string {
 func (*QueueServiceListRequest) ProtoMessage() {}
 
 func (x *QueueServiceListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_queue_service_proto_msgTypes[2]
+	mi := &file_drover_v1_queue_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -233,7 +619,7 @@ func (x *QueueServiceListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueServiceListRequest.ProtoReflect.Descriptor instead.
 func (*QueueServiceListRequest) Descriptor() ([]byte, []int) {
-	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{2}
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{7}
 }
 
 type QueueServiceListResponse struct {
@@ -246,7 +632,7 @@ type QueueServiceListResponse struct {
 
 func (x *QueueServiceListResponse) Reset() {
 	*x = QueueServiceListResponse{}
-	mi := &file_drover_v1_queue_service_proto_msgTypes[3]
+	mi := &file_drover_v1_queue_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -258,7 +644,7 @@ func (x *QueueServiceListResponse) String() string {
 func (*QueueServiceListResponse) ProtoMessage() {}
 
 func (x *QueueServiceListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_queue_service_proto_msgTypes[3]
+	mi := &file_drover_v1_queue_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -271,7 +657,7 @@ func (x *QueueServiceListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueServiceListResponse.ProtoReflect.Descriptor instead.
 func (*QueueServiceListResponse) Descriptor() ([]byte, []int) {
-	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{3}
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *QueueServiceListResponse) GetQueues() []*Queue {
@@ -290,7 +676,7 @@ type QueueServiceGetRequest struct {
 
 func (x *QueueServiceGetRequest) Reset() {
 	*x = QueueServiceGetRequest{}
-	mi := &file_drover_v1_queue_service_proto_msgTypes[4]
+	mi := &file_drover_v1_queue_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -302,7 +688,7 @@ func (x *QueueServiceGetRequest) String() string {
 func (*QueueServiceGetRequest) ProtoMessage() {}
 
 func (x *QueueServiceGetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_queue_service_proto_msgTypes[4]
+	mi := &file_drover_v1_queue_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -315,7 +701,7 @@ func (x *QueueServiceGetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueServiceGetRequest.ProtoReflect.Descriptor instead.
 func (*QueueServiceGetRequest) Descriptor() ([]byte, []int) {
-	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{4}
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *QueueServiceGetRequest) GetQueue() string {
@@ -334,7 +720,7 @@ type QueueServiceGetResponse struct {
 
 func (x *QueueServiceGetResponse) Reset() {
 	*x = QueueServiceGetResponse{}
-	mi := &file_drover_v1_queue_service_proto_msgTypes[5]
+	mi := &file_drover_v1_queue_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -346,7 +732,7 @@ func (x *QueueServiceGetResponse) String() string {
 func (*QueueServiceGetResponse) ProtoMessage() {}
 
 func (x *QueueServiceGetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_queue_service_proto_msgTypes[5]
+	mi := &file_drover_v1_queue_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -359,7 +745,7 @@ func (x *QueueServiceGetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueServiceGetResponse.ProtoReflect.Descriptor instead.
 func (*QueueServiceGetResponse) Descriptor() ([]byte, []int) {
-	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{5}
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *QueueServiceGetResponse) GetQueue() *Queue {
@@ -378,7 +764,7 @@ type QueueServicePauseRequest struct {
 
 func (x *QueueServicePauseRequest) Reset() {
 	*x = QueueServicePauseRequest{}
-	mi := &file_drover_v1_queue_service_proto_msgTypes[6]
+	mi := &file_drover_v1_queue_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -390,7 +776,7 @@ func (x *QueueServicePauseRequest) String() string {
 func (*QueueServicePauseRequest) ProtoMessage() {}
 
 func (x *QueueServicePauseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_queue_service_proto_msgTypes[6]
+	mi := &file_drover_v1_queue_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -403,7 +789,7 @@ func (x *QueueServicePauseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueServicePauseRequest.ProtoReflect.Descriptor instead.
 func (*QueueServicePauseRequest) Descriptor() ([]byte, []int) {
-	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{6}
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *QueueServicePauseRequest) GetQueue() string {
@@ -421,7 +807,7 @@ type QueueServicePauseResponse struct {
 
 func (x *QueueServicePauseResponse) Reset() {
 	*x = QueueServicePauseResponse{}
-	mi := &file_drover_v1_queue_service_proto_msgTypes[7]
+	mi := &file_drover_v1_queue_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -433,7 +819,7 @@ func (x *QueueServicePauseResponse) String() string {
 func (*QueueServicePauseResponse) ProtoMessage() {}
 
 func (x *QueueServicePauseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_queue_service_proto_msgTypes[7]
+	mi := &file_drover_v1_queue_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -446,7 +832,7 @@ func (x *QueueServicePauseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueServicePauseResponse.ProtoReflect.Descriptor instead.
 func (*QueueServicePauseResponse) Descriptor() ([]byte, []int) {
-	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{7}
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{12}
 }
 
 type QueueServiceResumeRequest struct {
@@ -458,7 +844,7 @@ type QueueServiceResumeRequest struct {
 
 func (x *QueueServiceResumeRequest) Reset() {
 	*x = QueueServiceResumeRequest{}
-	mi := &file_drover_v1_queue_service_proto_msgTypes[8]
+	mi := &file_drover_v1_queue_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -470,7 +856,7 @@ func (x *QueueServiceResumeRequest) String() string {
 func (*QueueServiceResumeRequest) ProtoMessage() {}
 
 func (x *QueueServiceResumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_queue_service_proto_msgTypes[8]
+	mi := &file_drover_v1_queue_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -483,7 +869,7 @@ func (x *QueueServiceResumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueServiceResumeRequest.ProtoReflect.Descriptor instead.
 func (*QueueServiceResumeRequest) Descriptor() ([]byte, []int) {
-	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{8}
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *QueueServiceResumeRequest) GetQueue() string {
@@ -501,7 +887,7 @@ type QueueServiceResumeResponse struct {
 
 func (x *QueueServiceResumeResponse) Reset() {
 	*x = QueueServiceResumeResponse{}
-	mi := &file_drover_v1_queue_service_proto_msgTypes[9]
+	mi := &file_drover_v1_queue_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -513,7 +899,7 @@ func (x *QueueServiceResumeResponse) String() string {
 func (*QueueServiceResumeResponse) ProtoMessage() {}
 
 func (x *QueueServiceResumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_queue_service_proto_msgTypes[9]
+	mi := &file_drover_v1_queue_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -526,7 +912,7 @@ func (x *QueueServiceResumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueServiceResumeResponse.ProtoReflect.Descriptor instead.
 func (*QueueServiceResumeResponse) Descriptor() ([]byte, []int) {
-	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{9}
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{14}
 }
 
 type QueueServicePurgeRequest struct {
@@ -544,7 +930,7 @@ type QueueServicePurgeRequest struct {
 
 func (x *QueueServicePurgeRequest) Reset() {
 	*x = QueueServicePurgeRequest{}
-	mi := &file_drover_v1_queue_service_proto_msgTypes[10]
+	mi := &file_drover_v1_queue_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -556,7 +942,7 @@ func (x *QueueServicePurgeRequest) String() string {
 func (*QueueServicePurgeRequest) ProtoMessage() {}
 
 func (x *QueueServicePurgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_queue_service_proto_msgTypes[10]
+	mi := &file_drover_v1_queue_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -569,7 +955,7 @@ func (x *QueueServicePurgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueServicePurgeRequest.ProtoReflect.Descriptor instead.
 func (*QueueServicePurgeRequest) Descriptor() ([]byte, []int) {
-	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{10}
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *QueueServicePurgeRequest) GetQueue() string {
@@ -611,7 +997,7 @@ type QueueServicePurgeResponse struct {
 
 func (x *QueueServicePurgeResponse) Reset() {
 	*x = QueueServicePurgeResponse{}
-	mi := &file_drover_v1_queue_service_proto_msgTypes[11]
+	mi := &file_drover_v1_queue_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -623,7 +1009,7 @@ func (x *QueueServicePurgeResponse) String() string {
 func (*QueueServicePurgeResponse) ProtoMessage() {}
 
 func (x *QueueServicePurgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_queue_service_proto_msgTypes[11]
+	mi := &file_drover_v1_queue_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -636,7 +1022,7 @@ func (x *QueueServicePurgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueServicePurgeResponse.ProtoReflect.Descriptor instead.
 func (*QueueServicePurgeResponse) Descriptor() ([]byte, []int) {
-	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{11}
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *QueueServicePurgeResponse) GetReady() uint64 {
@@ -653,11 +1039,715 @@ func (x *QueueServicePurgeResponse) GetScheduled() uint64 {
 	return 0
 }
 
+type QueueServiceUpdateRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Queue string                 `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	// Each of the two replaces what was set before; unset = left as it is. An empty message takes all of it back.
+	Limits        *RunLimits `protobuf:"bytes,2,opt,name=limits,proto3" json:"limits,omitempty"`
+	Retention     *Retention `protobuf:"bytes,3,opt,name=retention,proto3" json:"retention,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueueServiceUpdateRequest) Reset() {
+	*x = QueueServiceUpdateRequest{}
+	mi := &file_drover_v1_queue_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueueServiceUpdateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueueServiceUpdateRequest) ProtoMessage() {}
+
+func (x *QueueServiceUpdateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_queue_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueueServiceUpdateRequest.ProtoReflect.Descriptor instead.
+func (*QueueServiceUpdateRequest) Descriptor() ([]byte, []int) {
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *QueueServiceUpdateRequest) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *QueueServiceUpdateRequest) GetLimits() *RunLimits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+func (x *QueueServiceUpdateRequest) GetRetention() *Retention {
+	if x != nil {
+		return x.Retention
+	}
+	return nil
+}
+
+type QueueServiceUpdateResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Queue         *Queue                 `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueueServiceUpdateResponse) Reset() {
+	*x = QueueServiceUpdateResponse{}
+	mi := &file_drover_v1_queue_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueueServiceUpdateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueueServiceUpdateResponse) ProtoMessage() {}
+
+func (x *QueueServiceUpdateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_queue_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueueServiceUpdateResponse.ProtoReflect.Descriptor instead.
+func (*QueueServiceUpdateResponse) Descriptor() ([]byte, []int) {
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *QueueServiceUpdateResponse) GetQueue() *Queue {
+	if x != nil {
+		return x.Queue
+	}
+	return nil
+}
+
+// Counts are taken from the store, at most 15 s old.
+type Task struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Name    string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Limits  *RunLimits             `protobuf:"bytes,2,opt,name=limits,proto3" json:"limits,omitempty"`
+	Queues  []string               `protobuf:"bytes,3,rep,name=queues,proto3" json:"queues,omitempty"`
+	Ready   uint64                 `protobuf:"varint,4,opt,name=ready,proto3" json:"ready,omitempty"`
+	Running uint64                 `protobuf:"varint,5,opt,name=running,proto3" json:"running,omitempty"`
+	// Workers with a session that serve it.
+	Workers       uint32 `protobuf:"varint,6,opt,name=workers,proto3" json:"workers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Task) Reset() {
+	*x = Task{}
+	mi := &file_drover_v1_queue_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Task) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Task) ProtoMessage() {}
+
+func (x *Task) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_queue_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Task.ProtoReflect.Descriptor instead.
+func (*Task) Descriptor() ([]byte, []int) {
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Task) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Task) GetLimits() *RunLimits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+func (x *Task) GetQueues() []string {
+	if x != nil {
+		return x.Queues
+	}
+	return nil
+}
+
+func (x *Task) GetReady() uint64 {
+	if x != nil {
+		return x.Ready
+	}
+	return 0
+}
+
+func (x *Task) GetRunning() uint64 {
+	if x != nil {
+		return x.Running
+	}
+	return 0
+}
+
+func (x *Task) GetWorkers() uint32 {
+	if x != nil {
+		return x.Workers
+	}
+	return 0
+}
+
+type GetTaskRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Task          string                 `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetTaskRequest) Reset() {
+	*x = GetTaskRequest{}
+	mi := &file_drover_v1_queue_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetTaskRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetTaskRequest) ProtoMessage() {}
+
+func (x *GetTaskRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_queue_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetTaskRequest.ProtoReflect.Descriptor instead.
+func (*GetTaskRequest) Descriptor() ([]byte, []int) {
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *GetTaskRequest) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
+type GetTaskResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Task          *Task                  `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetTaskResponse) Reset() {
+	*x = GetTaskResponse{}
+	mi := &file_drover_v1_queue_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetTaskResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetTaskResponse) ProtoMessage() {}
+
+func (x *GetTaskResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_queue_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetTaskResponse.ProtoReflect.Descriptor instead.
+func (*GetTaskResponse) Descriptor() ([]byte, []int) {
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *GetTaskResponse) GetTask() *Task {
+	if x != nil {
+		return x.Task
+	}
+	return nil
+}
+
+type UpdateTaskRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Task  string                 `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	// Replaces what was set before; an empty message takes all limits back.
+	Limits        *RunLimits `protobuf:"bytes,2,opt,name=limits,proto3" json:"limits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateTaskRequest) Reset() {
+	*x = UpdateTaskRequest{}
+	mi := &file_drover_v1_queue_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateTaskRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateTaskRequest) ProtoMessage() {}
+
+func (x *UpdateTaskRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_queue_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateTaskRequest.ProtoReflect.Descriptor instead.
+func (*UpdateTaskRequest) Descriptor() ([]byte, []int) {
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *UpdateTaskRequest) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
+func (x *UpdateTaskRequest) GetLimits() *RunLimits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+type UpdateTaskResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Task          *Task                  `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateTaskResponse) Reset() {
+	*x = UpdateTaskResponse{}
+	mi := &file_drover_v1_queue_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateTaskResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateTaskResponse) ProtoMessage() {}
+
+func (x *UpdateTaskResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_queue_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateTaskResponse.ProtoReflect.Descriptor instead.
+func (*UpdateTaskResponse) Descriptor() ([]byte, []int) {
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *UpdateTaskResponse) GetTask() *Task {
+	if x != nil {
+		return x.Task
+	}
+	return nil
+}
+
+type ListRoutesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRoutesRequest) Reset() {
+	*x = ListRoutesRequest{}
+	mi := &file_drover_v1_queue_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRoutesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRoutesRequest) ProtoMessage() {}
+
+func (x *ListRoutesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_queue_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRoutesRequest.ProtoReflect.Descriptor instead.
+func (*ListRoutesRequest) Descriptor() ([]byte, []int) {
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{24}
+}
+
+type ListRoutesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order in which they are tried.
+	Routes        []*Route               `protobuf:"bytes,1,rep,name=routes,proto3" json:"routes,omitempty"`
+	ChangedAt     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=changed_at,json=changedAt,proto3" json:"changed_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRoutesResponse) Reset() {
+	*x = ListRoutesResponse{}
+	mi := &file_drover_v1_queue_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRoutesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRoutesResponse) ProtoMessage() {}
+
+func (x *ListRoutesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_queue_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRoutesResponse.ProtoReflect.Descriptor instead.
+func (*ListRoutesResponse) Descriptor() ([]byte, []int) {
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ListRoutesResponse) GetRoutes() []*Route {
+	if x != nil {
+		return x.Routes
+	}
+	return nil
+}
+
+func (x *ListRoutesResponse) GetChangedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ChangedAt
+	}
+	return nil
+}
+
+type PutRoutesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who declares them, normally the application: a name. Required.
+	Owner string `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	// At most 1,000 over all owners, tried in this order; owners in the order of their names.
+	Routes []*Route `protobuf:"bytes,2,rep,name=routes,proto3" json:"routes,omitempty"`
+	// Only say what would change.
+	DryRun        bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutRoutesRequest) Reset() {
+	*x = PutRoutesRequest{}
+	mi := &file_drover_v1_queue_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutRoutesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutRoutesRequest) ProtoMessage() {}
+
+func (x *PutRoutesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_queue_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutRoutesRequest.ProtoReflect.Descriptor instead.
+func (*PutRoutesRequest) Descriptor() ([]byte, []int) {
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *PutRoutesRequest) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *PutRoutesRequest) GetRoutes() []*Route {
+	if x != nil {
+		return x.Routes
+	}
+	return nil
+}
+
+func (x *PutRoutesRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+type PutRoutesResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Routes []*Route               `protobuf:"bytes,1,rep,name=routes,proto3" json:"routes,omitempty"`
+	// Names that were added, changed, and removed because the owner no longer declares them.
+	Added         []string `protobuf:"bytes,2,rep,name=added,proto3" json:"added,omitempty"`
+	Changed       []string `protobuf:"bytes,3,rep,name=changed,proto3" json:"changed,omitempty"`
+	Removed       []string `protobuf:"bytes,4,rep,name=removed,proto3" json:"removed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutRoutesResponse) Reset() {
+	*x = PutRoutesResponse{}
+	mi := &file_drover_v1_queue_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutRoutesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutRoutesResponse) ProtoMessage() {}
+
+func (x *PutRoutesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_queue_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutRoutesResponse.ProtoReflect.Descriptor instead.
+func (*PutRoutesResponse) Descriptor() ([]byte, []int) {
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *PutRoutesResponse) GetRoutes() []*Route {
+	if x != nil {
+		return x.Routes
+	}
+	return nil
+}
+
+func (x *PutRoutesResponse) GetAdded() []string {
+	if x != nil {
+		return x.Added
+	}
+	return nil
+}
+
+func (x *PutRoutesResponse) GetChanged() []string {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
+func (x *PutRoutesResponse) GetRemoved() []string {
+	if x != nil {
+		return x.Removed
+	}
+	return nil
+}
+
+type TestRouteRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it would be submitted: task, labels, queue and priority count.
+	Job           *JobSpec `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TestRouteRequest) Reset() {
+	*x = TestRouteRequest{}
+	mi := &file_drover_v1_queue_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TestRouteRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TestRouteRequest) ProtoMessage() {}
+
+func (x *TestRouteRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_queue_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TestRouteRequest.ProtoReflect.Descriptor instead.
+func (*TestRouteRequest) Descriptor() ([]byte, []int) {
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *TestRouteRequest) GetJob() *JobSpec {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+type TestRouteResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unset: no route matches.
+	Route *Route `protobuf:"bytes,1,opt,name=route,proto3" json:"route,omitempty"`
+	// What the job would get in the end.
+	Queue         string `protobuf:"bytes,2,opt,name=queue,proto3" json:"queue,omitempty"`
+	Priority      uint32 `protobuf:"varint,3,opt,name=priority,proto3" json:"priority,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TestRouteResponse) Reset() {
+	*x = TestRouteResponse{}
+	mi := &file_drover_v1_queue_service_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TestRouteResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TestRouteResponse) ProtoMessage() {}
+
+func (x *TestRouteResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_queue_service_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TestRouteResponse.ProtoReflect.Descriptor instead.
+func (*TestRouteResponse) Descriptor() ([]byte, []int) {
+	return file_drover_v1_queue_service_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *TestRouteResponse) GetRoute() *Route {
+	if x != nil {
+		return x.Route
+	}
+	return nil
+}
+
+func (x *TestRouteResponse) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *TestRouteResponse) GetPriority() uint32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
 var File_drover_v1_queue_service_proto protoreflect.FileDescriptor
 
 const file_drover_v1_queue_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1ddrover/v1/queue_service.proto\x12\tdrover.v1\"\x96\x02\n" +
+	"\x1ddrover/v1/queue_service.proto\x12\tdrover.v1\x1a\x13drover/v1/job.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbd\x03\n" +
 	"\x05Queue\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06paused\x18\x02 \x01(\bR\x06paused\x12\x14\n" +
@@ -669,7 +1759,43 @@ const file_drover_v1_queue_service_proto_rawDesc = "" +
 	"\x06failed\x18\b \x01(\x04R\x06failed\x12\x1c\n" +
 	"\tcancelled\x18\t \x01(\x04R\tcancelled\x12%\n" +
 	"\x05lanes\x18\n" +
-	" \x03(\v2\x0f.drover.v1.LaneR\x05lanes\"L\n" +
+	" \x03(\v2\x0f.drover.v1.LaneR\x05lanes\x12,\n" +
+	"\x06limits\x18\v \x01(\v2\x14.drover.v1.RunLimitsR\x06limits\x122\n" +
+	"\tretention\x18\f \x01(\v2\x14.drover.v1.RetentionR\tretention\x12C\n" +
+	"\x10oldest_ready_age\x18\r \x01(\v2\x19.google.protobuf.DurationR\x0eoldestReadyAge\"\xe0\x01\n" +
+	"\tRunLimits\x12(\n" +
+	"\x04rate\x18\x01 \x01(\v2\x14.drover.v1.RateLimitR\x04rate\x12%\n" +
+	"\vconcurrency\x18\x02 \x01(\rH\x00R\vconcurrency\x88\x01\x01\x123\n" +
+	"\x13concurrency_per_key\x18\x03 \x01(\rH\x01R\x11concurrencyPerKey\x88\x01\x01\x12%\n" +
+	"\x03use\x18\x04 \x01(\v2\x13.drover.v1.LimitUseR\x03useB\x0e\n" +
+	"\f_concurrencyB\x16\n" +
+	"\x14_concurrency_per_key\"j\n" +
+	"\tRateLimit\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\rR\x05count\x121\n" +
+	"\x06period\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06period\x12\x14\n" +
+	"\x05burst\x18\x03 \x01(\rR\x05burst\"|\n" +
+	"\bLimitUse\x12\x16\n" +
+	"\x06tokens\x18\x01 \x01(\rR\x06tokens\x12>\n" +
+	"\rnext_token_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vnextTokenAt\x12\x18\n" +
+	"\arunning\x18\x03 \x01(\rR\arunning\"\xf2\x01\n" +
+	"\tRetention\x127\n" +
+	"\tsucceeded\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\tsucceeded\x121\n" +
+	"\x06failed\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06failed\x127\n" +
+	"\tcancelled\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\tcancelled\x12,\n" +
+	"\x0fsucceeded_count\x18\x04 \x01(\x04H\x00R\x0esucceededCount\x88\x01\x01B\x12\n" +
+	"\x10_succeeded_count\"\x89\x02\n" +
+	"\x05Route\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04task\x18\x02 \x01(\tR\x04task\x124\n" +
+	"\x06labels\x18\x03 \x03(\v2\x1c.drover.v1.Route.LabelsEntryR\x06labels\x12\x19\n" +
+	"\x05queue\x18\x04 \x01(\tH\x00R\x05queue\x88\x01\x01\x12\x1f\n" +
+	"\bpriority\x18\x05 \x01(\rH\x01R\bpriority\x88\x01\x01\x12\x14\n" +
+	"\x05owner\x18\x06 \x01(\tR\x05owner\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\b\n" +
+	"\x06_queueB\v\n" +
+	"\t_priority\"L\n" +
 	"\x04Lane\x12\x12\n" +
 	"\x04task\x18\x01 \x01(\tR\x04task\x12\x1a\n" +
 	"\bpriority\x18\x02 \x01(\rR\bpriority\x12\x14\n" +
@@ -694,13 +1820,63 @@ const file_drover_v1_queue_service_proto_rawDesc = "" +
 	"\adry_run\x18\x04 \x01(\bR\x06dryRun\"O\n" +
 	"\x19QueueServicePurgeResponse\x12\x14\n" +
 	"\x05ready\x18\x01 \x01(\x04R\x05ready\x12\x1c\n" +
-	"\tscheduled\x18\x02 \x01(\x04R\tscheduled2\xac\x03\n" +
+	"\tscheduled\x18\x02 \x01(\x04R\tscheduled\"\x93\x01\n" +
+	"\x19QueueServiceUpdateRequest\x12\x14\n" +
+	"\x05queue\x18\x01 \x01(\tR\x05queue\x12,\n" +
+	"\x06limits\x18\x02 \x01(\v2\x14.drover.v1.RunLimitsR\x06limits\x122\n" +
+	"\tretention\x18\x03 \x01(\v2\x14.drover.v1.RetentionR\tretention\"D\n" +
+	"\x1aQueueServiceUpdateResponse\x12&\n" +
+	"\x05queue\x18\x01 \x01(\v2\x10.drover.v1.QueueR\x05queue\"\xaa\x01\n" +
+	"\x04Task\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12,\n" +
+	"\x06limits\x18\x02 \x01(\v2\x14.drover.v1.RunLimitsR\x06limits\x12\x16\n" +
+	"\x06queues\x18\x03 \x03(\tR\x06queues\x12\x14\n" +
+	"\x05ready\x18\x04 \x01(\x04R\x05ready\x12\x18\n" +
+	"\arunning\x18\x05 \x01(\x04R\arunning\x12\x18\n" +
+	"\aworkers\x18\x06 \x01(\rR\aworkers\"$\n" +
+	"\x0eGetTaskRequest\x12\x12\n" +
+	"\x04task\x18\x01 \x01(\tR\x04task\"6\n" +
+	"\x0fGetTaskResponse\x12#\n" +
+	"\x04task\x18\x01 \x01(\v2\x0f.drover.v1.TaskR\x04task\"U\n" +
+	"\x11UpdateTaskRequest\x12\x12\n" +
+	"\x04task\x18\x01 \x01(\tR\x04task\x12,\n" +
+	"\x06limits\x18\x02 \x01(\v2\x14.drover.v1.RunLimitsR\x06limits\"9\n" +
+	"\x12UpdateTaskResponse\x12#\n" +
+	"\x04task\x18\x01 \x01(\v2\x0f.drover.v1.TaskR\x04task\"\x13\n" +
+	"\x11ListRoutesRequest\"y\n" +
+	"\x12ListRoutesResponse\x12(\n" +
+	"\x06routes\x18\x01 \x03(\v2\x10.drover.v1.RouteR\x06routes\x129\n" +
+	"\n" +
+	"changed_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tchangedAt\"k\n" +
+	"\x10PutRoutesRequest\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12(\n" +
+	"\x06routes\x18\x02 \x03(\v2\x10.drover.v1.RouteR\x06routes\x12\x17\n" +
+	"\adry_run\x18\x03 \x01(\bR\x06dryRun\"\x87\x01\n" +
+	"\x11PutRoutesResponse\x12(\n" +
+	"\x06routes\x18\x01 \x03(\v2\x10.drover.v1.RouteR\x06routes\x12\x14\n" +
+	"\x05added\x18\x02 \x03(\tR\x05added\x12\x18\n" +
+	"\achanged\x18\x03 \x03(\tR\achanged\x12\x18\n" +
+	"\aremoved\x18\x04 \x03(\tR\aremoved\"8\n" +
+	"\x10TestRouteRequest\x12$\n" +
+	"\x03job\x18\x01 \x01(\v2\x12.drover.v1.JobSpecR\x03job\"m\n" +
+	"\x11TestRouteResponse\x12&\n" +
+	"\x05route\x18\x01 \x01(\v2\x10.drover.v1.RouteR\x05route\x12\x14\n" +
+	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x1a\n" +
+	"\bpriority\x18\x03 \x01(\rR\bpriority2\xeb\x06\n" +
 	"\fQueueService\x12O\n" +
 	"\x04List\x12\".drover.v1.QueueServiceListRequest\x1a#.drover.v1.QueueServiceListResponse\x12L\n" +
 	"\x03Get\x12!.drover.v1.QueueServiceGetRequest\x1a\".drover.v1.QueueServiceGetResponse\x12R\n" +
 	"\x05Pause\x12#.drover.v1.QueueServicePauseRequest\x1a$.drover.v1.QueueServicePauseResponse\x12U\n" +
 	"\x06Resume\x12$.drover.v1.QueueServiceResumeRequest\x1a%.drover.v1.QueueServiceResumeResponse\x12R\n" +
-	"\x05Purge\x12#.drover.v1.QueueServicePurgeRequest\x1a$.drover.v1.QueueServicePurgeResponseB\xa5\x01\n" +
+	"\x05Purge\x12#.drover.v1.QueueServicePurgeRequest\x1a$.drover.v1.QueueServicePurgeResponse\x12U\n" +
+	"\x06Update\x12$.drover.v1.QueueServiceUpdateRequest\x1a%.drover.v1.QueueServiceUpdateResponse\x12@\n" +
+	"\aGetTask\x12\x19.drover.v1.GetTaskRequest\x1a\x1a.drover.v1.GetTaskResponse\x12I\n" +
+	"\n" +
+	"UpdateTask\x12\x1c.drover.v1.UpdateTaskRequest\x1a\x1d.drover.v1.UpdateTaskResponse\x12I\n" +
+	"\n" +
+	"ListRoutes\x12\x1c.drover.v1.ListRoutesRequest\x1a\x1d.drover.v1.ListRoutesResponse\x12F\n" +
+	"\tPutRoutes\x12\x1b.drover.v1.PutRoutesRequest\x1a\x1c.drover.v1.PutRoutesResponse\x12F\n" +
+	"\tTestRoute\x12\x1b.drover.v1.TestRouteRequest\x1a\x1c.drover.v1.TestRouteResponseB\xa5\x01\n" +
 	"\rcom.drover.v1B\x11QueueServiceProtoP\x01Z<github.com/drover-dev/drover/proto/gen/go/drover/v1;droverv1\xa2\x02\x03DXX\xaa\x02\tDrover.V1\xca\x02\tDrover\\V1\xe2\x02\x15Drover\\V1\\GPBMetadata\xea\x02\n" +
 	"Drover::V1b\x06proto3"
 
@@ -716,40 +1892,98 @@ func file_drover_v1_queue_service_proto_rawDescGZIP() []byte {
 	return file_drover_v1_queue_service_proto_rawDescData
 }
 
-var file_drover_v1_queue_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_drover_v1_queue_service_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_drover_v1_queue_service_proto_goTypes = []any{
 	(*Queue)(nil),                      // 0: drover.v1.Queue
-	(*Lane)(nil),                       // 1: drover.v1.Lane
-	(*QueueServiceListRequest)(nil),    // 2: drover.v1.QueueServiceListRequest
-	(*QueueServiceListResponse)(nil),   // 3: drover.v1.QueueServiceListResponse
-	(*QueueServiceGetRequest)(nil),     // 4: drover.v1.QueueServiceGetRequest
-	(*QueueServiceGetResponse)(nil),    // 5: drover.v1.QueueServiceGetResponse
-	(*QueueServicePauseRequest)(nil),   // 6: drover.v1.QueueServicePauseRequest
-	(*QueueServicePauseResponse)(nil),  // 7: drover.v1.QueueServicePauseResponse
-	(*QueueServiceResumeRequest)(nil),  // 8: drover.v1.QueueServiceResumeRequest
-	(*QueueServiceResumeResponse)(nil), // 9: drover.v1.QueueServiceResumeResponse
-	(*QueueServicePurgeRequest)(nil),   // 10: drover.v1.QueueServicePurgeRequest
-	(*QueueServicePurgeResponse)(nil),  // 11: drover.v1.QueueServicePurgeResponse
+	(*RunLimits)(nil),                  // 1: drover.v1.RunLimits
+	(*RateLimit)(nil),                  // 2: drover.v1.RateLimit
+	(*LimitUse)(nil),                   // 3: drover.v1.LimitUse
+	(*Retention)(nil),                  // 4: drover.v1.Retention
+	(*Route)(nil),                      // 5: drover.v1.Route
+	(*Lane)(nil),                       // 6: drover.v1.Lane
+	(*QueueServiceListRequest)(nil),    // 7: drover.v1.QueueServiceListRequest
+	(*QueueServiceListResponse)(nil),   // 8: drover.v1.QueueServiceListResponse
+	(*QueueServiceGetRequest)(nil),     // 9: drover.v1.QueueServiceGetRequest
+	(*QueueServiceGetResponse)(nil),    // 10: drover.v1.QueueServiceGetResponse
+	(*QueueServicePauseRequest)(nil),   // 11: drover.v1.QueueServicePauseRequest
+	(*QueueServicePauseResponse)(nil),  // 12: drover.v1.QueueServicePauseResponse
+	(*QueueServiceResumeRequest)(nil),  // 13: drover.v1.QueueServiceResumeRequest
+	(*QueueServiceResumeResponse)(nil), // 14: drover.v1.QueueServiceResumeResponse
+	(*QueueServicePurgeRequest)(nil),   // 15: drover.v1.QueueServicePurgeRequest
+	(*QueueServicePurgeResponse)(nil),  // 16: drover.v1.QueueServicePurgeResponse
+	(*QueueServiceUpdateRequest)(nil),  // 17: drover.v1.QueueServiceUpdateRequest
+	(*QueueServiceUpdateResponse)(nil), // 18: drover.v1.QueueServiceUpdateResponse
+	(*Task)(nil),                       // 19: drover.v1.Task
+	(*GetTaskRequest)(nil),             // 20: drover.v1.GetTaskRequest
+	(*GetTaskResponse)(nil),            // 21: drover.v1.GetTaskResponse
+	(*UpdateTaskRequest)(nil),          // 22: drover.v1.UpdateTaskRequest
+	(*UpdateTaskResponse)(nil),         // 23: drover.v1.UpdateTaskResponse
+	(*ListRoutesRequest)(nil),          // 24: drover.v1.ListRoutesRequest
+	(*ListRoutesResponse)(nil),         // 25: drover.v1.ListRoutesResponse
+	(*PutRoutesRequest)(nil),           // 26: drover.v1.PutRoutesRequest
+	(*PutRoutesResponse)(nil),          // 27: drover.v1.PutRoutesResponse
+	(*TestRouteRequest)(nil),           // 28: drover.v1.TestRouteRequest
+	(*TestRouteResponse)(nil),          // 29: drover.v1.TestRouteResponse
+	nil,                                // 30: drover.v1.Route.LabelsEntry
+	(*durationpb.Duration)(nil),        // 31: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),      // 32: google.protobuf.Timestamp
+	(*JobSpec)(nil),                    // 33: drover.v1.JobSpec
 }
 var file_drover_v1_queue_service_proto_depIdxs = []int32{
-	1,  // 0: drover.v1.Queue.lanes:type_name -> drover.v1.Lane
-	0,  // 1: drover.v1.QueueServiceListResponse.queues:type_name -> drover.v1.Queue
-	0,  // 2: drover.v1.QueueServiceGetResponse.queue:type_name -> drover.v1.Queue
-	2,  // 3: drover.v1.QueueService.List:input_type -> drover.v1.QueueServiceListRequest
-	4,  // 4: drover.v1.QueueService.Get:input_type -> drover.v1.QueueServiceGetRequest
-	6,  // 5: drover.v1.QueueService.Pause:input_type -> drover.v1.QueueServicePauseRequest
-	8,  // 6: drover.v1.QueueService.Resume:input_type -> drover.v1.QueueServiceResumeRequest
-	10, // 7: drover.v1.QueueService.Purge:input_type -> drover.v1.QueueServicePurgeRequest
-	3,  // 8: drover.v1.QueueService.List:output_type -> drover.v1.QueueServiceListResponse
-	5,  // 9: drover.v1.QueueService.Get:output_type -> drover.v1.QueueServiceGetResponse
-	7,  // 10: drover.v1.QueueService.Pause:output_type -> drover.v1.QueueServicePauseResponse
-	9,  // 11: drover.v1.QueueService.Resume:output_type -> drover.v1.QueueServiceResumeResponse
-	11, // 12: drover.v1.QueueService.Purge:output_type -> drover.v1.QueueServicePurgeResponse
-	8,  // [8:13] is the sub-list for method output_type
-	3,  // [3:8] is the sub-list for method input_type
-	3,  // [3:3] is the sub-list for extension type_name
-	3,  // [3:3] is the sub-list for extension extendee
-	0,  // [0:3] is the sub-list for field type_name
+	6,  // 0: drover.v1.Queue.lanes:type_name -> drover.v1.Lane
+	1,  // 1: drover.v1.Queue.limits:type_name -> drover.v1.RunLimits
+	4,  // 2: drover.v1.Queue.retention:type_name -> drover.v1.Retention
+	31, // 3: drover.v1.Queue.oldest_ready_age:type_name -> google.protobuf.Duration
+	2,  // 4: drover.v1.RunLimits.rate:type_name -> drover.v1.RateLimit
+	3,  // 5: drover.v1.RunLimits.use:type_name -> drover.v1.LimitUse
+	31, // 6: drover.v1.RateLimit.period:type_name -> google.protobuf.Duration
+	32, // 7: drover.v1.LimitUse.next_token_at:type_name -> google.protobuf.Timestamp
+	31, // 8: drover.v1.Retention.succeeded:type_name -> google.protobuf.Duration
+	31, // 9: drover.v1.Retention.failed:type_name -> google.protobuf.Duration
+	31, // 10: drover.v1.Retention.cancelled:type_name -> google.protobuf.Duration
+	30, // 11: drover.v1.Route.labels:type_name -> drover.v1.Route.LabelsEntry
+	0,  // 12: drover.v1.QueueServiceListResponse.queues:type_name -> drover.v1.Queue
+	0,  // 13: drover.v1.QueueServiceGetResponse.queue:type_name -> drover.v1.Queue
+	1,  // 14: drover.v1.QueueServiceUpdateRequest.limits:type_name -> drover.v1.RunLimits
+	4,  // 15: drover.v1.QueueServiceUpdateRequest.retention:type_name -> drover.v1.Retention
+	0,  // 16: drover.v1.QueueServiceUpdateResponse.queue:type_name -> drover.v1.Queue
+	1,  // 17: drover.v1.Task.limits:type_name -> drover.v1.RunLimits
+	19, // 18: drover.v1.GetTaskResponse.task:type_name -> drover.v1.Task
+	1,  // 19: drover.v1.UpdateTaskRequest.limits:type_name -> drover.v1.RunLimits
+	19, // 20: drover.v1.UpdateTaskResponse.task:type_name -> drover.v1.Task
+	5,  // 21: drover.v1.ListRoutesResponse.routes:type_name -> drover.v1.Route
+	32, // 22: drover.v1.ListRoutesResponse.changed_at:type_name -> google.protobuf.Timestamp
+	5,  // 23: drover.v1.PutRoutesRequest.routes:type_name -> drover.v1.Route
+	5,  // 24: drover.v1.PutRoutesResponse.routes:type_name -> drover.v1.Route
+	33, // 25: drover.v1.TestRouteRequest.job:type_name -> drover.v1.JobSpec
+	5,  // 26: drover.v1.TestRouteResponse.route:type_name -> drover.v1.Route
+	7,  // 27: drover.v1.QueueService.List:input_type -> drover.v1.QueueServiceListRequest
+	9,  // 28: drover.v1.QueueService.Get:input_type -> drover.v1.QueueServiceGetRequest
+	11, // 29: drover.v1.QueueService.Pause:input_type -> drover.v1.QueueServicePauseRequest
+	13, // 30: drover.v1.QueueService.Resume:input_type -> drover.v1.QueueServiceResumeRequest
+	15, // 31: drover.v1.QueueService.Purge:input_type -> drover.v1.QueueServicePurgeRequest
+	17, // 32: drover.v1.QueueService.Update:input_type -> drover.v1.QueueServiceUpdateRequest
+	20, // 33: drover.v1.QueueService.GetTask:input_type -> drover.v1.GetTaskRequest
+	22, // 34: drover.v1.QueueService.UpdateTask:input_type -> drover.v1.UpdateTaskRequest
+	24, // 35: drover.v1.QueueService.ListRoutes:input_type -> drover.v1.ListRoutesRequest
+	26, // 36: drover.v1.QueueService.PutRoutes:input_type -> drover.v1.PutRoutesRequest
+	28, // 37: drover.v1.QueueService.TestRoute:input_type -> drover.v1.TestRouteRequest
+	8,  // 38: drover.v1.QueueService.List:output_type -> drover.v1.QueueServiceListResponse
+	10, // 39: drover.v1.QueueService.Get:output_type -> drover.v1.QueueServiceGetResponse
+	12, // 40: drover.v1.QueueService.Pause:output_type -> drover.v1.QueueServicePauseResponse
+	14, // 41: drover.v1.QueueService.Resume:output_type -> drover.v1.QueueServiceResumeResponse
+	16, // 42: drover.v1.QueueService.Purge:output_type -> drover.v1.QueueServicePurgeResponse
+	18, // 43: drover.v1.QueueService.Update:output_type -> drover.v1.QueueServiceUpdateResponse
+	21, // 44: drover.v1.QueueService.GetTask:output_type -> drover.v1.GetTaskResponse
+	23, // 45: drover.v1.QueueService.UpdateTask:output_type -> drover.v1.UpdateTaskResponse
+	25, // 46: drover.v1.QueueService.ListRoutes:output_type -> drover.v1.ListRoutesResponse
+	27, // 47: drover.v1.QueueService.PutRoutes:output_type -> drover.v1.PutRoutesResponse
+	29, // 48: drover.v1.QueueService.TestRoute:output_type -> drover.v1.TestRouteResponse
+	38, // [38:49] is the sub-list for method output_type
+	27, // [27:38] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_drover_v1_queue_service_proto_init() }
@@ -757,13 +1991,17 @@ func file_drover_v1_queue_service_proto_init() {
 	if File_drover_v1_queue_service_proto != nil {
 		return
 	}
+	file_drover_v1_job_proto_init()
+	file_drover_v1_queue_service_proto_msgTypes[1].OneofWrappers = []any{}
+	file_drover_v1_queue_service_proto_msgTypes[4].OneofWrappers = []any{}
+	file_drover_v1_queue_service_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_drover_v1_queue_service_proto_rawDesc), len(file_drover_v1_queue_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,18 +19,25 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	QueueService_List_FullMethodName   = "/drover.v1.QueueService/List"
-	QueueService_Get_FullMethodName    = "/drover.v1.QueueService/Get"
-	QueueService_Pause_FullMethodName  = "/drover.v1.QueueService/Pause"
-	QueueService_Resume_FullMethodName = "/drover.v1.QueueService/Resume"
-	QueueService_Purge_FullMethodName  = "/drover.v1.QueueService/Purge"
+	QueueService_List_FullMethodName       = "/drover.v1.QueueService/List"
+	QueueService_Get_FullMethodName        = "/drover.v1.QueueService/Get"
+	QueueService_Pause_FullMethodName      = "/drover.v1.QueueService/Pause"
+	QueueService_Resume_FullMethodName     = "/drover.v1.QueueService/Resume"
+	QueueService_Purge_FullMethodName      = "/drover.v1.QueueService/Purge"
+	QueueService_Update_FullMethodName     = "/drover.v1.QueueService/Update"
+	QueueService_GetTask_FullMethodName    = "/drover.v1.QueueService/GetTask"
+	QueueService_UpdateTask_FullMethodName = "/drover.v1.QueueService/UpdateTask"
+	QueueService_ListRoutes_FullMethodName = "/drover.v1.QueueService/ListRoutes"
+	QueueService_PutRoutes_FullMethodName  = "/drover.v1.QueueService/PutRoutes"
+	QueueService_TestRoute_FullMethodName  = "/drover.v1.QueueService/TestRoute"
 )
 
 // QueueServiceClient is the client API for QueueService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Queues: they come into being with their first job.
+// Queues: they come into being with their first job or their first setting. Beside them what else decides where and how
+// fast jobs go: routes, and the limits of a task.
 //
 // Errors of every method: INVALID_ARGUMENT for a bad name, UNAVAILABLE (STORE_UNAVAILABLE) while the store cannot be
 // reached. A queue that nothing was ever submitted to is NOT_FOUND, reason QUEUE_NOT_FOUND.
@@ -44,6 +51,16 @@ type QueueServiceClient interface {
 	// Removes the jobs that wait, without a record. Waits up to 30 s for jobs that are just being handed out, in which
 	// the queue rests; ABORTED, reason QUEUE_BUSY, when that was not enough.
 	Purge(ctx context.Context, in *QueueServicePurgeRequest, opts ...grpc.CallOption) (*QueueServicePurgeResponse, error)
+	// Changes a queue's limits and retention; holds for every broker once this has answered.
+	Update(ctx context.Context, in *QueueServiceUpdateRequest, opts ...grpc.CallOption) (*QueueServiceUpdateResponse, error)
+	// A task's limits, and what there is of it. A task nobody ever spoke of has no limits.
+	GetTask(ctx context.Context, in *GetTaskRequest, opts ...grpc.CallOption) (*GetTaskResponse, error)
+	UpdateTask(ctx context.Context, in *UpdateTaskRequest, opts ...grpc.CallOption) (*UpdateTaskResponse, error)
+	ListRoutes(ctx context.Context, in *ListRoutesRequest, opts ...grpc.CallOption) (*ListRoutesResponse, error)
+	// Replaces an owner's routes as a whole. ALREADY_EXISTS, reason OWNED_BY_ANOTHER, for a name that another owner has.
+	PutRoutes(ctx context.Context, in *PutRoutesRequest, opts ...grpc.CallOption) (*PutRoutesResponse, error)
+	// Which route a job would take, without submitting it.
+	TestRoute(ctx context.Context, in *TestRouteRequest, opts ...grpc.CallOption) (*TestRouteResponse, error)
 }
 
 type queueServiceClient struct {
@@ -104,11 +121,72 @@ func (c *queueServiceClient) Purge(ctx context.Context, in *QueueServicePurgeReq
 	return out, nil
 }
 
+func (c *queueServiceClient) Update(ctx context.Context, in *QueueServiceUpdateRequest, opts ...grpc.CallOption) (*QueueServiceUpdateResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(QueueServiceUpdateResponse)
+	err := c.cc.Invoke(ctx, QueueService_Update_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queueServiceClient) GetTask(ctx context.Context, in *GetTaskRequest, opts ...grpc.CallOption) (*GetTaskResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetTaskResponse)
+	err := c.cc.Invoke(ctx, QueueService_GetTask_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queueServiceClient) UpdateTask(ctx context.Context, in *UpdateTaskRequest, opts ...grpc.CallOption) (*UpdateTaskResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateTaskResponse)
+	err := c.cc.Invoke(ctx, QueueService_UpdateTask_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queueServiceClient) ListRoutes(ctx context.Context, in *ListRoutesRequest, opts ...grpc.CallOption) (*ListRoutesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRoutesResponse)
+	err := c.cc.Invoke(ctx, QueueService_ListRoutes_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queueServiceClient) PutRoutes(ctx context.Context, in *PutRoutesRequest, opts ...grpc.CallOption) (*PutRoutesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PutRoutesResponse)
+	err := c.cc.Invoke(ctx, QueueService_PutRoutes_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queueServiceClient) TestRoute(ctx context.Context, in *TestRouteRequest, opts ...grpc.CallOption) (*TestRouteResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TestRouteResponse)
+	err := c.cc.Invoke(ctx, QueueService_TestRoute_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // QueueServiceServer is the server API for QueueService service.
 // All implementations must embed UnimplementedQueueServiceServer
 // for forward compatibility.
 //
-// Queues: they come into being with their first job.
+// Queues: they come into being with their first job or their first setting. Beside them what else decides where and how
+// fast jobs go: routes, and the limits of a task.
 //
 // Errors of every method: INVALID_ARGUMENT for a bad name, UNAVAILABLE (STORE_UNAVAILABLE) while the store cannot be
 // reached. A queue that nothing was ever submitted to is NOT_FOUND, reason QUEUE_NOT_FOUND.
@@ -122,6 +200,16 @@ type QueueServiceServer interface {
 	// Removes the jobs that wait, without a record. Waits up to 30 s for jobs that are just being handed out, in which
 	// the queue rests; ABORTED, reason QUEUE_BUSY, when that was not enough.
 	Purge(context.Context, *QueueServicePurgeRequest) (*QueueServicePurgeResponse, error)
+	// Changes a queue's limits and retention; holds for every broker once this has answered.
+	Update(context.Context, *QueueServiceUpdateRequest) (*QueueServiceUpdateResponse, error)
+	// A task's limits, and what there is of it. A task nobody ever spoke of has no limits.
+	GetTask(context.Context, *GetTaskRequest) (*GetTaskResponse, error)
+	UpdateTask(context.Context, *UpdateTaskRequest) (*UpdateTaskResponse, error)
+	ListRoutes(context.Context, *ListRoutesRequest) (*ListRoutesResponse, error)
+	// Replaces an owner's routes as a whole. ALREADY_EXISTS, reason OWNED_BY_ANOTHER, for a name that another owner has.
+	PutRoutes(context.Context, *PutRoutesRequest) (*PutRoutesResponse, error)
+	// Which route a job would take, without submitting it.
+	TestRoute(context.Context, *TestRouteRequest) (*TestRouteResponse, error)
 	mustEmbedUnimplementedQueueServiceServer()
 }
 
@@ -146,6 +234,24 @@ func (UnimplementedQueueServiceServer) Resume(context.Context, *QueueServiceResu
 }
 func (UnimplementedQueueServiceServer) Purge(context.Context, *QueueServicePurgeRequest) (*QueueServicePurgeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Purge not implemented")
+}
+func (UnimplementedQueueServiceServer) Update(context.Context, *QueueServiceUpdateRequest) (*QueueServiceUpdateResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Update not implemented")
+}
+func (UnimplementedQueueServiceServer) GetTask(context.Context, *GetTaskRequest) (*GetTaskResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetTask not implemented")
+}
+func (UnimplementedQueueServiceServer) UpdateTask(context.Context, *UpdateTaskRequest) (*UpdateTaskResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateTask not implemented")
+}
+func (UnimplementedQueueServiceServer) ListRoutes(context.Context, *ListRoutesRequest) (*ListRoutesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRoutes not implemented")
+}
+func (UnimplementedQueueServiceServer) PutRoutes(context.Context, *PutRoutesRequest) (*PutRoutesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PutRoutes not implemented")
+}
+func (UnimplementedQueueServiceServer) TestRoute(context.Context, *TestRouteRequest) (*TestRouteResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TestRoute not implemented")
 }
 func (UnimplementedQueueServiceServer) mustEmbedUnimplementedQueueServiceServer() {}
 func (UnimplementedQueueServiceServer) testEmbeddedByValue()                      {}
@@ -258,6 +364,114 @@ func _QueueService_Purge_Handler(srv interface{}, ctx context.Context, dec func(
 	return interceptor(ctx, in, info, handler)
 }
 
+func _QueueService_Update_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueueServiceUpdateRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueueServiceServer).Update(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: QueueService_Update_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueueServiceServer).Update(ctx, req.(*QueueServiceUpdateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _QueueService_GetTask_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetTaskRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueueServiceServer).GetTask(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: QueueService_GetTask_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueueServiceServer).GetTask(ctx, req.(*GetTaskRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _QueueService_UpdateTask_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateTaskRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueueServiceServer).UpdateTask(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: QueueService_UpdateTask_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueueServiceServer).UpdateTask(ctx, req.(*UpdateTaskRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _QueueService_ListRoutes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRoutesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueueServiceServer).ListRoutes(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: QueueService_ListRoutes_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueueServiceServer).ListRoutes(ctx, req.(*ListRoutesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _QueueService_PutRoutes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PutRoutesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueueServiceServer).PutRoutes(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: QueueService_PutRoutes_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueueServiceServer).PutRoutes(ctx, req.(*PutRoutesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _QueueService_TestRoute_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TestRouteRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueueServiceServer).TestRoute(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: QueueService_TestRoute_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueueServiceServer).TestRoute(ctx, req.(*TestRouteRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // QueueService_ServiceDesc is the grpc.ServiceDesc for QueueService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -284,6 +498,30 @@ var QueueService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Purge",
 			Handler:    _QueueService_Purge_Handler,
+		},
+		{
+			MethodName: "Update",
+			Handler:    _QueueService_Update_Handler,
+		},
+		{
+			MethodName: "GetTask",
+			Handler:    _QueueService_GetTask_Handler,
+		},
+		{
+			MethodName: "UpdateTask",
+			Handler:    _QueueService_UpdateTask_Handler,
+		},
+		{
+			MethodName: "ListRoutes",
+			Handler:    _QueueService_ListRoutes_Handler,
+		},
+		{
+			MethodName: "PutRoutes",
+			Handler:    _QueueService_PutRoutes_Handler,
+		},
+		{
+			MethodName: "TestRoute",
+			Handler:    _QueueService_TestRoute_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -103,7 +103,14 @@ type Lease struct {
 	SoftTimeLimit *durationpb.Duration `protobuf:"bytes,14,opt,name=soft_time_limit,json=softTimeLimit,proto3" json:"soft_time_limit,omitempty"`
 	HardTimeLimit *durationpb.Duration `protobuf:"bytes,15,opt,name=hard_time_limit,json=hardTimeLimit,proto3" json:"hard_time_limit,omitempty"`
 	// Unary only: report or extend before this time.
-	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// In a flow: what the members that it depends on came to, in their order, as long as that is at most 256 KiB.
+	Inputs []*Input `protobuf:"bytes,17,rep,name=inputs,proto3" json:"inputs,omitempty"`
+	// How many inputs there are; where `inputs` is empty all the same, FlowService.Inputs has them in pages.
+	InputCount uint32 `protobuf:"varint,18,opt,name=input_count,json=inputCount,proto3" json:"input_count,omitempty"`
+	// The flow it is a member of, and its position there; empty = none.
+	Flow          string `protobuf:"bytes,19,opt,name=flow,proto3" json:"flow,omitempty"`
+	FlowMember    uint32 `protobuf:"varint,20,opt,name=flow_member,json=flowMember,proto3" json:"flow_member,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -250,6 +257,104 @@ func (x *Lease) GetExpiresAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Lease) GetInputs() []*Input {
+	if x != nil {
+		return x.Inputs
+	}
+	return nil
+}
+
+func (x *Lease) GetInputCount() uint32 {
+	if x != nil {
+		return x.InputCount
+	}
+	return 0
+}
+
+func (x *Lease) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *Lease) GetFlowMember() uint32 {
+	if x != nil {
+		return x.FlowMember
+	}
+	return 0
+}
+
+// What became of a member that others depend on.
+type Input struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	JobId string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// SUCCEEDED; FAILED or CANCELLED where the flow goes on all the same.
+	State         JobState `protobuf:"varint,2,opt,name=state,proto3,enum=drover.v1.JobState" json:"state,omitempty"`
+	Result        *Payload `protobuf:"bytes,3,opt,name=result,proto3" json:"result,omitempty"`
+	Failure       *Failure `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Input) Reset() {
+	*x = Input{}
+	mi := &file_drover_v1_worker_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Input) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Input) ProtoMessage() {}
+
+func (x *Input) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_worker_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Input.ProtoReflect.Descriptor instead.
+func (*Input) Descriptor() ([]byte, []int) {
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Input) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *Input) GetState() JobState {
+	if x != nil {
+		return x.State
+	}
+	return JobState_JOB_STATE_UNSPECIFIED
+}
+
+func (x *Input) GetResult() *Payload {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+func (x *Input) GetFailure() *Failure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
 type LeaseRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Who asks, for people: at most 128 characters, for example `host:pid`. Required.
@@ -270,7 +375,7 @@ type LeaseRequest struct {
 
 func (x *LeaseRequest) Reset() {
 	*x = LeaseRequest{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[1]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -282,7 +387,7 @@ func (x *LeaseRequest) String() string {
 func (*LeaseRequest) ProtoMessage() {}
 
 func (x *LeaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[1]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -295,7 +400,7 @@ func (x *LeaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseRequest.ProtoReflect.Descriptor instead.
 func (*LeaseRequest) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{1}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *LeaseRequest) GetWorker() string {
@@ -349,7 +454,7 @@ type LeaseResponse struct {
 
 func (x *LeaseResponse) Reset() {
 	*x = LeaseResponse{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[2]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -361,7 +466,7 @@ func (x *LeaseResponse) String() string {
 func (*LeaseResponse) ProtoMessage() {}
 
 func (x *LeaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[2]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -374,7 +479,7 @@ func (x *LeaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseResponse.ProtoReflect.Descriptor instead.
 func (*LeaseResponse) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{2}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *LeaseResponse) GetLeases() []*Lease {
@@ -404,7 +509,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[3]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -416,7 +521,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[3]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -429,7 +534,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{3}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Outcome) GetLeaseId() uint64 {
@@ -543,7 +648,7 @@ type Success struct {
 
 func (x *Success) Reset() {
 	*x = Success{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[4]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -555,7 +660,7 @@ func (x *Success) String() string {
 func (*Success) ProtoMessage() {}
 
 func (x *Success) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[4]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -568,7 +673,7 @@ func (x *Success) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Success.ProtoReflect.Descriptor instead.
 func (*Success) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{4}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Success) GetResult() *Payload {
@@ -594,7 +699,7 @@ type FailureReport struct {
 
 func (x *FailureReport) Reset() {
 	*x = FailureReport{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[5]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -606,7 +711,7 @@ func (x *FailureReport) String() string {
 func (*FailureReport) ProtoMessage() {}
 
 func (x *FailureReport) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[5]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -619,7 +724,7 @@ func (x *FailureReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FailureReport.ProtoReflect.Descriptor instead.
 func (*FailureReport) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{5}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *FailureReport) GetReason() FailureReason {
@@ -666,7 +771,7 @@ type Release struct {
 
 func (x *Release) Reset() {
 	*x = Release{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[6]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -678,7 +783,7 @@ func (x *Release) String() string {
 func (*Release) ProtoMessage() {}
 
 func (x *Release) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[6]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -691,7 +796,7 @@ func (x *Release) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Release.ProtoReflect.Descriptor instead.
 func (*Release) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{6}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{7}
 }
 
 // Put off: runs again after the delay, no penalty.
@@ -705,7 +810,7 @@ type Snooze struct {
 
 func (x *Snooze) Reset() {
 	*x = Snooze{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[7]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -717,7 +822,7 @@ func (x *Snooze) String() string {
 func (*Snooze) ProtoMessage() {}
 
 func (x *Snooze) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[7]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -730,7 +835,7 @@ func (x *Snooze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snooze.ProtoReflect.Descriptor instead.
 func (*Snooze) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{7}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Snooze) GetDelay() *durationpb.Duration {
@@ -749,7 +854,7 @@ type Cancelled struct {
 
 func (x *Cancelled) Reset() {
 	*x = Cancelled{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[8]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -761,7 +866,7 @@ func (x *Cancelled) String() string {
 func (*Cancelled) ProtoMessage() {}
 
 func (x *Cancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[8]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -774,7 +879,7 @@ func (x *Cancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancelled.ProtoReflect.Descriptor instead.
 func (*Cancelled) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{8}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{9}
 }
 
 type AckRequest struct {
@@ -787,7 +892,7 @@ type AckRequest struct {
 
 func (x *AckRequest) Reset() {
 	*x = AckRequest{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[9]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -799,7 +904,7 @@ func (x *AckRequest) String() string {
 func (*AckRequest) ProtoMessage() {}
 
 func (x *AckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[9]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -812,7 +917,7 @@ func (x *AckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckRequest.ProtoReflect.Descriptor instead.
 func (*AckRequest) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{9}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AckRequest) GetOutcomes() []*Outcome {
@@ -831,7 +936,7 @@ type AckResponse struct {
 
 func (x *AckResponse) Reset() {
 	*x = AckResponse{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[10]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -843,7 +948,7 @@ func (x *AckResponse) String() string {
 func (*AckResponse) ProtoMessage() {}
 
 func (x *AckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[10]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -856,7 +961,7 @@ func (x *AckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResponse.ProtoReflect.Descriptor instead.
 func (*AckResponse) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{10}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AckResponse) GetResults() []*AckResult {
@@ -878,7 +983,7 @@ type AckResult struct {
 
 func (x *AckResult) Reset() {
 	*x = AckResult{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[11]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -890,7 +995,7 @@ func (x *AckResult) String() string {
 func (*AckResult) ProtoMessage() {}
 
 func (x *AckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[11]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -903,7 +1008,7 @@ func (x *AckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResult.ProtoReflect.Descriptor instead.
 func (*AckResult) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{11}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AckResult) GetError() *ItemStatus {
@@ -930,7 +1035,7 @@ type ExtendRequest struct {
 
 func (x *ExtendRequest) Reset() {
 	*x = ExtendRequest{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[12]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -942,7 +1047,7 @@ func (x *ExtendRequest) String() string {
 func (*ExtendRequest) ProtoMessage() {}
 
 func (x *ExtendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[12]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -955,7 +1060,7 @@ func (x *ExtendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExtendRequest.ProtoReflect.Descriptor instead.
 func (*ExtendRequest) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{12}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ExtendRequest) GetLeases() []*LeaseExtension {
@@ -977,7 +1082,7 @@ type LeaseExtension struct {
 
 func (x *LeaseExtension) Reset() {
 	*x = LeaseExtension{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[13]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -989,7 +1094,7 @@ func (x *LeaseExtension) String() string {
 func (*LeaseExtension) ProtoMessage() {}
 
 func (x *LeaseExtension) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[13]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1002,7 +1107,7 @@ func (x *LeaseExtension) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseExtension.ProtoReflect.Descriptor instead.
 func (*LeaseExtension) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{13}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LeaseExtension) GetToken() string {
@@ -1035,7 +1140,7 @@ type ExtendResponse struct {
 
 func (x *ExtendResponse) Reset() {
 	*x = ExtendResponse{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[14]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1047,7 +1152,7 @@ func (x *ExtendResponse) String() string {
 func (*ExtendResponse) ProtoMessage() {}
 
 func (x *ExtendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[14]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1060,7 +1165,7 @@ func (x *ExtendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExtendResponse.ProtoReflect.Descriptor instead.
 func (*ExtendResponse) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{14}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExtendResponse) GetResults() []*ExtendResult {
@@ -1085,7 +1190,7 @@ type ExtendResult struct {
 
 func (x *ExtendResult) Reset() {
 	*x = ExtendResult{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[15]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1097,7 +1202,7 @@ func (x *ExtendResult) String() string {
 func (*ExtendResult) ProtoMessage() {}
 
 func (x *ExtendResult) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[15]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1110,7 +1215,7 @@ func (x *ExtendResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExtendResult.ProtoReflect.Descriptor instead.
 func (*ExtendResult) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{15}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ExtendResult) GetError() *ItemStatus {
@@ -1158,7 +1263,7 @@ type WorkRequest struct {
 
 func (x *WorkRequest) Reset() {
 	*x = WorkRequest{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[16]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1170,7 +1275,7 @@ func (x *WorkRequest) String() string {
 func (*WorkRequest) ProtoMessage() {}
 
 func (x *WorkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[16]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1183,7 +1288,7 @@ func (x *WorkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkRequest.ProtoReflect.Descriptor instead.
 func (*WorkRequest) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{16}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *WorkRequest) GetMessage() isWorkRequest_Message {
@@ -1304,7 +1409,7 @@ type WorkResponse struct {
 
 func (x *WorkResponse) Reset() {
 	*x = WorkResponse{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[17]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1421,7 @@ func (x *WorkResponse) String() string {
 func (*WorkResponse) ProtoMessage() {}
 
 func (x *WorkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[17]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1434,7 @@ func (x *WorkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkResponse.ProtoReflect.Descriptor instead.
 func (*WorkResponse) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{17}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *WorkResponse) GetMessage() isWorkResponse_Message {
@@ -1456,7 +1561,7 @@ type Attach struct {
 
 func (x *Attach) Reset() {
 	*x = Attach{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[18]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1468,7 +1573,7 @@ func (x *Attach) String() string {
 func (*Attach) ProtoMessage() {}
 
 func (x *Attach) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[18]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1481,7 +1586,7 @@ func (x *Attach) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attach.ProtoReflect.Descriptor instead.
 func (*Attach) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{18}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Attach) GetWorker() string {
@@ -1544,7 +1649,7 @@ type TaskRegistration struct {
 
 func (x *TaskRegistration) Reset() {
 	*x = TaskRegistration{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[19]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1556,7 +1661,7 @@ func (x *TaskRegistration) String() string {
 func (*TaskRegistration) ProtoMessage() {}
 
 func (x *TaskRegistration) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[19]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1569,7 +1674,7 @@ func (x *TaskRegistration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskRegistration.ProtoReflect.Descriptor instead.
 func (*TaskRegistration) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{19}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *TaskRegistration) GetTask() string {
@@ -1597,7 +1702,7 @@ type QueueSubscription struct {
 
 func (x *QueueSubscription) Reset() {
 	*x = QueueSubscription{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[20]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1609,7 +1714,7 @@ func (x *QueueSubscription) String() string {
 func (*QueueSubscription) ProtoMessage() {}
 
 func (x *QueueSubscription) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[20]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1622,7 +1727,7 @@ func (x *QueueSubscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueSubscription.ProtoReflect.Descriptor instead.
 func (*QueueSubscription) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{20}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *QueueSubscription) GetQueue() string {
@@ -1652,7 +1757,7 @@ type Credit struct {
 
 func (x *Credit) Reset() {
 	*x = Credit{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[21]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1664,7 +1769,7 @@ func (x *Credit) String() string {
 func (*Credit) ProtoMessage() {}
 
 func (x *Credit) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[21]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1677,7 +1782,7 @@ func (x *Credit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Credit.ProtoReflect.Descriptor instead.
 func (*Credit) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{21}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Credit) GetJobs() uint32 {
@@ -1711,7 +1816,7 @@ type Attached struct {
 
 func (x *Attached) Reset() {
 	*x = Attached{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[22]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1723,7 +1828,7 @@ func (x *Attached) String() string {
 func (*Attached) ProtoMessage() {}
 
 func (x *Attached) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[22]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1736,7 +1841,7 @@ func (x *Attached) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attached.ProtoReflect.Descriptor instead.
 func (*Attached) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{22}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Attached) GetBroker() string {
@@ -1785,7 +1890,7 @@ type HeldLease struct {
 
 func (x *HeldLease) Reset() {
 	*x = HeldLease{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[23]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1797,7 +1902,7 @@ func (x *HeldLease) String() string {
 func (*HeldLease) ProtoMessage() {}
 
 func (x *HeldLease) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[23]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1810,7 +1915,7 @@ func (x *HeldLease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeldLease.ProtoReflect.Descriptor instead.
 func (*HeldLease) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{23}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *HeldLease) GetToken() string {
@@ -1843,7 +1948,7 @@ type Leases struct {
 
 func (x *Leases) Reset() {
 	*x = Leases{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[24]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1855,7 +1960,7 @@ func (x *Leases) String() string {
 func (*Leases) ProtoMessage() {}
 
 func (x *Leases) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[24]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1868,7 +1973,7 @@ func (x *Leases) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Leases.ProtoReflect.Descriptor instead.
 func (*Leases) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{24}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Leases) GetLeases() []*Lease {
@@ -1888,7 +1993,7 @@ type Outcomes struct {
 
 func (x *Outcomes) Reset() {
 	*x = Outcomes{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[25]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1900,7 +2005,7 @@ func (x *Outcomes) String() string {
 func (*Outcomes) ProtoMessage() {}
 
 func (x *Outcomes) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[25]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1913,7 +2018,7 @@ func (x *Outcomes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcomes.ProtoReflect.Descriptor instead.
 func (*Outcomes) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{25}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Outcomes) GetOutcomes() []*Outcome {
@@ -1934,7 +2039,7 @@ type Settled struct {
 
 func (x *Settled) Reset() {
 	*x = Settled{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[26]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1946,7 +2051,7 @@ func (x *Settled) String() string {
 func (*Settled) ProtoMessage() {}
 
 func (x *Settled) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[26]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1959,7 +2064,7 @@ func (x *Settled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settled.ProtoReflect.Descriptor instead.
 func (*Settled) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{26}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Settled) GetRecorded() []uint64 {
@@ -1988,7 +2093,7 @@ type RefusedOutcome struct {
 
 func (x *RefusedOutcome) Reset() {
 	*x = RefusedOutcome{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[27]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2000,7 +2105,7 @@ func (x *RefusedOutcome) String() string {
 func (*RefusedOutcome) ProtoMessage() {}
 
 func (x *RefusedOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[27]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2013,7 +2118,7 @@ func (x *RefusedOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusedOutcome.ProtoReflect.Descriptor instead.
 func (*RefusedOutcome) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{27}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RefusedOutcome) GetLeaseId() uint64 {
@@ -2046,7 +2151,7 @@ type ProgressReports struct {
 
 func (x *ProgressReports) Reset() {
 	*x = ProgressReports{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[28]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2058,7 +2163,7 @@ func (x *ProgressReports) String() string {
 func (*ProgressReports) ProtoMessage() {}
 
 func (x *ProgressReports) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[28]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2071,7 +2176,7 @@ func (x *ProgressReports) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgressReports.ProtoReflect.Descriptor instead.
 func (*ProgressReports) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{28}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ProgressReports) GetReports() []*ProgressReport {
@@ -2091,7 +2196,7 @@ type ProgressReport struct {
 
 func (x *ProgressReport) Reset() {
 	*x = ProgressReport{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[29]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2103,7 +2208,7 @@ func (x *ProgressReport) String() string {
 func (*ProgressReport) ProtoMessage() {}
 
 func (x *ProgressReport) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[29]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2116,7 +2221,7 @@ func (x *ProgressReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgressReport.ProtoReflect.Descriptor instead.
 func (*ProgressReport) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{29}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ProgressReport) GetLeaseId() uint64 {
@@ -2143,7 +2248,7 @@ type CancelLeases struct {
 
 func (x *CancelLeases) Reset() {
 	*x = CancelLeases{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[30]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2155,7 +2260,7 @@ func (x *CancelLeases) String() string {
 func (*CancelLeases) ProtoMessage() {}
 
 func (x *CancelLeases) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[30]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2168,7 +2273,7 @@ func (x *CancelLeases) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelLeases.ProtoReflect.Descriptor instead.
 func (*CancelLeases) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{30}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CancelLeases) GetLeases() []*CancelledLease {
@@ -2188,7 +2293,7 @@ type CancelledLease struct {
 
 func (x *CancelledLease) Reset() {
 	*x = CancelledLease{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[31]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2200,7 +2305,7 @@ func (x *CancelledLease) String() string {
 func (*CancelledLease) ProtoMessage() {}
 
 func (x *CancelledLease) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[31]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2213,7 +2318,7 @@ func (x *CancelledLease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelledLease.ProtoReflect.Descriptor instead.
 func (*CancelledLease) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{31}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *CancelledLease) GetLeaseId() uint64 {
@@ -2239,7 +2344,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[32]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2251,7 +2356,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[32]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2264,7 +2369,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{32}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Ping) GetServerTime() *timestamppb.Timestamp {
@@ -2282,7 +2387,7 @@ type Pong struct {
 
 func (x *Pong) Reset() {
 	*x = Pong{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[33]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2294,7 +2399,7 @@ func (x *Pong) String() string {
 func (*Pong) ProtoMessage() {}
 
 func (x *Pong) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[33]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2307,7 +2412,7 @@ func (x *Pong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pong.ProtoReflect.Descriptor instead.
 func (*Pong) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{33}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{34}
 }
 
 // Up: no more jobs, I finish what I have and close. Down: this broker stops; attach to another one, and take what you
@@ -2320,7 +2425,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_drover_v1_worker_service_proto_msgTypes[34]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2332,7 +2437,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_worker_service_proto_msgTypes[34]
+	mi := &file_drover_v1_worker_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2345,14 +2450,14 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{34}
+	return file_drover_v1_worker_service_proto_rawDescGZIP(), []int{35}
 }
 
 var File_drover_v1_worker_service_proto protoreflect.FileDescriptor
 
 const file_drover_v1_worker_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1edrover/v1/worker_service.proto\x12\tdrover.v1\x1a\x13drover/v1/job.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x82\x06\n" +
+	"\x1edrover/v1/worker_service.proto\x12\tdrover.v1\x1a\x13drover/v1/job.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x82\a\n" +
 	"\x05Lease\x12\x19\n" +
 	"\blease_id\x18\x01 \x01(\x04R\aleaseId\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\tR\x05token\x12\x15\n" +
@@ -2371,13 +2476,24 @@ const file_drover_v1_worker_service_proto_rawDesc = "" +
 	"\x0fsoft_time_limit\x18\x0e \x01(\v2\x19.google.protobuf.DurationR\rsoftTimeLimit\x12A\n" +
 	"\x0fhard_time_limit\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rhardTimeLimit\x129\n" +
 	"\n" +
-	"expires_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x1a9\n" +
+	"expires_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12(\n" +
+	"\x06inputs\x18\x11 \x03(\v2\x10.drover.v1.InputR\x06inputs\x12\x1f\n" +
+	"\vinput_count\x18\x12 \x01(\rR\n" +
+	"inputCount\x12\x12\n" +
+	"\x04flow\x18\x13 \x01(\tR\x04flow\x12\x1f\n" +
+	"\vflow_member\x18\x14 \x01(\rR\n" +
+	"flowMember\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe0\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa3\x01\n" +
+	"\x05Input\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12)\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x13.drover.v1.JobStateR\x05state\x12*\n" +
+	"\x06result\x18\x03 \x01(\v2\x12.drover.v1.PayloadR\x06result\x12,\n" +
+	"\afailure\x18\x04 \x01(\v2\x12.drover.v1.FailureR\afailure\"\xe0\x01\n" +
 	"\fLeaseRequest\x12\x16\n" +
 	"\x06worker\x18\x01 \x01(\tR\x06worker\x12\x14\n" +
 	"\x05tasks\x18\x02 \x03(\tR\x05tasks\x12\x16\n" +
@@ -2526,124 +2642,130 @@ func file_drover_v1_worker_service_proto_rawDescGZIP() []byte {
 }
 
 var file_drover_v1_worker_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_drover_v1_worker_service_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_drover_v1_worker_service_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_drover_v1_worker_service_proto_goTypes = []any{
 	(CancelReason)(0),             // 0: drover.v1.CancelReason
 	(*Lease)(nil),                 // 1: drover.v1.Lease
-	(*LeaseRequest)(nil),          // 2: drover.v1.LeaseRequest
-	(*LeaseResponse)(nil),         // 3: drover.v1.LeaseResponse
-	(*Outcome)(nil),               // 4: drover.v1.Outcome
-	(*Success)(nil),               // 5: drover.v1.Success
-	(*FailureReport)(nil),         // 6: drover.v1.FailureReport
-	(*Release)(nil),               // 7: drover.v1.Release
-	(*Snooze)(nil),                // 8: drover.v1.Snooze
-	(*Cancelled)(nil),             // 9: drover.v1.Cancelled
-	(*AckRequest)(nil),            // 10: drover.v1.AckRequest
-	(*AckResponse)(nil),           // 11: drover.v1.AckResponse
-	(*AckResult)(nil),             // 12: drover.v1.AckResult
-	(*ExtendRequest)(nil),         // 13: drover.v1.ExtendRequest
-	(*LeaseExtension)(nil),        // 14: drover.v1.LeaseExtension
-	(*ExtendResponse)(nil),        // 15: drover.v1.ExtendResponse
-	(*ExtendResult)(nil),          // 16: drover.v1.ExtendResult
-	(*WorkRequest)(nil),           // 17: drover.v1.WorkRequest
-	(*WorkResponse)(nil),          // 18: drover.v1.WorkResponse
-	(*Attach)(nil),                // 19: drover.v1.Attach
-	(*TaskRegistration)(nil),      // 20: drover.v1.TaskRegistration
-	(*QueueSubscription)(nil),     // 21: drover.v1.QueueSubscription
-	(*Credit)(nil),                // 22: drover.v1.Credit
-	(*Attached)(nil),              // 23: drover.v1.Attached
-	(*HeldLease)(nil),             // 24: drover.v1.HeldLease
-	(*Leases)(nil),                // 25: drover.v1.Leases
-	(*Outcomes)(nil),              // 26: drover.v1.Outcomes
-	(*Settled)(nil),               // 27: drover.v1.Settled
-	(*RefusedOutcome)(nil),        // 28: drover.v1.RefusedOutcome
-	(*ProgressReports)(nil),       // 29: drover.v1.ProgressReports
-	(*ProgressReport)(nil),        // 30: drover.v1.ProgressReport
-	(*CancelLeases)(nil),          // 31: drover.v1.CancelLeases
-	(*CancelledLease)(nil),        // 32: drover.v1.CancelledLease
-	(*Ping)(nil),                  // 33: drover.v1.Ping
-	(*Pong)(nil),                  // 34: drover.v1.Pong
-	(*Drain)(nil),                 // 35: drover.v1.Drain
-	nil,                           // 36: drover.v1.Lease.LabelsEntry
-	nil,                           // 37: drover.v1.Lease.HeadersEntry
-	(*Payload)(nil),               // 38: drover.v1.Payload
-	(*timestamppb.Timestamp)(nil), // 39: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 40: google.protobuf.Duration
-	(FailureReason)(0),            // 41: drover.v1.FailureReason
-	(*ItemStatus)(nil),            // 42: drover.v1.ItemStatus
-	(JobState)(0),                 // 43: drover.v1.JobState
-	(*Progress)(nil),              // 44: drover.v1.Progress
+	(*Input)(nil),                 // 2: drover.v1.Input
+	(*LeaseRequest)(nil),          // 3: drover.v1.LeaseRequest
+	(*LeaseResponse)(nil),         // 4: drover.v1.LeaseResponse
+	(*Outcome)(nil),               // 5: drover.v1.Outcome
+	(*Success)(nil),               // 6: drover.v1.Success
+	(*FailureReport)(nil),         // 7: drover.v1.FailureReport
+	(*Release)(nil),               // 8: drover.v1.Release
+	(*Snooze)(nil),                // 9: drover.v1.Snooze
+	(*Cancelled)(nil),             // 10: drover.v1.Cancelled
+	(*AckRequest)(nil),            // 11: drover.v1.AckRequest
+	(*AckResponse)(nil),           // 12: drover.v1.AckResponse
+	(*AckResult)(nil),             // 13: drover.v1.AckResult
+	(*ExtendRequest)(nil),         // 14: drover.v1.ExtendRequest
+	(*LeaseExtension)(nil),        // 15: drover.v1.LeaseExtension
+	(*ExtendResponse)(nil),        // 16: drover.v1.ExtendResponse
+	(*ExtendResult)(nil),          // 17: drover.v1.ExtendResult
+	(*WorkRequest)(nil),           // 18: drover.v1.WorkRequest
+	(*WorkResponse)(nil),          // 19: drover.v1.WorkResponse
+	(*Attach)(nil),                // 20: drover.v1.Attach
+	(*TaskRegistration)(nil),      // 21: drover.v1.TaskRegistration
+	(*QueueSubscription)(nil),     // 22: drover.v1.QueueSubscription
+	(*Credit)(nil),                // 23: drover.v1.Credit
+	(*Attached)(nil),              // 24: drover.v1.Attached
+	(*HeldLease)(nil),             // 25: drover.v1.HeldLease
+	(*Leases)(nil),                // 26: drover.v1.Leases
+	(*Outcomes)(nil),              // 27: drover.v1.Outcomes
+	(*Settled)(nil),               // 28: drover.v1.Settled
+	(*RefusedOutcome)(nil),        // 29: drover.v1.RefusedOutcome
+	(*ProgressReports)(nil),       // 30: drover.v1.ProgressReports
+	(*ProgressReport)(nil),        // 31: drover.v1.ProgressReport
+	(*CancelLeases)(nil),          // 32: drover.v1.CancelLeases
+	(*CancelledLease)(nil),        // 33: drover.v1.CancelledLease
+	(*Ping)(nil),                  // 34: drover.v1.Ping
+	(*Pong)(nil),                  // 35: drover.v1.Pong
+	(*Drain)(nil),                 // 36: drover.v1.Drain
+	nil,                           // 37: drover.v1.Lease.LabelsEntry
+	nil,                           // 38: drover.v1.Lease.HeadersEntry
+	(*Payload)(nil),               // 39: drover.v1.Payload
+	(*timestamppb.Timestamp)(nil), // 40: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 41: google.protobuf.Duration
+	(JobState)(0),                 // 42: drover.v1.JobState
+	(*Failure)(nil),               // 43: drover.v1.Failure
+	(FailureReason)(0),            // 44: drover.v1.FailureReason
+	(*ItemStatus)(nil),            // 45: drover.v1.ItemStatus
+	(*Progress)(nil),              // 46: drover.v1.Progress
 }
 var file_drover_v1_worker_service_proto_depIdxs = []int32{
-	38, // 0: drover.v1.Lease.payload:type_name -> drover.v1.Payload
-	36, // 1: drover.v1.Lease.labels:type_name -> drover.v1.Lease.LabelsEntry
-	37, // 2: drover.v1.Lease.headers:type_name -> drover.v1.Lease.HeadersEntry
-	39, // 3: drover.v1.Lease.submitted_at:type_name -> google.protobuf.Timestamp
-	40, // 4: drover.v1.Lease.soft_time_limit:type_name -> google.protobuf.Duration
-	40, // 5: drover.v1.Lease.hard_time_limit:type_name -> google.protobuf.Duration
-	39, // 6: drover.v1.Lease.expires_at:type_name -> google.protobuf.Timestamp
-	40, // 7: drover.v1.LeaseRequest.wait:type_name -> google.protobuf.Duration
-	40, // 8: drover.v1.LeaseRequest.lease_duration:type_name -> google.protobuf.Duration
-	1,  // 9: drover.v1.LeaseResponse.leases:type_name -> drover.v1.Lease
-	5,  // 10: drover.v1.Outcome.success:type_name -> drover.v1.Success
-	6,  // 11: drover.v1.Outcome.failure:type_name -> drover.v1.FailureReport
-	7,  // 12: drover.v1.Outcome.release:type_name -> drover.v1.Release
-	8,  // 13: drover.v1.Outcome.snooze:type_name -> drover.v1.Snooze
-	9,  // 14: drover.v1.Outcome.cancelled:type_name -> drover.v1.Cancelled
-	38, // 15: drover.v1.Success.result:type_name -> drover.v1.Payload
-	41, // 16: drover.v1.FailureReport.reason:type_name -> drover.v1.FailureReason
-	40, // 17: drover.v1.FailureReport.retry_after:type_name -> google.protobuf.Duration
-	40, // 18: drover.v1.Snooze.delay:type_name -> google.protobuf.Duration
-	4,  // 19: drover.v1.AckRequest.outcomes:type_name -> drover.v1.Outcome
-	12, // 20: drover.v1.AckResponse.results:type_name -> drover.v1.AckResult
-	42, // 21: drover.v1.AckResult.error:type_name -> drover.v1.ItemStatus
-	43, // 22: drover.v1.AckResult.state:type_name -> drover.v1.JobState
-	14, // 23: drover.v1.ExtendRequest.leases:type_name -> drover.v1.LeaseExtension
-	40, // 24: drover.v1.LeaseExtension.duration:type_name -> google.protobuf.Duration
-	44, // 25: drover.v1.LeaseExtension.progress:type_name -> drover.v1.Progress
-	16, // 26: drover.v1.ExtendResponse.results:type_name -> drover.v1.ExtendResult
-	42, // 27: drover.v1.ExtendResult.error:type_name -> drover.v1.ItemStatus
-	39, // 28: drover.v1.ExtendResult.expires_at:type_name -> google.protobuf.Timestamp
-	19, // 29: drover.v1.WorkRequest.attach:type_name -> drover.v1.Attach
-	22, // 30: drover.v1.WorkRequest.credit:type_name -> drover.v1.Credit
-	26, // 31: drover.v1.WorkRequest.outcomes:type_name -> drover.v1.Outcomes
-	29, // 32: drover.v1.WorkRequest.progress:type_name -> drover.v1.ProgressReports
-	34, // 33: drover.v1.WorkRequest.pong:type_name -> drover.v1.Pong
-	35, // 34: drover.v1.WorkRequest.drain:type_name -> drover.v1.Drain
-	23, // 35: drover.v1.WorkResponse.attached:type_name -> drover.v1.Attached
-	25, // 36: drover.v1.WorkResponse.leases:type_name -> drover.v1.Leases
-	27, // 37: drover.v1.WorkResponse.settled:type_name -> drover.v1.Settled
-	31, // 38: drover.v1.WorkResponse.cancel:type_name -> drover.v1.CancelLeases
-	33, // 39: drover.v1.WorkResponse.ping:type_name -> drover.v1.Ping
-	35, // 40: drover.v1.WorkResponse.drain:type_name -> drover.v1.Drain
-	20, // 41: drover.v1.Attach.tasks:type_name -> drover.v1.TaskRegistration
-	21, // 42: drover.v1.Attach.queues:type_name -> drover.v1.QueueSubscription
-	22, // 43: drover.v1.Attach.credit:type_name -> drover.v1.Credit
-	40, // 44: drover.v1.Attached.ping_interval:type_name -> google.protobuf.Duration
-	40, // 45: drover.v1.Attached.session_timeout:type_name -> google.protobuf.Duration
-	24, // 46: drover.v1.Attached.held:type_name -> drover.v1.HeldLease
-	1,  // 47: drover.v1.Leases.leases:type_name -> drover.v1.Lease
-	4,  // 48: drover.v1.Outcomes.outcomes:type_name -> drover.v1.Outcome
-	28, // 49: drover.v1.Settled.refused:type_name -> drover.v1.RefusedOutcome
-	42, // 50: drover.v1.RefusedOutcome.error:type_name -> drover.v1.ItemStatus
-	30, // 51: drover.v1.ProgressReports.reports:type_name -> drover.v1.ProgressReport
-	44, // 52: drover.v1.ProgressReport.progress:type_name -> drover.v1.Progress
-	32, // 53: drover.v1.CancelLeases.leases:type_name -> drover.v1.CancelledLease
-	0,  // 54: drover.v1.CancelledLease.reason:type_name -> drover.v1.CancelReason
-	39, // 55: drover.v1.Ping.server_time:type_name -> google.protobuf.Timestamp
-	2,  // 56: drover.v1.WorkerService.Lease:input_type -> drover.v1.LeaseRequest
-	10, // 57: drover.v1.WorkerService.Ack:input_type -> drover.v1.AckRequest
-	13, // 58: drover.v1.WorkerService.Extend:input_type -> drover.v1.ExtendRequest
-	17, // 59: drover.v1.WorkerService.Work:input_type -> drover.v1.WorkRequest
-	3,  // 60: drover.v1.WorkerService.Lease:output_type -> drover.v1.LeaseResponse
-	11, // 61: drover.v1.WorkerService.Ack:output_type -> drover.v1.AckResponse
-	15, // 62: drover.v1.WorkerService.Extend:output_type -> drover.v1.ExtendResponse
-	18, // 63: drover.v1.WorkerService.Work:output_type -> drover.v1.WorkResponse
-	60, // [60:64] is the sub-list for method output_type
-	56, // [56:60] is the sub-list for method input_type
-	56, // [56:56] is the sub-list for extension type_name
-	56, // [56:56] is the sub-list for extension extendee
-	0,  // [0:56] is the sub-list for field type_name
+	39, // 0: drover.v1.Lease.payload:type_name -> drover.v1.Payload
+	37, // 1: drover.v1.Lease.labels:type_name -> drover.v1.Lease.LabelsEntry
+	38, // 2: drover.v1.Lease.headers:type_name -> drover.v1.Lease.HeadersEntry
+	40, // 3: drover.v1.Lease.submitted_at:type_name -> google.protobuf.Timestamp
+	41, // 4: drover.v1.Lease.soft_time_limit:type_name -> google.protobuf.Duration
+	41, // 5: drover.v1.Lease.hard_time_limit:type_name -> google.protobuf.Duration
+	40, // 6: drover.v1.Lease.expires_at:type_name -> google.protobuf.Timestamp
+	2,  // 7: drover.v1.Lease.inputs:type_name -> drover.v1.Input
+	42, // 8: drover.v1.Input.state:type_name -> drover.v1.JobState
+	39, // 9: drover.v1.Input.result:type_name -> drover.v1.Payload
+	43, // 10: drover.v1.Input.failure:type_name -> drover.v1.Failure
+	41, // 11: drover.v1.LeaseRequest.wait:type_name -> google.protobuf.Duration
+	41, // 12: drover.v1.LeaseRequest.lease_duration:type_name -> google.protobuf.Duration
+	1,  // 13: drover.v1.LeaseResponse.leases:type_name -> drover.v1.Lease
+	6,  // 14: drover.v1.Outcome.success:type_name -> drover.v1.Success
+	7,  // 15: drover.v1.Outcome.failure:type_name -> drover.v1.FailureReport
+	8,  // 16: drover.v1.Outcome.release:type_name -> drover.v1.Release
+	9,  // 17: drover.v1.Outcome.snooze:type_name -> drover.v1.Snooze
+	10, // 18: drover.v1.Outcome.cancelled:type_name -> drover.v1.Cancelled
+	39, // 19: drover.v1.Success.result:type_name -> drover.v1.Payload
+	44, // 20: drover.v1.FailureReport.reason:type_name -> drover.v1.FailureReason
+	41, // 21: drover.v1.FailureReport.retry_after:type_name -> google.protobuf.Duration
+	41, // 22: drover.v1.Snooze.delay:type_name -> google.protobuf.Duration
+	5,  // 23: drover.v1.AckRequest.outcomes:type_name -> drover.v1.Outcome
+	13, // 24: drover.v1.AckResponse.results:type_name -> drover.v1.AckResult
+	45, // 25: drover.v1.AckResult.error:type_name -> drover.v1.ItemStatus
+	42, // 26: drover.v1.AckResult.state:type_name -> drover.v1.JobState
+	15, // 27: drover.v1.ExtendRequest.leases:type_name -> drover.v1.LeaseExtension
+	41, // 28: drover.v1.LeaseExtension.duration:type_name -> google.protobuf.Duration
+	46, // 29: drover.v1.LeaseExtension.progress:type_name -> drover.v1.Progress
+	17, // 30: drover.v1.ExtendResponse.results:type_name -> drover.v1.ExtendResult
+	45, // 31: drover.v1.ExtendResult.error:type_name -> drover.v1.ItemStatus
+	40, // 32: drover.v1.ExtendResult.expires_at:type_name -> google.protobuf.Timestamp
+	20, // 33: drover.v1.WorkRequest.attach:type_name -> drover.v1.Attach
+	23, // 34: drover.v1.WorkRequest.credit:type_name -> drover.v1.Credit
+	27, // 35: drover.v1.WorkRequest.outcomes:type_name -> drover.v1.Outcomes
+	30, // 36: drover.v1.WorkRequest.progress:type_name -> drover.v1.ProgressReports
+	35, // 37: drover.v1.WorkRequest.pong:type_name -> drover.v1.Pong
+	36, // 38: drover.v1.WorkRequest.drain:type_name -> drover.v1.Drain
+	24, // 39: drover.v1.WorkResponse.attached:type_name -> drover.v1.Attached
+	26, // 40: drover.v1.WorkResponse.leases:type_name -> drover.v1.Leases
+	28, // 41: drover.v1.WorkResponse.settled:type_name -> drover.v1.Settled
+	32, // 42: drover.v1.WorkResponse.cancel:type_name -> drover.v1.CancelLeases
+	34, // 43: drover.v1.WorkResponse.ping:type_name -> drover.v1.Ping
+	36, // 44: drover.v1.WorkResponse.drain:type_name -> drover.v1.Drain
+	21, // 45: drover.v1.Attach.tasks:type_name -> drover.v1.TaskRegistration
+	22, // 46: drover.v1.Attach.queues:type_name -> drover.v1.QueueSubscription
+	23, // 47: drover.v1.Attach.credit:type_name -> drover.v1.Credit
+	41, // 48: drover.v1.Attached.ping_interval:type_name -> google.protobuf.Duration
+	41, // 49: drover.v1.Attached.session_timeout:type_name -> google.protobuf.Duration
+	25, // 50: drover.v1.Attached.held:type_name -> drover.v1.HeldLease
+	1,  // 51: drover.v1.Leases.leases:type_name -> drover.v1.Lease
+	5,  // 52: drover.v1.Outcomes.outcomes:type_name -> drover.v1.Outcome
+	29, // 53: drover.v1.Settled.refused:type_name -> drover.v1.RefusedOutcome
+	45, // 54: drover.v1.RefusedOutcome.error:type_name -> drover.v1.ItemStatus
+	31, // 55: drover.v1.ProgressReports.reports:type_name -> drover.v1.ProgressReport
+	46, // 56: drover.v1.ProgressReport.progress:type_name -> drover.v1.Progress
+	33, // 57: drover.v1.CancelLeases.leases:type_name -> drover.v1.CancelledLease
+	0,  // 58: drover.v1.CancelledLease.reason:type_name -> drover.v1.CancelReason
+	40, // 59: drover.v1.Ping.server_time:type_name -> google.protobuf.Timestamp
+	3,  // 60: drover.v1.WorkerService.Lease:input_type -> drover.v1.LeaseRequest
+	11, // 61: drover.v1.WorkerService.Ack:input_type -> drover.v1.AckRequest
+	14, // 62: drover.v1.WorkerService.Extend:input_type -> drover.v1.ExtendRequest
+	18, // 63: drover.v1.WorkerService.Work:input_type -> drover.v1.WorkRequest
+	4,  // 64: drover.v1.WorkerService.Lease:output_type -> drover.v1.LeaseResponse
+	12, // 65: drover.v1.WorkerService.Ack:output_type -> drover.v1.AckResponse
+	16, // 66: drover.v1.WorkerService.Extend:output_type -> drover.v1.ExtendResponse
+	19, // 67: drover.v1.WorkerService.Work:output_type -> drover.v1.WorkResponse
+	64, // [64:68] is the sub-list for method output_type
+	60, // [60:64] is the sub-list for method input_type
+	60, // [60:60] is the sub-list for extension type_name
+	60, // [60:60] is the sub-list for extension extendee
+	0,  // [0:60] is the sub-list for field type_name
 }
 
 func init() { file_drover_v1_worker_service_proto_init() }
@@ -2652,14 +2774,14 @@ func file_drover_v1_worker_service_proto_init() {
 		return
 	}
 	file_drover_v1_job_proto_init()
-	file_drover_v1_worker_service_proto_msgTypes[3].OneofWrappers = []any{
+	file_drover_v1_worker_service_proto_msgTypes[4].OneofWrappers = []any{
 		(*Outcome_Success)(nil),
 		(*Outcome_Failure)(nil),
 		(*Outcome_Release)(nil),
 		(*Outcome_Snooze)(nil),
 		(*Outcome_Cancelled)(nil),
 	}
-	file_drover_v1_worker_service_proto_msgTypes[16].OneofWrappers = []any{
+	file_drover_v1_worker_service_proto_msgTypes[17].OneofWrappers = []any{
 		(*WorkRequest_Attach)(nil),
 		(*WorkRequest_Credit)(nil),
 		(*WorkRequest_Outcomes)(nil),
@@ -2667,7 +2789,7 @@ func file_drover_v1_worker_service_proto_init() {
 		(*WorkRequest_Pong)(nil),
 		(*WorkRequest_Drain)(nil),
 	}
-	file_drover_v1_worker_service_proto_msgTypes[17].OneofWrappers = []any{
+	file_drover_v1_worker_service_proto_msgTypes[18].OneofWrappers = []any{
 		(*WorkResponse_Attached)(nil),
 		(*WorkResponse_Leases)(nil),
 		(*WorkResponse_Settled)(nil),
@@ -2681,7 +2803,7 @@ func file_drover_v1_worker_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_drover_v1_worker_service_proto_rawDesc), len(file_drover_v1_worker_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   37,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,61 +24,74 @@ _sym_db = _symbol_database.Default()
 
 from drover.v1 import job_pb2 as drover_dot_v1_dot_job__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x64rover/v1/job_service.proto\x12\tdrover.v1\x1a\x13\x64rover/v1/job.proto\x1a\x1egoogle/protobuf/duration.proto\"`\n\rSubmitRequest\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.drover.v1.JobSpec\x12.\n\x0bon_conflict\x18\x02 \x01(\x0e\x32\x19.drover.v1.ConflictPolicy\"V\n\x0eSubmitResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x65\x64uplicated\x18\x02 \x01(\x08\x12\"\n\x05state\x18\x03 \x01(\x0e\x32\x13.drover.v1.JobState\"f\n\x12SubmitBatchRequest\x12 \n\x04jobs\x18\x01 \x03(\x0b\x32\x12.drover.v1.JobSpec\x12.\n\x0bon_conflict\x18\x02 \x01(\x0e\x32\x19.drover.v1.ConflictPolicy\"?\n\x13SubmitBatchResponse\x12(\n\x07results\x18\x01 \x03(\x0b\x32\x17.drover.v1.SubmitResult\"z\n\x0cSubmitResult\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x65\x64uplicated\x18\x02 \x01(\x08\x12\"\n\x05state\x18\x03 \x01(\x0e\x32\x13.drover.v1.JobState\x12$\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x15.drover.v1.ItemStatus\"4\n\rStatusRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x17\n\x0finclude_payload\x18\x02 \x01(\x08\"-\n\x0eStatusResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.drover.v1.Job\":\n\x12StatusBatchRequest\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12\x17\n\x0finclude_payload\x18\x02 \x01(\x08\"?\n\x13StatusBatchResponse\x12(\n\x07results\x18\x01 \x03(\x0b\x32\x17.drover.v1.StatusResult\"Q\n\x0cStatusResult\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.drover.v1.Job\x12$\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x15.drover.v1.ItemStatus\"i\n\x0bWaitRequest\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12!\n\x04mode\x18\x02 \x01(\x0e\x32\x13.drover.v1.WaitMode\x12*\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"F\n\x0cWaitResponse\x12(\n\x07results\x18\x01 \x03(\x0b\x32\x17.drover.v1.StatusResult\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08\"\x1a\n\x0cWatchRequest\x12\n\n\x02id\x18\x01 \x01(\t\",\n\rWatchResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.drover.v1.Job\"\x8e\x01\n\x0bListRequest\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.drover.v1.JobState\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\r\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x17\n\x0finclude_payload\x18\x06 \x01(\x08\"E\n\x0cListResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.drover.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\rCancelRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"h\n\x0e\x43\x61ncelResponse\x12)\n\x07outcome\x18\x01 \x01(\x0e\x32\x18.drover.v1.CancelOutcome\x12+\n\x0eprevious_state\x18\x02 \x01(\x0e\x32\x13.drover.v1.JobState\"\x1c\n\x0eRedriveRequest\x12\n\n\x02id\x18\x01 \x01(\t\".\n\x0fRedriveResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.drover.v1.Job*r\n\x0e\x43onflictPolicy\x12\x1f\n\x1b\x43ONFLICT_POLICY_UNSPECIFIED\x10\x00\x12#\n\x1f\x43ONFLICT_POLICY_RETURN_EXISTING\x10\x01\x12\x1a\n\x16\x43ONFLICT_POLICY_REJECT\x10\x02*K\n\x08WaitMode\x12\x19\n\x15WAIT_MODE_UNSPECIFIED\x10\x00\x12\x11\n\rWAIT_MODE_ALL\x10\x01\x12\x11\n\rWAIT_MODE_ANY\x10\x02*\x90\x01\n\rCancelOutcome\x12\x1e\n\x1a\x43\x41NCEL_OUTCOME_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43\x41NCEL_OUTCOME_CANCELLED\x10\x01\x12\x1c\n\x18\x43\x41NCEL_OUTCOME_REQUESTED\x10\x02\x12#\n\x1f\x43\x41NCEL_OUTCOME_ALREADY_FINISHED\x10\x03\x32\xd7\x04\n\nJobService\x12=\n\x06Submit\x12\x18.drover.v1.SubmitRequest\x1a\x19.drover.v1.SubmitResponse\x12L\n\x0bSubmitBatch\x12\x1d.drover.v1.SubmitBatchRequest\x1a\x1e.drover.v1.SubmitBatchResponse\x12=\n\x06Status\x12\x18.drover.v1.StatusRequest\x1a\x19.drover.v1.StatusResponse\x12L\n\x0bStatusBatch\x12\x1d.drover.v1.StatusBatchRequest\x1a\x1e.drover.v1.StatusBatchResponse\x12\x37\n\x04Wait\x12\x16.drover.v1.WaitRequest\x1a\x17.drover.v1.WaitResponse\x12<\n\x05Watch\x12\x17.drover.v1.WatchRequest\x1a\x18.drover.v1.WatchResponse0\x01\x12\x37\n\x04List\x12\x16.drover.v1.ListRequest\x1a\x17.drover.v1.ListResponse\x12=\n\x06\x43\x61ncel\x12\x18.drover.v1.CancelRequest\x1a\x19.drover.v1.CancelResponse\x12@\n\x07Redrive\x12\x19.drover.v1.RedriveRequest\x1a\x1a.drover.v1.RedriveResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x64rover/v1/job_service.proto\x12\tdrover.v1\x1a\x13\x64rover/v1/job.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"`\n\rSubmitRequest\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.drover.v1.JobSpec\x12.\n\x0bon_conflict\x18\x02 \x01(\x0e\x32\x19.drover.v1.ConflictPolicy\"h\n\x0eSubmitResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x65\x64uplicated\x18\x02 \x01(\x08\x12\"\n\x05state\x18\x03 \x01(\x0e\x32\x13.drover.v1.JobState\x12\x10\n\x08replaced\x18\x04 \x01(\x08\"f\n\x12SubmitBatchRequest\x12 \n\x04jobs\x18\x01 \x03(\x0b\x32\x12.drover.v1.JobSpec\x12.\n\x0bon_conflict\x18\x02 \x01(\x0e\x32\x19.drover.v1.ConflictPolicy\"?\n\x13SubmitBatchResponse\x12(\n\x07results\x18\x01 \x03(\x0b\x32\x17.drover.v1.SubmitResult\"\x8c\x01\n\x0cSubmitResult\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x65\x64uplicated\x18\x02 \x01(\x08\x12\"\n\x05state\x18\x03 \x01(\x0e\x32\x13.drover.v1.JobState\x12$\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x15.drover.v1.ItemStatus\x12\x10\n\x08replaced\x18\x05 \x01(\x08\"4\n\rStatusRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x17\n\x0finclude_payload\x18\x02 \x01(\x08\"-\n\x0eStatusResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.drover.v1.Job\":\n\x12StatusBatchRequest\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12\x17\n\x0finclude_payload\x18\x02 \x01(\x08\"?\n\x13StatusBatchResponse\x12(\n\x07results\x18\x01 \x03(\x0b\x32\x17.drover.v1.StatusResult\"Q\n\x0cStatusResult\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.drover.v1.Job\x12$\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x15.drover.v1.ItemStatus\"i\n\x0bWaitRequest\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12!\n\x04mode\x18\x02 \x01(\x0e\x32\x13.drover.v1.WaitMode\x12*\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"F\n\x0cWaitResponse\x12(\n\x07results\x18\x01 \x03(\x0b\x32\x17.drover.v1.StatusResult\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08\"\x1a\n\x0cWatchRequest\x12\n\n\x02id\x18\x01 \x01(\t\",\n\rWatchResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.drover.v1.Job\"\x8e\x01\n\x0bListRequest\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.drover.v1.JobState\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\r\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x17\n\x0finclude_payload\x18\x06 \x01(\x08\"E\n\x0cListResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.drover.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\rCancelRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"h\n\x0e\x43\x61ncelResponse\x12)\n\x07outcome\x18\x01 \x01(\x0e\x32\x18.drover.v1.CancelOutcome\x12+\n\x0eprevious_state\x18\x02 \x01(\x0e\x32\x13.drover.v1.JobState\"\x1c\n\x0eRedriveRequest\x12\n\n\x02id\x18\x01 \x01(\t\".\n\x0fRedriveResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.drover.v1.Job\"[\n\x0bMoveRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\x05queue\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x15\n\x08priority\x18\x03 \x01(\rH\x01\x88\x01\x01\x42\x08\n\x06_queueB\x0b\n\t_priority\"+\n\x0cMoveResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.drover.v1.Job\"\x1c\n\x0e\x45xplainRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\xa2\x01\n\x0f\x45xplainResponse\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.drover.v1.JobState\x12&\n\tobstacles\x18\x02 \x03(\x0b\x32\x13.drover.v1.Obstacle\x12\x32\n\x0e\x65\x61rliest_start\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07summary\x18\x04 \x01(\t\"\x9a\x01\n\x08Obstacle\x12%\n\x04kind\x18\x01 \x01(\x0e\x32\x17.drover.v1.ObstacleKind\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x04\x12)\n\x05until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04jobs\x18\x06 \x03(\t*r\n\x0e\x43onflictPolicy\x12\x1f\n\x1b\x43ONFLICT_POLICY_UNSPECIFIED\x10\x00\x12#\n\x1f\x43ONFLICT_POLICY_RETURN_EXISTING\x10\x01\x12\x1a\n\x16\x43ONFLICT_POLICY_REJECT\x10\x02*K\n\x08WaitMode\x12\x19\n\x15WAIT_MODE_UNSPECIFIED\x10\x00\x12\x11\n\rWAIT_MODE_ALL\x10\x01\x12\x11\n\rWAIT_MODE_ANY\x10\x02*\x90\x01\n\rCancelOutcome\x12\x1e\n\x1a\x43\x41NCEL_OUTCOME_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43\x41NCEL_OUTCOME_CANCELLED\x10\x01\x12\x1c\n\x18\x43\x41NCEL_OUTCOME_REQUESTED\x10\x02\x12#\n\x1f\x43\x41NCEL_OUTCOME_ALREADY_FINISHED\x10\x03*\xcc\x02\n\x0cObstacleKind\x12\x1d\n\x19OBSTACLE_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15OBSTACLE_KIND_NOT_DUE\x10\x01\x12\x1e\n\x1aOBSTACLE_KIND_QUEUE_PAUSED\x10\x02\x12\x1b\n\x17OBSTACLE_KIND_NO_WORKER\x10\x03\x12\x1e\n\x1aOBSTACLE_KIND_WORKERS_BUSY\x10\x04\x12\x1f\n\x1bOBSTACLE_KIND_BEHIND_OTHERS\x10\x05\x12\x1c\n\x18OBSTACLE_KIND_RATE_LIMIT\x10\x06\x12#\n\x1fOBSTACLE_KIND_CONCURRENCY_LIMIT\x10\x07\x12!\n\x1dOBSTACLE_KIND_CONCURRENCY_KEY\x10\x08\x12\x1e\n\x1aOBSTACLE_KIND_DEPENDENCIES\x10\t2\xd2\x05\n\nJobService\x12=\n\x06Submit\x12\x18.drover.v1.SubmitRequest\x1a\x19.drover.v1.SubmitResponse\x12L\n\x0bSubmitBatch\x12\x1d.drover.v1.SubmitBatchRequest\x1a\x1e.drover.v1.SubmitBatchResponse\x12=\n\x06Status\x12\x18.drover.v1.StatusRequest\x1a\x19.drover.v1.StatusResponse\x12L\n\x0bStatusBatch\x12\x1d.drover.v1.StatusBatchRequest\x1a\x1e.drover.v1.StatusBatchResponse\x12\x37\n\x04Wait\x12\x16.drover.v1.WaitRequest\x1a\x17.drover.v1.WaitResponse\x12<\n\x05Watch\x12\x17.drover.v1.WatchRequest\x1a\x18.drover.v1.WatchResponse0\x01\x12\x37\n\x04List\x12\x16.drover.v1.ListRequest\x1a\x17.drover.v1.ListResponse\x12=\n\x06\x43\x61ncel\x12\x18.drover.v1.CancelRequest\x1a\x19.drover.v1.CancelResponse\x12@\n\x07Redrive\x12\x19.drover.v1.RedriveRequest\x1a\x1a.drover.v1.RedriveResponse\x12\x37\n\x04Move\x12\x16.drover.v1.MoveRequest\x1a\x17.drover.v1.MoveResponse\x12@\n\x07\x45xplain\x12\x19.drover.v1.ExplainRequest\x1a\x1a.drover.v1.ExplainResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'drover.v1.job_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CONFLICTPOLICY']._serialized_start=1581
-  _globals['_CONFLICTPOLICY']._serialized_end=1695
-  _globals['_WAITMODE']._serialized_start=1697
-  _globals['_WAITMODE']._serialized_end=1772
-  _globals['_CANCELOUTCOME']._serialized_start=1775
-  _globals['_CANCELOUTCOME']._serialized_end=1919
-  _globals['_SUBMITREQUEST']._serialized_start=95
-  _globals['_SUBMITREQUEST']._serialized_end=191
-  _globals['_SUBMITRESPONSE']._serialized_start=193
-  _globals['_SUBMITRESPONSE']._serialized_end=279
-  _globals['_SUBMITBATCHREQUEST']._serialized_start=281
-  _globals['_SUBMITBATCHREQUEST']._serialized_end=383
-  _globals['_SUBMITBATCHRESPONSE']._serialized_start=385
-  _globals['_SUBMITBATCHRESPONSE']._serialized_end=448
-  _globals['_SUBMITRESULT']._serialized_start=450
-  _globals['_SUBMITRESULT']._serialized_end=572
-  _globals['_STATUSREQUEST']._serialized_start=574
-  _globals['_STATUSREQUEST']._serialized_end=626
-  _globals['_STATUSRESPONSE']._serialized_start=628
-  _globals['_STATUSRESPONSE']._serialized_end=673
-  _globals['_STATUSBATCHREQUEST']._serialized_start=675
-  _globals['_STATUSBATCHREQUEST']._serialized_end=733
-  _globals['_STATUSBATCHRESPONSE']._serialized_start=735
-  _globals['_STATUSBATCHRESPONSE']._serialized_end=798
-  _globals['_STATUSRESULT']._serialized_start=800
-  _globals['_STATUSRESULT']._serialized_end=881
-  _globals['_WAITREQUEST']._serialized_start=883
-  _globals['_WAITREQUEST']._serialized_end=988
-  _globals['_WAITRESPONSE']._serialized_start=990
-  _globals['_WAITRESPONSE']._serialized_end=1060
-  _globals['_WATCHREQUEST']._serialized_start=1062
-  _globals['_WATCHREQUEST']._serialized_end=1088
-  _globals['_WATCHRESPONSE']._serialized_start=1090
-  _globals['_WATCHRESPONSE']._serialized_end=1134
-  _globals['_LISTREQUEST']._serialized_start=1137
-  _globals['_LISTREQUEST']._serialized_end=1279
-  _globals['_LISTRESPONSE']._serialized_start=1281
-  _globals['_LISTRESPONSE']._serialized_end=1350
-  _globals['_CANCELREQUEST']._serialized_start=1352
-  _globals['_CANCELREQUEST']._serialized_end=1395
-  _globals['_CANCELRESPONSE']._serialized_start=1397
-  _globals['_CANCELRESPONSE']._serialized_end=1501
-  _globals['_REDRIVEREQUEST']._serialized_start=1503
-  _globals['_REDRIVEREQUEST']._serialized_end=1531
-  _globals['_REDRIVERESPONSE']._serialized_start=1533
-  _globals['_REDRIVERESPONSE']._serialized_end=1579
-  _globals['_JOBSERVICE']._serialized_start=1922
-  _globals['_JOBSERVICE']._serialized_end=2521
+  _globals['_CONFLICTPOLICY']._serialized_start=2141
+  _globals['_CONFLICTPOLICY']._serialized_end=2255
+  _globals['_WAITMODE']._serialized_start=2257
+  _globals['_WAITMODE']._serialized_end=2332
+  _globals['_CANCELOUTCOME']._serialized_start=2335
+  _globals['_CANCELOUTCOME']._serialized_end=2479
+  _globals['_OBSTACLEKIND']._serialized_start=2482
+  _globals['_OBSTACLEKIND']._serialized_end=2814
+  _globals['_SUBMITREQUEST']._serialized_start=128
+  _globals['_SUBMITREQUEST']._serialized_end=224
+  _globals['_SUBMITRESPONSE']._serialized_start=226
+  _globals['_SUBMITRESPONSE']._serialized_end=330
+  _globals['_SUBMITBATCHREQUEST']._serialized_start=332
+  _globals['_SUBMITBATCHREQUEST']._serialized_end=434
+  _globals['_SUBMITBATCHRESPONSE']._serialized_start=436
+  _globals['_SUBMITBATCHRESPONSE']._serialized_end=499
+  _globals['_SUBMITRESULT']._serialized_start=502
+  _globals['_SUBMITRESULT']._serialized_end=642
+  _globals['_STATUSREQUEST']._serialized_start=644
+  _globals['_STATUSREQUEST']._serialized_end=696
+  _globals['_STATUSRESPONSE']._serialized_start=698
+  _globals['_STATUSRESPONSE']._serialized_end=743
+  _globals['_STATUSBATCHREQUEST']._serialized_start=745
+  _globals['_STATUSBATCHREQUEST']._serialized_end=803
+  _globals['_STATUSBATCHRESPONSE']._serialized_start=805
+  _globals['_STATUSBATCHRESPONSE']._serialized_end=868
+  _globals['_STATUSRESULT']._serialized_start=870
+  _globals['_STATUSRESULT']._serialized_end=951
+  _globals['_WAITREQUEST']._serialized_start=953
+  _globals['_WAITREQUEST']._serialized_end=1058
+  _globals['_WAITRESPONSE']._serialized_start=1060
+  _globals['_WAITRESPONSE']._serialized_end=1130
+  _globals['_WATCHREQUEST']._serialized_start=1132
+  _globals['_WATCHREQUEST']._serialized_end=1158
+  _globals['_WATCHRESPONSE']._serialized_start=1160
+  _globals['_WATCHRESPONSE']._serialized_end=1204
+  _globals['_LISTREQUEST']._serialized_start=1207
+  _globals['_LISTREQUEST']._serialized_end=1349
+  _globals['_LISTRESPONSE']._serialized_start=1351
+  _globals['_LISTRESPONSE']._serialized_end=1420
+  _globals['_CANCELREQUEST']._serialized_start=1422
+  _globals['_CANCELREQUEST']._serialized_end=1465
+  _globals['_CANCELRESPONSE']._serialized_start=1467
+  _globals['_CANCELRESPONSE']._serialized_end=1571
+  _globals['_REDRIVEREQUEST']._serialized_start=1573
+  _globals['_REDRIVEREQUEST']._serialized_end=1601
+  _globals['_REDRIVERESPONSE']._serialized_start=1603
+  _globals['_REDRIVERESPONSE']._serialized_end=1649
+  _globals['_MOVEREQUEST']._serialized_start=1651
+  _globals['_MOVEREQUEST']._serialized_end=1742
+  _globals['_MOVERESPONSE']._serialized_start=1744
+  _globals['_MOVERESPONSE']._serialized_end=1787
+  _globals['_EXPLAINREQUEST']._serialized_start=1789
+  _globals['_EXPLAINREQUEST']._serialized_end=1817
+  _globals['_EXPLAINRESPONSE']._serialized_start=1820
+  _globals['_EXPLAINRESPONSE']._serialized_end=1982
+  _globals['_OBSTACLE']._serialized_start=1985
+  _globals['_OBSTACLE']._serialized_end=2139
+  _globals['_JOBSERVICE']._serialized_start=2817
+  _globals['_JOBSERVICE']._serialized_end=3539
 # @@protoc_insertion_point(module_scope)

@@ -2,6 +2,7 @@ import datetime
 
 from drover.v1 import job_pb2 as _job_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -29,6 +30,19 @@ class CancelOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CANCEL_OUTCOME_CANCELLED: _ClassVar[CancelOutcome]
     CANCEL_OUTCOME_REQUESTED: _ClassVar[CancelOutcome]
     CANCEL_OUTCOME_ALREADY_FINISHED: _ClassVar[CancelOutcome]
+
+class ObstacleKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    OBSTACLE_KIND_UNSPECIFIED: _ClassVar[ObstacleKind]
+    OBSTACLE_KIND_NOT_DUE: _ClassVar[ObstacleKind]
+    OBSTACLE_KIND_QUEUE_PAUSED: _ClassVar[ObstacleKind]
+    OBSTACLE_KIND_NO_WORKER: _ClassVar[ObstacleKind]
+    OBSTACLE_KIND_WORKERS_BUSY: _ClassVar[ObstacleKind]
+    OBSTACLE_KIND_BEHIND_OTHERS: _ClassVar[ObstacleKind]
+    OBSTACLE_KIND_RATE_LIMIT: _ClassVar[ObstacleKind]
+    OBSTACLE_KIND_CONCURRENCY_LIMIT: _ClassVar[ObstacleKind]
+    OBSTACLE_KIND_CONCURRENCY_KEY: _ClassVar[ObstacleKind]
+    OBSTACLE_KIND_DEPENDENCIES: _ClassVar[ObstacleKind]
 CONFLICT_POLICY_UNSPECIFIED: ConflictPolicy
 CONFLICT_POLICY_RETURN_EXISTING: ConflictPolicy
 CONFLICT_POLICY_REJECT: ConflictPolicy
@@ -39,6 +53,16 @@ CANCEL_OUTCOME_UNSPECIFIED: CancelOutcome
 CANCEL_OUTCOME_CANCELLED: CancelOutcome
 CANCEL_OUTCOME_REQUESTED: CancelOutcome
 CANCEL_OUTCOME_ALREADY_FINISHED: CancelOutcome
+OBSTACLE_KIND_UNSPECIFIED: ObstacleKind
+OBSTACLE_KIND_NOT_DUE: ObstacleKind
+OBSTACLE_KIND_QUEUE_PAUSED: ObstacleKind
+OBSTACLE_KIND_NO_WORKER: ObstacleKind
+OBSTACLE_KIND_WORKERS_BUSY: ObstacleKind
+OBSTACLE_KIND_BEHIND_OTHERS: ObstacleKind
+OBSTACLE_KIND_RATE_LIMIT: ObstacleKind
+OBSTACLE_KIND_CONCURRENCY_LIMIT: ObstacleKind
+OBSTACLE_KIND_CONCURRENCY_KEY: ObstacleKind
+OBSTACLE_KIND_DEPENDENCIES: ObstacleKind
 
 class SubmitRequest(_message.Message):
     __slots__ = ("job", "on_conflict")
@@ -49,14 +73,16 @@ class SubmitRequest(_message.Message):
     def __init__(self, job: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ..., on_conflict: _Optional[_Union[ConflictPolicy, str]] = ...) -> None: ...
 
 class SubmitResponse(_message.Message):
-    __slots__ = ("id", "deduplicated", "state")
+    __slots__ = ("id", "deduplicated", "state", "replaced")
     ID_FIELD_NUMBER: _ClassVar[int]
     DEDUPLICATED_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
+    REPLACED_FIELD_NUMBER: _ClassVar[int]
     id: str
     deduplicated: bool
     state: _job_pb2.JobState
-    def __init__(self, id: _Optional[str] = ..., deduplicated: _Optional[bool] = ..., state: _Optional[_Union[_job_pb2.JobState, str]] = ...) -> None: ...
+    replaced: bool
+    def __init__(self, id: _Optional[str] = ..., deduplicated: _Optional[bool] = ..., state: _Optional[_Union[_job_pb2.JobState, str]] = ..., replaced: _Optional[bool] = ...) -> None: ...
 
 class SubmitBatchRequest(_message.Message):
     __slots__ = ("jobs", "on_conflict")
@@ -73,16 +99,18 @@ class SubmitBatchResponse(_message.Message):
     def __init__(self, results: _Optional[_Iterable[_Union[SubmitResult, _Mapping]]] = ...) -> None: ...
 
 class SubmitResult(_message.Message):
-    __slots__ = ("id", "deduplicated", "state", "error")
+    __slots__ = ("id", "deduplicated", "state", "error", "replaced")
     ID_FIELD_NUMBER: _ClassVar[int]
     DEDUPLICATED_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    REPLACED_FIELD_NUMBER: _ClassVar[int]
     id: str
     deduplicated: bool
     state: _job_pb2.JobState
     error: _job_pb2.ItemStatus
-    def __init__(self, id: _Optional[str] = ..., deduplicated: _Optional[bool] = ..., state: _Optional[_Union[_job_pb2.JobState, str]] = ..., error: _Optional[_Union[_job_pb2.ItemStatus, _Mapping]] = ...) -> None: ...
+    replaced: bool
+    def __init__(self, id: _Optional[str] = ..., deduplicated: _Optional[bool] = ..., state: _Optional[_Union[_job_pb2.JobState, str]] = ..., error: _Optional[_Union[_job_pb2.ItemStatus, _Mapping]] = ..., replaced: _Optional[bool] = ...) -> None: ...
 
 class StatusRequest(_message.Message):
     __slots__ = ("id", "include_payload")
@@ -201,3 +229,53 @@ class RedriveResponse(_message.Message):
     JOB_FIELD_NUMBER: _ClassVar[int]
     job: _job_pb2.Job
     def __init__(self, job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ...) -> None: ...
+
+class MoveRequest(_message.Message):
+    __slots__ = ("id", "queue", "priority")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    queue: str
+    priority: int
+    def __init__(self, id: _Optional[str] = ..., queue: _Optional[str] = ..., priority: _Optional[int] = ...) -> None: ...
+
+class MoveResponse(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: _job_pb2.Job
+    def __init__(self, job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ...) -> None: ...
+
+class ExplainRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class ExplainResponse(_message.Message):
+    __slots__ = ("state", "obstacles", "earliest_start", "summary")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    OBSTACLES_FIELD_NUMBER: _ClassVar[int]
+    EARLIEST_START_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    state: _job_pb2.JobState
+    obstacles: _containers.RepeatedCompositeFieldContainer[Obstacle]
+    earliest_start: _timestamp_pb2.Timestamp
+    summary: str
+    def __init__(self, state: _Optional[_Union[_job_pb2.JobState, str]] = ..., obstacles: _Optional[_Iterable[_Union[Obstacle, _Mapping]]] = ..., earliest_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., summary: _Optional[str] = ...) -> None: ...
+
+class Obstacle(_message.Message):
+    __slots__ = ("kind", "detail", "subject", "count", "until", "jobs")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    JOBS_FIELD_NUMBER: _ClassVar[int]
+    kind: ObstacleKind
+    detail: str
+    subject: str
+    count: int
+    until: _timestamp_pb2.Timestamp
+    jobs: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, kind: _Optional[_Union[ObstacleKind, str]] = ..., detail: _Optional[str] = ..., subject: _Optional[str] = ..., count: _Optional[int] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., jobs: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -84,6 +84,16 @@ class JobServiceStub:
                 request_serializer=drover_dot_v1_dot_job__service__pb2.RedriveRequest.SerializeToString,
                 response_deserializer=drover_dot_v1_dot_job__service__pb2.RedriveResponse.FromString,
                 _registered_method=True)
+        self.Move = channel.unary_unary(
+                '/drover.v1.JobService/Move',
+                request_serializer=drover_dot_v1_dot_job__service__pb2.MoveRequest.SerializeToString,
+                response_deserializer=drover_dot_v1_dot_job__service__pb2.MoveResponse.FromString,
+                _registered_method=True)
+        self.Explain = channel.unary_unary(
+                '/drover.v1.JobService/Explain',
+                request_serializer=drover_dot_v1_dot_job__service__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=drover_dot_v1_dot_job__service__pb2.ExplainResponse.FromString,
+                _registered_method=True)
 
 
 class JobServiceServicer:
@@ -159,6 +169,21 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Move(self, request, context):
+        """Puts a job that waits into another queue, or under another priority; its id stays. FAILED_PRECONDITION, reason
+        NOT_WAITING, for one that runs or has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Explain(self, request, context):
+        """Why a job is not running, and when it can be at the earliest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_JobServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -206,6 +231,16 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.Redrive,
                     request_deserializer=drover_dot_v1_dot_job__service__pb2.RedriveRequest.FromString,
                     response_serializer=drover_dot_v1_dot_job__service__pb2.RedriveResponse.SerializeToString,
+            ),
+            'Move': grpc.unary_unary_rpc_method_handler(
+                    servicer.Move,
+                    request_deserializer=drover_dot_v1_dot_job__service__pb2.MoveRequest.FromString,
+                    response_serializer=drover_dot_v1_dot_job__service__pb2.MoveResponse.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=drover_dot_v1_dot_job__service__pb2.ExplainRequest.FromString,
+                    response_serializer=drover_dot_v1_dot_job__service__pb2.ExplainResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -456,6 +491,60 @@ class JobService:
             '/drover.v1.JobService/Redrive',
             drover_dot_v1_dot_job__service__pb2.RedriveRequest.SerializeToString,
             drover_dot_v1_dot_job__service__pb2.RedriveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Move(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drover.v1.JobService/Move',
+            drover_dot_v1_dot_job__service__pb2.MoveRequest.SerializeToString,
+            drover_dot_v1_dot_job__service__pb2.MoveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drover.v1.JobService/Explain',
+            drover_dot_v1_dot_job__service__pb2.ExplainRequest.SerializeToString,
+            drover_dot_v1_dot_job__service__pb2.ExplainResponse.FromString,
             options,
             channel_credentials,
             insecure,

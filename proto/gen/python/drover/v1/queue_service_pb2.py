@@ -22,39 +22,82 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from drover.v1 import job_pb2 as drover_dot_v1_dot_job__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x64rover/v1/queue_service.proto\x12\tdrover.v1\"\xbf\x01\n\x05Queue\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06paused\x18\x02 \x01(\x08\x12\r\n\x05ready\x18\x03 \x01(\x04\x12\x0f\n\x07running\x18\x04 \x01(\x04\x12\x11\n\tscheduled\x18\x05 \x01(\x04\x12\x0f\n\x07\x62locked\x18\x06 \x01(\x04\x12\x11\n\tsucceeded\x18\x07 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x08 \x01(\x04\x12\x11\n\tcancelled\x18\t \x01(\x04\x12\x1e\n\x05lanes\x18\n \x03(\x0b\x32\x0f.drover.v1.Lane\"5\n\x04Lane\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x10\n\x08priority\x18\x02 \x01(\r\x12\r\n\x05ready\x18\x03 \x01(\x04\"\x19\n\x17QueueServiceListRequest\"<\n\x18QueueServiceListResponse\x12 \n\x06queues\x18\x01 \x03(\x0b\x32\x10.drover.v1.Queue\"\'\n\x16QueueServiceGetRequest\x12\r\n\x05queue\x18\x01 \x01(\t\":\n\x17QueueServiceGetResponse\x12\x1f\n\x05queue\x18\x01 \x01(\x0b\x32\x10.drover.v1.Queue\")\n\x18QueueServicePauseRequest\x12\r\n\x05queue\x18\x01 \x01(\t\"\x1b\n\x19QueueServicePauseResponse\"*\n\x19QueueServiceResumeRequest\x12\r\n\x05queue\x18\x01 \x01(\t\"\x1c\n\x1aQueueServiceResumeResponse\"c\n\x18QueueServicePurgeRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x19\n\x11include_scheduled\x18\x03 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x04 \x01(\x08\"=\n\x19QueueServicePurgeResponse\x12\r\n\x05ready\x18\x01 \x01(\x04\x12\x11\n\tscheduled\x18\x02 \x01(\x04\x32\xac\x03\n\x0cQueueService\x12O\n\x04List\x12\".drover.v1.QueueServiceListRequest\x1a#.drover.v1.QueueServiceListResponse\x12L\n\x03Get\x12!.drover.v1.QueueServiceGetRequest\x1a\".drover.v1.QueueServiceGetResponse\x12R\n\x05Pause\x12#.drover.v1.QueueServicePauseRequest\x1a$.drover.v1.QueueServicePauseResponse\x12U\n\x06Resume\x12$.drover.v1.QueueServiceResumeRequest\x1a%.drover.v1.QueueServiceResumeResponse\x12R\n\x05Purge\x12#.drover.v1.QueueServicePurgeRequest\x1a$.drover.v1.QueueServicePurgeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x64rover/v1/queue_service.proto\x12\tdrover.v1\x1a\x13\x64rover/v1/job.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\x02\n\x05Queue\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06paused\x18\x02 \x01(\x08\x12\r\n\x05ready\x18\x03 \x01(\x04\x12\x0f\n\x07running\x18\x04 \x01(\x04\x12\x11\n\tscheduled\x18\x05 \x01(\x04\x12\x0f\n\x07\x62locked\x18\x06 \x01(\x04\x12\x11\n\tsucceeded\x18\x07 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x08 \x01(\x04\x12\x11\n\tcancelled\x18\t \x01(\x04\x12\x1e\n\x05lanes\x18\n \x03(\x0b\x32\x0f.drover.v1.Lane\x12$\n\x06limits\x18\x0b \x01(\x0b\x32\x14.drover.v1.RunLimits\x12\'\n\tretention\x18\x0c \x01(\x0b\x32\x14.drover.v1.Retention\x12\x33\n\x10oldest_ready_age\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\"\xb5\x01\n\tRunLimits\x12\"\n\x04rate\x18\x01 \x01(\x0b\x32\x14.drover.v1.RateLimit\x12\x18\n\x0b\x63oncurrency\x18\x02 \x01(\rH\x00\x88\x01\x01\x12 \n\x13\x63oncurrency_per_key\x18\x03 \x01(\rH\x01\x88\x01\x01\x12 \n\x03use\x18\x04 \x01(\x0b\x32\x13.drover.v1.LimitUseB\x0e\n\x0c_concurrencyB\x16\n\x14_concurrency_per_key\"T\n\tRateLimit\x12\r\n\x05\x63ount\x18\x01 \x01(\r\x12)\n\x06period\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x62urst\x18\x03 \x01(\r\"^\n\x08LimitUse\x12\x0e\n\x06tokens\x18\x01 \x01(\r\x12\x31\n\rnext_token_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07running\x18\x03 \x01(\r\"\xc4\x01\n\tRetention\x12,\n\tsucceeded\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06\x66\x61iled\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tcancelled\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1c\n\x0fsucceeded_count\x18\x04 \x01(\x04H\x00\x88\x01\x01\x42\x12\n\x10_succeeded_count\"\xd1\x01\n\x05Route\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12,\n\x06labels\x18\x03 \x03(\x0b\x32\x1c.drover.v1.Route.LabelsEntry\x12\x12\n\x05queue\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x15\n\x08priority\x18\x05 \x01(\rH\x01\x88\x01\x01\x12\r\n\x05owner\x18\x06 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x08\n\x06_queueB\x0b\n\t_priority\"5\n\x04Lane\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x10\n\x08priority\x18\x02 \x01(\r\x12\r\n\x05ready\x18\x03 \x01(\x04\"\x19\n\x17QueueServiceListRequest\"<\n\x18QueueServiceListResponse\x12 \n\x06queues\x18\x01 \x03(\x0b\x32\x10.drover.v1.Queue\"\'\n\x16QueueServiceGetRequest\x12\r\n\x05queue\x18\x01 \x01(\t\":\n\x17QueueServiceGetResponse\x12\x1f\n\x05queue\x18\x01 \x01(\x0b\x32\x10.drover.v1.Queue\")\n\x18QueueServicePauseRequest\x12\r\n\x05queue\x18\x01 \x01(\t\"\x1b\n\x19QueueServicePauseResponse\"*\n\x19QueueServiceResumeRequest\x12\r\n\x05queue\x18\x01 \x01(\t\"\x1c\n\x1aQueueServiceResumeResponse\"c\n\x18QueueServicePurgeRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x19\n\x11include_scheduled\x18\x03 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x04 \x01(\x08\"=\n\x19QueueServicePurgeResponse\x12\r\n\x05ready\x18\x01 \x01(\x04\x12\x11\n\tscheduled\x18\x02 \x01(\x04\"y\n\x19QueueServiceUpdateRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12$\n\x06limits\x18\x02 \x01(\x0b\x32\x14.drover.v1.RunLimits\x12\'\n\tretention\x18\x03 \x01(\x0b\x32\x14.drover.v1.Retention\"=\n\x1aQueueServiceUpdateResponse\x12\x1f\n\x05queue\x18\x01 \x01(\x0b\x32\x10.drover.v1.Queue\"{\n\x04Task\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06limits\x18\x02 \x01(\x0b\x32\x14.drover.v1.RunLimits\x12\x0e\n\x06queues\x18\x03 \x03(\t\x12\r\n\x05ready\x18\x04 \x01(\x04\x12\x0f\n\x07running\x18\x05 \x01(\x04\x12\x0f\n\x07workers\x18\x06 \x01(\r\"\x1e\n\x0eGetTaskRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\"0\n\x0fGetTaskResponse\x12\x1d\n\x04task\x18\x01 \x01(\x0b\x32\x0f.drover.v1.Task\"G\n\x11UpdateTaskRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12$\n\x06limits\x18\x02 \x01(\x0b\x32\x14.drover.v1.RunLimits\"3\n\x12UpdateTaskResponse\x12\x1d\n\x04task\x18\x01 \x01(\x0b\x32\x0f.drover.v1.Task\"\x13\n\x11ListRoutesRequest\"f\n\x12ListRoutesResponse\x12 \n\x06routes\x18\x01 \x03(\x0b\x32\x10.drover.v1.Route\x12.\n\nchanged_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"T\n\x10PutRoutesRequest\x12\r\n\x05owner\x18\x01 \x01(\t\x12 \n\x06routes\x18\x02 \x03(\x0b\x32\x10.drover.v1.Route\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"f\n\x11PutRoutesResponse\x12 \n\x06routes\x18\x01 \x03(\x0b\x32\x10.drover.v1.Route\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x02 \x03(\t\x12\x0f\n\x07\x63hanged\x18\x03 \x03(\t\x12\x0f\n\x07removed\x18\x04 \x03(\t\"3\n\x10TestRouteRequest\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.drover.v1.JobSpec\"U\n\x11TestRouteResponse\x12\x1f\n\x05route\x18\x01 \x01(\x0b\x32\x10.drover.v1.Route\x12\r\n\x05queue\x18\x02 \x01(\t\x12\x10\n\x08priority\x18\x03 \x01(\r2\xeb\x06\n\x0cQueueService\x12O\n\x04List\x12\".drover.v1.QueueServiceListRequest\x1a#.drover.v1.QueueServiceListResponse\x12L\n\x03Get\x12!.drover.v1.QueueServiceGetRequest\x1a\".drover.v1.QueueServiceGetResponse\x12R\n\x05Pause\x12#.drover.v1.QueueServicePauseRequest\x1a$.drover.v1.QueueServicePauseResponse\x12U\n\x06Resume\x12$.drover.v1.QueueServiceResumeRequest\x1a%.drover.v1.QueueServiceResumeResponse\x12R\n\x05Purge\x12#.drover.v1.QueueServicePurgeRequest\x1a$.drover.v1.QueueServicePurgeResponse\x12U\n\x06Update\x12$.drover.v1.QueueServiceUpdateRequest\x1a%.drover.v1.QueueServiceUpdateResponse\x12@\n\x07GetTask\x12\x19.drover.v1.GetTaskRequest\x1a\x1a.drover.v1.GetTaskResponse\x12I\n\nUpdateTask\x12\x1c.drover.v1.UpdateTaskRequest\x1a\x1d.drover.v1.UpdateTaskResponse\x12I\n\nListRoutes\x12\x1c.drover.v1.ListRoutesRequest\x1a\x1d.drover.v1.ListRoutesResponse\x12\x46\n\tPutRoutes\x12\x1b.drover.v1.PutRoutesRequest\x1a\x1c.drover.v1.PutRoutesResponse\x12\x46\n\tTestRoute\x12\x1b.drover.v1.TestRouteRequest\x1a\x1c.drover.v1.TestRouteResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'drover.v1.queue_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_QUEUE']._serialized_start=45
-  _globals['_QUEUE']._serialized_end=236
-  _globals['_LANE']._serialized_start=238
-  _globals['_LANE']._serialized_end=291
-  _globals['_QUEUESERVICELISTREQUEST']._serialized_start=293
-  _globals['_QUEUESERVICELISTREQUEST']._serialized_end=318
-  _globals['_QUEUESERVICELISTRESPONSE']._serialized_start=320
-  _globals['_QUEUESERVICELISTRESPONSE']._serialized_end=380
-  _globals['_QUEUESERVICEGETREQUEST']._serialized_start=382
-  _globals['_QUEUESERVICEGETREQUEST']._serialized_end=421
-  _globals['_QUEUESERVICEGETRESPONSE']._serialized_start=423
-  _globals['_QUEUESERVICEGETRESPONSE']._serialized_end=481
-  _globals['_QUEUESERVICEPAUSEREQUEST']._serialized_start=483
-  _globals['_QUEUESERVICEPAUSEREQUEST']._serialized_end=524
-  _globals['_QUEUESERVICEPAUSERESPONSE']._serialized_start=526
-  _globals['_QUEUESERVICEPAUSERESPONSE']._serialized_end=553
-  _globals['_QUEUESERVICERESUMEREQUEST']._serialized_start=555
-  _globals['_QUEUESERVICERESUMEREQUEST']._serialized_end=597
-  _globals['_QUEUESERVICERESUMERESPONSE']._serialized_start=599
-  _globals['_QUEUESERVICERESUMERESPONSE']._serialized_end=627
-  _globals['_QUEUESERVICEPURGEREQUEST']._serialized_start=629
-  _globals['_QUEUESERVICEPURGEREQUEST']._serialized_end=728
-  _globals['_QUEUESERVICEPURGERESPONSE']._serialized_start=730
-  _globals['_QUEUESERVICEPURGERESPONSE']._serialized_end=791
-  _globals['_QUEUESERVICE']._serialized_start=794
-  _globals['_QUEUESERVICE']._serialized_end=1222
+  _globals['_ROUTE_LABELSENTRY']._loaded_options = None
+  _globals['_ROUTE_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_QUEUE']._serialized_start=131
+  _globals['_QUEUE']._serialized_end=454
+  _globals['_RUNLIMITS']._serialized_start=457
+  _globals['_RUNLIMITS']._serialized_end=638
+  _globals['_RATELIMIT']._serialized_start=640
+  _globals['_RATELIMIT']._serialized_end=724
+  _globals['_LIMITUSE']._serialized_start=726
+  _globals['_LIMITUSE']._serialized_end=820
+  _globals['_RETENTION']._serialized_start=823
+  _globals['_RETENTION']._serialized_end=1019
+  _globals['_ROUTE']._serialized_start=1022
+  _globals['_ROUTE']._serialized_end=1231
+  _globals['_ROUTE_LABELSENTRY']._serialized_start=1163
+  _globals['_ROUTE_LABELSENTRY']._serialized_end=1208
+  _globals['_LANE']._serialized_start=1233
+  _globals['_LANE']._serialized_end=1286
+  _globals['_QUEUESERVICELISTREQUEST']._serialized_start=1288
+  _globals['_QUEUESERVICELISTREQUEST']._serialized_end=1313
+  _globals['_QUEUESERVICELISTRESPONSE']._serialized_start=1315
+  _globals['_QUEUESERVICELISTRESPONSE']._serialized_end=1375
+  _globals['_QUEUESERVICEGETREQUEST']._serialized_start=1377
+  _globals['_QUEUESERVICEGETREQUEST']._serialized_end=1416
+  _globals['_QUEUESERVICEGETRESPONSE']._serialized_start=1418
+  _globals['_QUEUESERVICEGETRESPONSE']._serialized_end=1476
+  _globals['_QUEUESERVICEPAUSEREQUEST']._serialized_start=1478
+  _globals['_QUEUESERVICEPAUSEREQUEST']._serialized_end=1519
+  _globals['_QUEUESERVICEPAUSERESPONSE']._serialized_start=1521
+  _globals['_QUEUESERVICEPAUSERESPONSE']._serialized_end=1548
+  _globals['_QUEUESERVICERESUMEREQUEST']._serialized_start=1550
+  _globals['_QUEUESERVICERESUMEREQUEST']._serialized_end=1592
+  _globals['_QUEUESERVICERESUMERESPONSE']._serialized_start=1594
+  _globals['_QUEUESERVICERESUMERESPONSE']._serialized_end=1622
+  _globals['_QUEUESERVICEPURGEREQUEST']._serialized_start=1624
+  _globals['_QUEUESERVICEPURGEREQUEST']._serialized_end=1723
+  _globals['_QUEUESERVICEPURGERESPONSE']._serialized_start=1725
+  _globals['_QUEUESERVICEPURGERESPONSE']._serialized_end=1786
+  _globals['_QUEUESERVICEUPDATEREQUEST']._serialized_start=1788
+  _globals['_QUEUESERVICEUPDATEREQUEST']._serialized_end=1909
+  _globals['_QUEUESERVICEUPDATERESPONSE']._serialized_start=1911
+  _globals['_QUEUESERVICEUPDATERESPONSE']._serialized_end=1972
+  _globals['_TASK']._serialized_start=1974
+  _globals['_TASK']._serialized_end=2097
+  _globals['_GETTASKREQUEST']._serialized_start=2099
+  _globals['_GETTASKREQUEST']._serialized_end=2129
+  _globals['_GETTASKRESPONSE']._serialized_start=2131
+  _globals['_GETTASKRESPONSE']._serialized_end=2179
+  _globals['_UPDATETASKREQUEST']._serialized_start=2181
+  _globals['_UPDATETASKREQUEST']._serialized_end=2252
+  _globals['_UPDATETASKRESPONSE']._serialized_start=2254
+  _globals['_UPDATETASKRESPONSE']._serialized_end=2305
+  _globals['_LISTROUTESREQUEST']._serialized_start=2307
+  _globals['_LISTROUTESREQUEST']._serialized_end=2326
+  _globals['_LISTROUTESRESPONSE']._serialized_start=2328
+  _globals['_LISTROUTESRESPONSE']._serialized_end=2430
+  _globals['_PUTROUTESREQUEST']._serialized_start=2432
+  _globals['_PUTROUTESREQUEST']._serialized_end=2516
+  _globals['_PUTROUTESRESPONSE']._serialized_start=2518
+  _globals['_PUTROUTESRESPONSE']._serialized_end=2620
+  _globals['_TESTROUTEREQUEST']._serialized_start=2622
+  _globals['_TESTROUTEREQUEST']._serialized_end=2673
+  _globals['_TESTROUTERESPONSE']._serialized_start=2675
+  _globals['_TESTROUTERESPONSE']._serialized_end=2760
+  _globals['_QUEUESERVICE']._serialized_start=2763
+  _globals['_QUEUESERVICE']._serialized_end=3638
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class QueueServiceStub:
-    """Queues: they come into being with their first job.
+    """Queues: they come into being with their first job or their first setting. Beside them what else decides where and how
+    fast jobs go: routes, and the limits of a task.
 
     Errors of every method: INVALID_ARGUMENT for a bad name, UNAVAILABLE (STORE_UNAVAILABLE) while the store cannot be
     reached. A queue that nothing was ever submitted to is NOT_FOUND, reason QUEUE_NOT_FOUND.
@@ -63,10 +64,41 @@ class QueueServiceStub:
                 request_serializer=drover_dot_v1_dot_queue__service__pb2.QueueServicePurgeRequest.SerializeToString,
                 response_deserializer=drover_dot_v1_dot_queue__service__pb2.QueueServicePurgeResponse.FromString,
                 _registered_method=True)
+        self.Update = channel.unary_unary(
+                '/drover.v1.QueueService/Update',
+                request_serializer=drover_dot_v1_dot_queue__service__pb2.QueueServiceUpdateRequest.SerializeToString,
+                response_deserializer=drover_dot_v1_dot_queue__service__pb2.QueueServiceUpdateResponse.FromString,
+                _registered_method=True)
+        self.GetTask = channel.unary_unary(
+                '/drover.v1.QueueService/GetTask',
+                request_serializer=drover_dot_v1_dot_queue__service__pb2.GetTaskRequest.SerializeToString,
+                response_deserializer=drover_dot_v1_dot_queue__service__pb2.GetTaskResponse.FromString,
+                _registered_method=True)
+        self.UpdateTask = channel.unary_unary(
+                '/drover.v1.QueueService/UpdateTask',
+                request_serializer=drover_dot_v1_dot_queue__service__pb2.UpdateTaskRequest.SerializeToString,
+                response_deserializer=drover_dot_v1_dot_queue__service__pb2.UpdateTaskResponse.FromString,
+                _registered_method=True)
+        self.ListRoutes = channel.unary_unary(
+                '/drover.v1.QueueService/ListRoutes',
+                request_serializer=drover_dot_v1_dot_queue__service__pb2.ListRoutesRequest.SerializeToString,
+                response_deserializer=drover_dot_v1_dot_queue__service__pb2.ListRoutesResponse.FromString,
+                _registered_method=True)
+        self.PutRoutes = channel.unary_unary(
+                '/drover.v1.QueueService/PutRoutes',
+                request_serializer=drover_dot_v1_dot_queue__service__pb2.PutRoutesRequest.SerializeToString,
+                response_deserializer=drover_dot_v1_dot_queue__service__pb2.PutRoutesResponse.FromString,
+                _registered_method=True)
+        self.TestRoute = channel.unary_unary(
+                '/drover.v1.QueueService/TestRoute',
+                request_serializer=drover_dot_v1_dot_queue__service__pb2.TestRouteRequest.SerializeToString,
+                response_deserializer=drover_dot_v1_dot_queue__service__pb2.TestRouteResponse.FromString,
+                _registered_method=True)
 
 
 class QueueServiceServicer:
-    """Queues: they come into being with their first job.
+    """Queues: they come into being with their first job or their first setting. Beside them what else decides where and how
+    fast jobs go: routes, and the limits of a task.
 
     Errors of every method: INVALID_ARGUMENT for a bad name, UNAVAILABLE (STORE_UNAVAILABLE) while the store cannot be
     reached. A queue that nothing was ever submitted to is NOT_FOUND, reason QUEUE_NOT_FOUND.
@@ -106,6 +138,46 @@ class QueueServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Update(self, request, context):
+        """Changes a queue's limits and retention; holds for every broker once this has answered.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTask(self, request, context):
+        """A task's limits, and what there is of it. A task nobody ever spoke of has no limits.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateTask(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRoutes(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutRoutes(self, request, context):
+        """Replaces an owner's routes as a whole. ALREADY_EXISTS, reason OWNED_BY_ANOTHER, for a name that another owner has.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TestRoute(self, request, context):
+        """Which route a job would take, without submitting it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_QueueServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -134,6 +206,36 @@ def add_QueueServiceServicer_to_server(servicer, server):
                     request_deserializer=drover_dot_v1_dot_queue__service__pb2.QueueServicePurgeRequest.FromString,
                     response_serializer=drover_dot_v1_dot_queue__service__pb2.QueueServicePurgeResponse.SerializeToString,
             ),
+            'Update': grpc.unary_unary_rpc_method_handler(
+                    servicer.Update,
+                    request_deserializer=drover_dot_v1_dot_queue__service__pb2.QueueServiceUpdateRequest.FromString,
+                    response_serializer=drover_dot_v1_dot_queue__service__pb2.QueueServiceUpdateResponse.SerializeToString,
+            ),
+            'GetTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTask,
+                    request_deserializer=drover_dot_v1_dot_queue__service__pb2.GetTaskRequest.FromString,
+                    response_serializer=drover_dot_v1_dot_queue__service__pb2.GetTaskResponse.SerializeToString,
+            ),
+            'UpdateTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateTask,
+                    request_deserializer=drover_dot_v1_dot_queue__service__pb2.UpdateTaskRequest.FromString,
+                    response_serializer=drover_dot_v1_dot_queue__service__pb2.UpdateTaskResponse.SerializeToString,
+            ),
+            'ListRoutes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRoutes,
+                    request_deserializer=drover_dot_v1_dot_queue__service__pb2.ListRoutesRequest.FromString,
+                    response_serializer=drover_dot_v1_dot_queue__service__pb2.ListRoutesResponse.SerializeToString,
+            ),
+            'PutRoutes': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutRoutes,
+                    request_deserializer=drover_dot_v1_dot_queue__service__pb2.PutRoutesRequest.FromString,
+                    response_serializer=drover_dot_v1_dot_queue__service__pb2.PutRoutesResponse.SerializeToString,
+            ),
+            'TestRoute': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestRoute,
+                    request_deserializer=drover_dot_v1_dot_queue__service__pb2.TestRouteRequest.FromString,
+                    response_serializer=drover_dot_v1_dot_queue__service__pb2.TestRouteResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'drover.v1.QueueService', rpc_method_handlers)
@@ -143,7 +245,8 @@ def add_QueueServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class QueueService:
-    """Queues: they come into being with their first job.
+    """Queues: they come into being with their first job or their first setting. Beside them what else decides where and how
+    fast jobs go: routes, and the limits of a task.
 
     Errors of every method: INVALID_ARGUMENT for a bad name, UNAVAILABLE (STORE_UNAVAILABLE) while the store cannot be
     reached. A queue that nothing was ever submitted to is NOT_FOUND, reason QUEUE_NOT_FOUND.
@@ -274,6 +377,168 @@ class QueueService:
             '/drover.v1.QueueService/Purge',
             drover_dot_v1_dot_queue__service__pb2.QueueServicePurgeRequest.SerializeToString,
             drover_dot_v1_dot_queue__service__pb2.QueueServicePurgeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Update(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drover.v1.QueueService/Update',
+            drover_dot_v1_dot_queue__service__pb2.QueueServiceUpdateRequest.SerializeToString,
+            drover_dot_v1_dot_queue__service__pb2.QueueServiceUpdateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drover.v1.QueueService/GetTask',
+            drover_dot_v1_dot_queue__service__pb2.GetTaskRequest.SerializeToString,
+            drover_dot_v1_dot_queue__service__pb2.GetTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drover.v1.QueueService/UpdateTask',
+            drover_dot_v1_dot_queue__service__pb2.UpdateTaskRequest.SerializeToString,
+            drover_dot_v1_dot_queue__service__pb2.UpdateTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRoutes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drover.v1.QueueService/ListRoutes',
+            drover_dot_v1_dot_queue__service__pb2.ListRoutesRequest.SerializeToString,
+            drover_dot_v1_dot_queue__service__pb2.ListRoutesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutRoutes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drover.v1.QueueService/PutRoutes',
+            drover_dot_v1_dot_queue__service__pb2.PutRoutesRequest.SerializeToString,
+            drover_dot_v1_dot_queue__service__pb2.PutRoutesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TestRoute(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drover.v1.QueueService/TestRoute',
+            drover_dot_v1_dot_queue__service__pb2.TestRouteRequest.SerializeToString,
+            drover_dot_v1_dot_queue__service__pb2.TestRouteResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -24,7 +24,7 @@ CANCEL_REASON_TIME_LIMIT: CancelReason
 CANCEL_REASON_LEASE_LOST: CancelReason
 
 class Lease(_message.Message):
-    __slots__ = ("lease_id", "token", "job_id", "task", "queue", "priority", "attempt", "failures", "max_attempts", "payload", "labels", "headers", "submitted_at", "soft_time_limit", "hard_time_limit", "expires_at")
+    __slots__ = ("lease_id", "token", "job_id", "task", "queue", "priority", "attempt", "failures", "max_attempts", "payload", "labels", "headers", "submitted_at", "soft_time_limit", "hard_time_limit", "expires_at", "inputs", "input_count", "flow", "flow_member")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +55,10 @@ class Lease(_message.Message):
     SOFT_TIME_LIMIT_FIELD_NUMBER: _ClassVar[int]
     HARD_TIME_LIMIT_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    INPUT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    FLOW_FIELD_NUMBER: _ClassVar[int]
+    FLOW_MEMBER_FIELD_NUMBER: _ClassVar[int]
     lease_id: int
     token: str
     job_id: str
@@ -71,7 +75,23 @@ class Lease(_message.Message):
     soft_time_limit: _duration_pb2.Duration
     hard_time_limit: _duration_pb2.Duration
     expires_at: _timestamp_pb2.Timestamp
-    def __init__(self, lease_id: _Optional[int] = ..., token: _Optional[str] = ..., job_id: _Optional[str] = ..., task: _Optional[str] = ..., queue: _Optional[str] = ..., priority: _Optional[int] = ..., attempt: _Optional[int] = ..., failures: _Optional[int] = ..., max_attempts: _Optional[int] = ..., payload: _Optional[_Union[_job_pb2.Payload, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., headers: _Optional[_Mapping[str, str]] = ..., submitted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., soft_time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., hard_time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    inputs: _containers.RepeatedCompositeFieldContainer[Input]
+    input_count: int
+    flow: str
+    flow_member: int
+    def __init__(self, lease_id: _Optional[int] = ..., token: _Optional[str] = ..., job_id: _Optional[str] = ..., task: _Optional[str] = ..., queue: _Optional[str] = ..., priority: _Optional[int] = ..., attempt: _Optional[int] = ..., failures: _Optional[int] = ..., max_attempts: _Optional[int] = ..., payload: _Optional[_Union[_job_pb2.Payload, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., headers: _Optional[_Mapping[str, str]] = ..., submitted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., soft_time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., hard_time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., inputs: _Optional[_Iterable[_Union[Input, _Mapping]]] = ..., input_count: _Optional[int] = ..., flow: _Optional[str] = ..., flow_member: _Optional[int] = ...) -> None: ...
+
+class Input(_message.Message):
+    __slots__ = ("job_id", "state", "result", "failure")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    state: _job_pb2.JobState
+    result: _job_pb2.Payload
+    failure: _job_pb2.Failure
+    def __init__(self, job_id: _Optional[str] = ..., state: _Optional[_Union[_job_pb2.JobState, str]] = ..., result: _Optional[_Union[_job_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_job_pb2.Failure, _Mapping]] = ...) -> None: ...
 
 class LeaseRequest(_message.Message):
     __slots__ = ("worker", "tasks", "queues", "max_jobs", "wait", "lease_duration")

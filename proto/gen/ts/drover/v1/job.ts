@@ -50,6 +50,8 @@ export enum FailureReason {
   FAILURE_REASON_CORRUPT = 9,
   /** FAILURE_REASON_UNDELIVERABLE - The job was delivered 20 times without ever reaching a worker. */
   FAILURE_REASON_UNDELIVERABLE = 10,
+  /** FAILURE_REASON_DEPENDENCY - A job that this one depends on, in a flow, did not succeed. */
+  FAILURE_REASON_DEPENDENCY = 11,
 }
 
 export enum AttemptOutcome {
@@ -156,6 +158,17 @@ export interface JobSpec {
   labels: { [key: string]: string };
   /** For programs (trace context and the like), handed to the worker as they are: at most 64, together at most 8 KiB. */
   headers: { [key: string]: string };
+  /**
+   * Jobs of one key (a customer, an account) of which only so many run at a time, others flow past them: the task's
+   * `concurrency_per_key`, else the queue's, else 1. A name; empty = none.
+   */
+  concurrencyKey: string;
+  /** Not together with debounce. */
+  unique:
+    | UniqueFor
+    | undefined;
+  /** Needs a key of the submitter's. */
+  debounce: Debounce | undefined;
 }
 
 export interface JobSpec_LabelsEntry {
@@ -166,6 +179,30 @@ export interface JobSpec_LabelsEntry {
 export interface JobSpec_HeadersEntry {
   key: string;
   value: string;
+}
+
+/**
+ * At most one job of a task with this key, apart from the job's own key. A submit that finds one is answered with it,
+ * as if it had the same job key.
+ */
+export interface UniqueFor {
+  /** A name. Required. */
+  key: string;
+  /** From the submit on, whatever becomes of the job: 1 s to 30 days. Unset: until the job has ended. */
+  period: Duration | undefined;
+}
+
+/**
+ * A submit replaces the waiting job of the same key (payload and all else) and starts its wait anew. A job that runs or
+ * has ended is left alone: a new one cannot be made under its key, and the answer is the job that is there.
+ */
+export interface Debounce {
+  /** From the last submit to the run: 1 ms to 30 days. Required. */
+  wait:
+    | Duration
+    | undefined;
+  /** From the first submit to the run at the latest: wait to 30 days. Unset = no bound. */
+  maxWait: Duration | undefined;
 }
 
 export interface Failure {
@@ -256,6 +293,15 @@ export interface Job {
   cancelRequested: boolean;
   /** Rises with every stored change. */
   revision: number;
+  /** Why it was cancelled, as its canceller said. */
+  cancelReason: string;
+  /** The flow it is a member of, and its position there. */
+  flow: string;
+  flowMember: number;
+  /** The schedule that submitted it, and for which of its times. */
+  schedule: string;
+  plannedAt: Timestamp | undefined;
+  concurrencyKey: string;
 }
 
 export interface Job_LabelsEntry {
@@ -278,6 +324,16 @@ export interface ItemStatus {
   /** For example JOB_NOT_FOUND, LEASE_LOST, INVALID_ARGUMENT. */
   reason: string;
   message: string;
+  /** With INVALID_ARGUMENT: what is wrong with which field. */
+  violations: FieldViolation[];
+}
+
+/** One thing wrong with one field of a request. */
+export interface FieldViolation {
+  /** Path in the item, for example `priority` or `retry.max_attempts`. */
+  field: string;
+  /** What is wrong, the limit, and the mend. */
+  description: string;
 }
 
 function createBasePayload(): Payload {
@@ -489,6 +545,9 @@ function createBaseJobSpec(): JobSpec {
     resultRetention: undefined,
     labels: {},
     headers: {},
+    concurrencyKey: "",
+    unique: undefined,
+    debounce: undefined,
   };
 }
 
@@ -536,6 +595,15 @@ export const JobSpec: MessageFns<JobSpec> = {
     globalThis.Object.entries(message.headers).forEach(([key, value]: [string, string]) => {
       JobSpec_HeadersEntry.encode({ key: key as any, value }, writer.uint32(122).fork()).join();
     });
+    if (message.concurrencyKey !== "") {
+      writer.uint32(130).string(message.concurrencyKey);
+    }
+    if (message.unique !== undefined) {
+      UniqueFor.encode(message.unique, writer.uint32(138).fork()).join();
+    }
+    if (message.debounce !== undefined) {
+      Debounce.encode(message.debounce, writer.uint32(146).fork()).join();
+    }
     return writer;
   },
 
@@ -670,6 +738,30 @@ export const JobSpec: MessageFns<JobSpec> = {
             }
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.concurrencyKey = reader.string();
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.unique = UniqueFor.decode(reader, reader.uint32());
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.debounce = Debounce.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -733,6 +825,13 @@ export const JobSpec: MessageFns<JobSpec> = {
       },
       {},
     );
+    message.concurrencyKey = object.concurrencyKey ?? "";
+    message.unique = (object.unique !== undefined && object.unique !== null)
+      ? UniqueFor.fromPartial(object.unique)
+      : undefined;
+    message.debounce = (object.debounce !== undefined && object.debounce !== null)
+      ? Debounce.fromPartial(object.debounce)
+      : undefined;
     return message;
   },
 };
@@ -867,6 +966,144 @@ export const JobSpec_HeadersEntry: MessageFns<JobSpec_HeadersEntry> = {
     const message = createBaseJobSpec_HeadersEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseUniqueFor(): UniqueFor {
+  return { key: "", period: undefined };
+}
+
+export const UniqueFor: MessageFns<UniqueFor> = {
+  encode(message: UniqueFor, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.period !== undefined) {
+      Duration.encode(message.period, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UniqueFor {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUniqueFor();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.period = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<UniqueFor>): UniqueFor {
+    return UniqueFor.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UniqueFor>): UniqueFor {
+    const message = createBaseUniqueFor();
+    message.key = object.key ?? "";
+    message.period = (object.period !== undefined && object.period !== null)
+      ? Duration.fromPartial(object.period)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseDebounce(): Debounce {
+  return { wait: undefined, maxWait: undefined };
+}
+
+export const Debounce: MessageFns<Debounce> = {
+  encode(message: Debounce, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.wait !== undefined) {
+      Duration.encode(message.wait, writer.uint32(10).fork()).join();
+    }
+    if (message.maxWait !== undefined) {
+      Duration.encode(message.maxWait, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Debounce {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDebounce();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.wait = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.maxWait = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Debounce>): Debounce {
+    return Debounce.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Debounce>): Debounce {
+    const message = createBaseDebounce();
+    message.wait = (object.wait !== undefined && object.wait !== null) ? Duration.fromPartial(object.wait) : undefined;
+    message.maxWait = (object.maxWait !== undefined && object.maxWait !== null)
+      ? Duration.fromPartial(object.maxWait)
+      : undefined;
     return message;
   },
 };
@@ -1193,6 +1430,12 @@ function createBaseJob(): Job {
     startBy: undefined,
     cancelRequested: false,
     revision: 0,
+    cancelReason: "",
+    flow: "",
+    flowMember: 0,
+    schedule: "",
+    plannedAt: undefined,
+    concurrencyKey: "",
   };
 }
 
@@ -1278,6 +1521,24 @@ export const Job: MessageFns<Job> = {
     }
     if (message.revision !== 0) {
       writer.uint32(216).uint64(message.revision);
+    }
+    if (message.cancelReason !== "") {
+      writer.uint32(226).string(message.cancelReason);
+    }
+    if (message.flow !== "") {
+      writer.uint32(234).string(message.flow);
+    }
+    if (message.flowMember !== 0) {
+      writer.uint32(240).uint32(message.flowMember);
+    }
+    if (message.schedule !== "") {
+      writer.uint32(250).string(message.schedule);
+    }
+    if (message.plannedAt !== undefined) {
+      Timestamp.encode(message.plannedAt, writer.uint32(258).fork()).join();
+    }
+    if (message.concurrencyKey !== "") {
+      writer.uint32(266).string(message.concurrencyKey);
     }
     return writer;
   },
@@ -1517,6 +1778,54 @@ export const Job: MessageFns<Job> = {
             message.revision = longToNumber(reader.uint64());
             continue;
           }
+          case 28: {
+            if (tag !== 226) {
+              break;
+            }
+
+            message.cancelReason = reader.string();
+            continue;
+          }
+          case 29: {
+            if (tag !== 234) {
+              break;
+            }
+
+            message.flow = reader.string();
+            continue;
+          }
+          case 30: {
+            if (tag !== 240) {
+              break;
+            }
+
+            message.flowMember = reader.uint32();
+            continue;
+          }
+          case 31: {
+            if (tag !== 250) {
+              break;
+            }
+
+            message.schedule = reader.string();
+            continue;
+          }
+          case 32: {
+            if (tag !== 258) {
+              break;
+            }
+
+            message.plannedAt = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 33: {
+            if (tag !== 266) {
+              break;
+            }
+
+            message.concurrencyKey = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1601,6 +1910,14 @@ export const Job: MessageFns<Job> = {
       : undefined;
     message.cancelRequested = object.cancelRequested ?? false;
     message.revision = object.revision ?? 0;
+    message.cancelReason = object.cancelReason ?? "";
+    message.flow = object.flow ?? "";
+    message.flowMember = object.flowMember ?? 0;
+    message.schedule = object.schedule ?? "";
+    message.plannedAt = (object.plannedAt !== undefined && object.plannedAt !== null)
+      ? Timestamp.fromPartial(object.plannedAt)
+      : undefined;
+    message.concurrencyKey = object.concurrencyKey ?? "";
     return message;
   },
 };
@@ -1740,7 +2057,7 @@ export const Job_HeadersEntry: MessageFns<Job_HeadersEntry> = {
 };
 
 function createBaseItemStatus(): ItemStatus {
-  return { code: 0, reason: "", message: "" };
+  return { code: 0, reason: "", message: "", violations: [] };
 }
 
 export const ItemStatus: MessageFns<ItemStatus> = {
@@ -1753,6 +2070,9 @@ export const ItemStatus: MessageFns<ItemStatus> = {
     }
     if (message.message !== "") {
       writer.uint32(26).string(message.message);
+    }
+    for (const v of message.violations) {
+      FieldViolation.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -1794,6 +2114,14 @@ export const ItemStatus: MessageFns<ItemStatus> = {
             message.message = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.violations.push(FieldViolation.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1814,6 +2142,74 @@ export const ItemStatus: MessageFns<ItemStatus> = {
     message.code = object.code ?? 0;
     message.reason = object.reason ?? "";
     message.message = object.message ?? "";
+    message.violations = object.violations?.map((e) => FieldViolation.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseFieldViolation(): FieldViolation {
+  return { field: "", description: "" };
+}
+
+export const FieldViolation: MessageFns<FieldViolation> = {
+  encode(message: FieldViolation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.field !== "") {
+      writer.uint32(10).string(message.field);
+    }
+    if (message.description !== "") {
+      writer.uint32(18).string(message.description);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FieldViolation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFieldViolation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.field = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.description = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<FieldViolation>): FieldViolation {
+    return FieldViolation.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FieldViolation>): FieldViolation {
+    const message = createBaseFieldViolation();
+    message.field = object.field ?? "";
+    message.description = object.description ?? "";
     return message;
   },
 };

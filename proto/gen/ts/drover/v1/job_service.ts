@@ -21,6 +21,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Duration } from "../../google/protobuf/duration.js";
+import { Timestamp } from "../../google/protobuf/timestamp.js";
 import { ItemStatus, Job, JobSpec, JobState } from "./job.js";
 
 /** What a submit does when its task already has a job of that key. */
@@ -52,18 +53,42 @@ export enum CancelOutcome {
   CANCEL_OUTCOME_ALREADY_FINISHED = 3,
 }
 
+export enum ObstacleKind {
+  OBSTACLE_KIND_UNSPECIFIED = 0,
+  /** OBSTACLE_KIND_NOT_DUE - It waits for its time (`until`). */
+  OBSTACLE_KIND_NOT_DUE = 1,
+  /** OBSTACLE_KIND_QUEUE_PAUSED - Its queue is paused, or rests for a purge. */
+  OBSTACLE_KIND_QUEUE_PAUSED = 2,
+  /** OBSTACLE_KIND_NO_WORKER - No worker that is attached serves its task in its queue. */
+  OBSTACLE_KIND_NO_WORKER = 3,
+  /** OBSTACLE_KIND_WORKERS_BUSY - Workers serve it, all of them are full. */
+  OBSTACLE_KIND_WORKERS_BUSY = 4,
+  /** OBSTACLE_KIND_BEHIND_OTHERS - `count` jobs come before it in its queue. */
+  OBSTACLE_KIND_BEHIND_OTHERS = 5,
+  /** OBSTACLE_KIND_RATE_LIMIT - A rate limit of its task or queue (`subject`) has no token left until `until`. */
+  OBSTACLE_KIND_RATE_LIMIT = 6,
+  /** OBSTACLE_KIND_CONCURRENCY_LIMIT - A concurrency limit of its task or queue (`subject`) is used up. */
+  OBSTACLE_KIND_CONCURRENCY_LIMIT = 7,
+  /** OBSTACLE_KIND_CONCURRENCY_KEY - As many jobs of its concurrency key (`subject`) run as may, and `count` wait before it. */
+  OBSTACLE_KIND_CONCURRENCY_KEY = 8,
+  /** OBSTACLE_KIND_DEPENDENCIES - Members of its flow (`jobs`, `count` in all) have to end first. */
+  OBSTACLE_KIND_DEPENDENCIES = 9,
+}
+
 export interface SubmitRequest {
   job: JobSpec | undefined;
   onConflict: ConflictPolicy;
 }
 
 export interface SubmitResponse {
-  /** `<task>~<key>`. */
+  /** `<task>~<key>`. With `unique` it may be a job of another key. */
   id: string;
   /** The job was there already; nothing was stored. */
   deduplicated: boolean;
-  /** SCHEDULED or READY for a new job, what it is by now for one that was there. */
+  /** SCHEDULED, READY or BLOCKED for a new job, what it is by now for one that was there. */
   state: JobState;
+  /** A waiting job of that key was replaced (debounce). */
+  replaced: boolean;
 }
 
 export interface SubmitBatchRequest {
@@ -82,6 +107,7 @@ export interface SubmitResult {
   state: JobState;
   /** Unset = stored. */
   error: ItemStatus | undefined;
+  replaced: boolean;
 }
 
 export interface StatusRequest {
@@ -176,6 +202,48 @@ export interface RedriveResponse {
   job: Job | undefined;
 }
 
+export interface MoveRequest {
+  id: string;
+  /** Unset: it stays where it is. */
+  queue?:
+    | string
+    | undefined;
+  /** 0 to 9. Unset: as it was. */
+  priority?: number | undefined;
+}
+
+export interface MoveResponse {
+  job: Job | undefined;
+}
+
+export interface ExplainRequest {
+  id: string;
+}
+
+export interface ExplainResponse {
+  state: JobState;
+  /** What stands in its way, all of it, the gravest first. Empty: nothing does, or it runs or has ended. */
+  obstacles: Obstacle[];
+  /** When it can start at the earliest, as far as that can be known: due times, rate limits. Unset = not known. */
+  earliestStart:
+    | Timestamp
+    | undefined;
+  /** The same in a sentence, for people. */
+  summary: string;
+}
+
+export interface Obstacle {
+  kind: ObstacleKind;
+  detail: string;
+  subject: string;
+  count: number;
+  until:
+    | Timestamp
+    | undefined;
+  /** At most 100 job ids. */
+  jobs: string[];
+}
+
 function createBaseSubmitRequest(): SubmitRequest {
   return { job: undefined, onConflict: 0 };
 }
@@ -244,7 +312,7 @@ export const SubmitRequest: MessageFns<SubmitRequest> = {
 };
 
 function createBaseSubmitResponse(): SubmitResponse {
-  return { id: "", deduplicated: false, state: 0 };
+  return { id: "", deduplicated: false, state: 0, replaced: false };
 }
 
 export const SubmitResponse: MessageFns<SubmitResponse> = {
@@ -257,6 +325,9 @@ export const SubmitResponse: MessageFns<SubmitResponse> = {
     }
     if (message.state !== 0) {
       writer.uint32(24).int32(message.state);
+    }
+    if (message.replaced !== false) {
+      writer.uint32(32).bool(message.replaced);
     }
     return writer;
   },
@@ -298,6 +369,14 @@ export const SubmitResponse: MessageFns<SubmitResponse> = {
             message.state = reader.int32() as any;
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.replaced = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -318,6 +397,7 @@ export const SubmitResponse: MessageFns<SubmitResponse> = {
     message.id = object.id ?? "";
     message.deduplicated = object.deduplicated ?? false;
     message.state = object.state ?? 0;
+    message.replaced = object.replaced ?? false;
     return message;
   },
 };
@@ -445,7 +525,7 @@ export const SubmitBatchResponse: MessageFns<SubmitBatchResponse> = {
 };
 
 function createBaseSubmitResult(): SubmitResult {
-  return { id: "", deduplicated: false, state: 0, error: undefined };
+  return { id: "", deduplicated: false, state: 0, error: undefined, replaced: false };
 }
 
 export const SubmitResult: MessageFns<SubmitResult> = {
@@ -461,6 +541,9 @@ export const SubmitResult: MessageFns<SubmitResult> = {
     }
     if (message.error !== undefined) {
       ItemStatus.encode(message.error, writer.uint32(34).fork()).join();
+    }
+    if (message.replaced !== false) {
+      writer.uint32(40).bool(message.replaced);
     }
     return writer;
   },
@@ -510,6 +593,14 @@ export const SubmitResult: MessageFns<SubmitResult> = {
             message.error = ItemStatus.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.replaced = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -533,6 +624,7 @@ export const SubmitResult: MessageFns<SubmitResult> = {
     message.error = (object.error !== undefined && object.error !== null)
       ? ItemStatus.fromPartial(object.error)
       : undefined;
+    message.replaced = object.replaced ?? false;
     return message;
   },
 };
@@ -1534,6 +1626,405 @@ export const RedriveResponse: MessageFns<RedriveResponse> = {
   },
 };
 
+function createBaseMoveRequest(): MoveRequest {
+  return { id: "", queue: undefined, priority: undefined };
+}
+
+export const MoveRequest: MessageFns<MoveRequest> = {
+  encode(message: MoveRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.queue !== undefined) {
+      writer.uint32(18).string(message.queue);
+    }
+    if (message.priority !== undefined) {
+      writer.uint32(24).uint32(message.priority);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MoveRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMoveRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.queue = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.priority = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<MoveRequest>): MoveRequest {
+    return MoveRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MoveRequest>): MoveRequest {
+    const message = createBaseMoveRequest();
+    message.id = object.id ?? "";
+    message.queue = object.queue ?? undefined;
+    message.priority = object.priority ?? undefined;
+    return message;
+  },
+};
+
+function createBaseMoveResponse(): MoveResponse {
+  return { job: undefined };
+}
+
+export const MoveResponse: MessageFns<MoveResponse> = {
+  encode(message: MoveResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.job !== undefined) {
+      Job.encode(message.job, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MoveResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMoveResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.job = Job.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<MoveResponse>): MoveResponse {
+    return MoveResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MoveResponse>): MoveResponse {
+    const message = createBaseMoveResponse();
+    message.job = (object.job !== undefined && object.job !== null) ? Job.fromPartial(object.job) : undefined;
+    return message;
+  },
+};
+
+function createBaseExplainRequest(): ExplainRequest {
+  return { id: "" };
+}
+
+export const ExplainRequest: MessageFns<ExplainRequest> = {
+  encode(message: ExplainRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ExplainRequest>): ExplainRequest {
+    return ExplainRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainRequest>): ExplainRequest {
+    const message = createBaseExplainRequest();
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseExplainResponse(): ExplainResponse {
+  return { state: 0, obstacles: [], earliestStart: undefined, summary: "" };
+}
+
+export const ExplainResponse: MessageFns<ExplainResponse> = {
+  encode(message: ExplainResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.state !== 0) {
+      writer.uint32(8).int32(message.state);
+    }
+    for (const v of message.obstacles) {
+      Obstacle.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.earliestStart !== undefined) {
+      Timestamp.encode(message.earliestStart, writer.uint32(26).fork()).join();
+    }
+    if (message.summary !== "") {
+      writer.uint32(34).string(message.summary);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.obstacles.push(Obstacle.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.earliestStart = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.summary = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ExplainResponse>): ExplainResponse {
+    return ExplainResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainResponse>): ExplainResponse {
+    const message = createBaseExplainResponse();
+    message.state = object.state ?? 0;
+    message.obstacles = object.obstacles?.map((e) => Obstacle.fromPartial(e)) || [];
+    message.earliestStart = (object.earliestStart !== undefined && object.earliestStart !== null)
+      ? Timestamp.fromPartial(object.earliestStart)
+      : undefined;
+    message.summary = object.summary ?? "";
+    return message;
+  },
+};
+
+function createBaseObstacle(): Obstacle {
+  return { kind: 0, detail: "", subject: "", count: 0, until: undefined, jobs: [] };
+}
+
+export const Obstacle: MessageFns<Obstacle> = {
+  encode(message: Obstacle, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== 0) {
+      writer.uint32(8).int32(message.kind);
+    }
+    if (message.detail !== "") {
+      writer.uint32(18).string(message.detail);
+    }
+    if (message.subject !== "") {
+      writer.uint32(26).string(message.subject);
+    }
+    if (message.count !== 0) {
+      writer.uint32(32).uint64(message.count);
+    }
+    if (message.until !== undefined) {
+      Timestamp.encode(message.until, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.jobs) {
+      writer.uint32(50).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Obstacle {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseObstacle();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.detail = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.subject = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.count = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.until = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.jobs.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Obstacle>): Obstacle {
+    return Obstacle.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Obstacle>): Obstacle {
+    const message = createBaseObstacle();
+    message.kind = object.kind ?? 0;
+    message.detail = object.detail ?? "";
+    message.subject = object.subject ?? "";
+    message.count = object.count ?? 0;
+    message.until = (object.until !== undefined && object.until !== null)
+      ? Timestamp.fromPartial(object.until)
+      : undefined;
+    message.jobs = object.jobs?.map((e) => e) || [];
+    return message;
+  },
+};
+
 /**
  * Submitting jobs and asking after them. Any broker answers for any job.
  *
@@ -1637,6 +2128,29 @@ export const JobServiceService = {
     responseSerialize: (value: RedriveResponse): Buffer => Buffer.from(RedriveResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RedriveResponse => RedriveResponse.decode(value),
   },
+  /**
+   * Puts a job that waits into another queue, or under another priority; its id stays. FAILED_PRECONDITION, reason
+   * NOT_WAITING, for one that runs or has ended.
+   */
+  move: {
+    path: "/drover.v1.JobService/Move" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: MoveRequest): Buffer => Buffer.from(MoveRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): MoveRequest => MoveRequest.decode(value),
+    responseSerialize: (value: MoveResponse): Buffer => Buffer.from(MoveResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): MoveResponse => MoveResponse.decode(value),
+  },
+  /** Why a job is not running, and when it can be at the earliest. */
+  explain: {
+    path: "/drover.v1.JobService/Explain" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ExplainRequest): Buffer => Buffer.from(ExplainRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExplainRequest => ExplainRequest.decode(value),
+    responseSerialize: (value: ExplainResponse): Buffer => Buffer.from(ExplainResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExplainResponse => ExplainResponse.decode(value),
+  },
 } as const;
 
 export interface JobServiceServer extends UntypedServiceImplementation {
@@ -1662,6 +2176,13 @@ export interface JobServiceServer extends UntypedServiceImplementation {
   cancel: handleUnaryCall<CancelRequest, CancelResponse>;
   /** Makes a FAILED job ready again, with fresh counters. FAILED_PRECONDITION, reason NOT_FAILED, in any other state. */
   redrive: handleUnaryCall<RedriveRequest, RedriveResponse>;
+  /**
+   * Puts a job that waits into another queue, or under another priority; its id stays. FAILED_PRECONDITION, reason
+   * NOT_WAITING, for one that runs or has ended.
+   */
+  move: handleUnaryCall<MoveRequest, MoveResponse>;
+  /** Why a job is not running, and when it can be at the earliest. */
+  explain: handleUnaryCall<ExplainRequest, ExplainResponse>;
 }
 
 export interface JobServiceClient extends Client {
@@ -1798,6 +2319,38 @@ export interface JobServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RedriveResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Puts a job that waits into another queue, or under another priority; its id stays. FAILED_PRECONDITION, reason
+   * NOT_WAITING, for one that runs or has ended.
+   */
+  move(request: MoveRequest, callback: (error: ServiceError | null, response: MoveResponse) => void): ClientUnaryCall;
+  move(
+    request: MoveRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: MoveResponse) => void,
+  ): ClientUnaryCall;
+  move(
+    request: MoveRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: MoveResponse) => void,
+  ): ClientUnaryCall;
+  /** Why a job is not running, and when it can be at the earliest. */
+  explain(
+    request: ExplainRequest,
+    callback: (error: ServiceError | null, response: ExplainResponse) => void,
+  ): ClientUnaryCall;
+  explain(
+    request: ExplainRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ExplainResponse) => void,
+  ): ClientUnaryCall;
+  explain(
+    request: ExplainRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ExplainResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const JobServiceClient = makeGenericClientConstructor(JobServiceService, "drover.v1.JobService") as unknown as {
@@ -1814,6 +2367,17 @@ type DeepPartial<T> = T extends Builtin ? T
   : T extends { $case: string; value: unknown } ? { $case: T["$case"]; value?: DeepPartial<T["value"]> }
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
+
+function longToNumber(int64: { toString(): string }): number {
+  const num = globalThis.Number(int64.toString());
+  if (num > globalThis.Number.MAX_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is larger than Number.MAX_SAFE_INTEGER");
+  }
+  if (num < globalThis.Number.MIN_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
+  }
+  return num;
+}
 
 interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;

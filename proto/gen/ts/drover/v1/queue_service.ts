@@ -18,6 +18,9 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { Duration } from "../../google/protobuf/duration.js";
+import { Timestamp } from "../../google/protobuf/timestamp.js";
+import { JobSpec } from "./job.js";
 
 /** Counts are taken from the store, at most 15 s old. */
 export interface Queue {
@@ -32,6 +35,85 @@ export interface Queue {
   failed: number;
   cancelled: number;
   lanes: Lane[];
+  limits: RunLimits | undefined;
+  retention:
+    | Retention
+    | undefined;
+  /** How long the oldest ready job has been ready. */
+  oldestReadyAge: Duration | undefined;
+}
+
+/** How fast and how many at a time, over all brokers and workers. Unset = no limit. */
+export interface RunLimits {
+  rate:
+    | RateLimit
+    | undefined;
+  /** Running at a time: 1 to 100,000. */
+  concurrency?:
+    | number
+    | undefined;
+  /** Running at a time of each concurrency key: 1 to 10,000. */
+  concurrencyPerKey?:
+    | number
+    | undefined;
+  /** As of now, set in answers only. */
+  use: LimitUse | undefined;
+}
+
+/**
+ * A bucket of `burst` tokens that fills by `count` in each `period`, one at a time; each start takes one. With a burst
+ * of 1 no window of a period ever has more than `count` starts, with a larger one up to count + burst - 1.
+ */
+export interface RateLimit {
+  /** Starts per period: 1 to 1,000,000. */
+  count: number;
+  /** 1 s, 1 min or 1 h as a rule; 100 ms to 1 day. */
+  period:
+    | Duration
+    | undefined;
+  /** Starts that may come at once after a quiet time: 1 to count, 0 = 1. */
+  burst: number;
+}
+
+export interface LimitUse {
+  /** Starts that would be allowed now. */
+  tokens: number;
+  /** When the next one is. */
+  nextTokenAt: Timestamp | undefined;
+  running: number;
+}
+
+/** How long records are kept: 10 min to 365 days. Unset = the default (1 h, 7 days, 1 h; 1,000,000 records). */
+export interface Retention {
+  succeeded: Duration | undefined;
+  failed: Duration | undefined;
+  cancelled:
+    | Duration
+    | undefined;
+  /** 1 to 100,000,000. */
+  succeededCount?: number | undefined;
+}
+
+/** A rule that says where jobs of a task go. The first that matches counts; what a submit says itself wins over it. */
+export interface Route {
+  /** Unique over all owners; a name. */
+  name: string;
+  /** Glob on the task's name: `*` = any characters, `?` = one. 1 to 128 characters. */
+  task: string;
+  /** Labels that the job must bear, values as globs: at most 16. */
+  labels: { [key: string]: string };
+  /** What it sets; at least one of the two. */
+  queue?: string | undefined;
+  priority?:
+    | number
+    | undefined;
+  /** Set in answers. */
+  owner: string;
+}
+
+export interface Route_LabelsEntry {
+  key: string;
+  value: string;
 }
 
 /** A (task, queue, priority) in use. */
@@ -87,6 +169,87 @@ export interface QueueServicePurgeResponse {
   scheduled: number;
 }
 
+export interface QueueServiceUpdateRequest {
+  queue: string;
+  /** Each of the two replaces what was set before; unset = left as it is. An empty message takes all of it back. */
+  limits: RunLimits | undefined;
+  retention: Retention | undefined;
+}
+
+export interface QueueServiceUpdateResponse {
+  queue: Queue | undefined;
+}
+
+/** Counts are taken from the store, at most 15 s old. */
+export interface Task {
+  name: string;
+  limits: RunLimits | undefined;
+  queues: string[];
+  ready: number;
+  running: number;
+  /** Workers with a session that serve it. */
+  workers: number;
+}
+
+export interface GetTaskRequest {
+  task: string;
+}
+
+export interface GetTaskResponse {
+  task: Task | undefined;
+}
+
+export interface UpdateTaskRequest {
+  task: string;
+  /** Replaces what was set before; an empty message takes all limits back. */
+  limits: RunLimits | undefined;
+}
+
+export interface UpdateTaskResponse {
+  task: Task | undefined;
+}
+
+export interface ListRoutesRequest {
+}
+
+export interface ListRoutesResponse {
+  /** In the order in which they are tried. */
+  routes: Route[];
+  changedAt: Timestamp | undefined;
+}
+
+export interface PutRoutesRequest {
+  /** Who declares them, normally the application: a name. Required. */
+  owner: string;
+  /** At most 1,000 over all owners, tried in this order; owners in the order of their names. */
+  routes: Route[];
+  /** Only say what would change. */
+  dryRun: boolean;
+}
+
+export interface PutRoutesResponse {
+  routes: Route[];
+  /** Names that were added, changed, and removed because the owner no longer declares them. */
+  added: string[];
+  changed: string[];
+  removed: string[];
+}
+
+export interface TestRouteRequest {
+  /** As it would be submitted: task, labels, queue and priority count. */
+  job: JobSpec | undefined;
+}
+
+export interface TestRouteResponse {
+  /** Unset: no route matches. */
+  route:
+    | Route
+    | undefined;
+  /** What the job would get in the end. */
+  queue: string;
+  priority: number;
+}
+
 function createBaseQueue(): Queue {
   return {
     name: "",
@@ -99,6 +262,9 @@ function createBaseQueue(): Queue {
     failed: 0,
     cancelled: 0,
     lanes: [],
+    limits: undefined,
+    retention: undefined,
+    oldestReadyAge: undefined,
   };
 }
 
@@ -133,6 +299,15 @@ export const Queue: MessageFns<Queue> = {
     }
     for (const v of message.lanes) {
       Lane.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.limits !== undefined) {
+      RunLimits.encode(message.limits, writer.uint32(90).fork()).join();
+    }
+    if (message.retention !== undefined) {
+      Retention.encode(message.retention, writer.uint32(98).fork()).join();
+    }
+    if (message.oldestReadyAge !== undefined) {
+      Duration.encode(message.oldestReadyAge, writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -230,6 +405,30 @@ export const Queue: MessageFns<Queue> = {
             message.lanes.push(Lane.decode(reader, reader.uint32()));
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.limits = RunLimits.decode(reader, reader.uint32());
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.retention = Retention.decode(reader, reader.uint32());
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.oldestReadyAge = Duration.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -257,6 +456,558 @@ export const Queue: MessageFns<Queue> = {
     message.failed = object.failed ?? 0;
     message.cancelled = object.cancelled ?? 0;
     message.lanes = object.lanes?.map((e) => Lane.fromPartial(e)) || [];
+    message.limits = (object.limits !== undefined && object.limits !== null)
+      ? RunLimits.fromPartial(object.limits)
+      : undefined;
+    message.retention = (object.retention !== undefined && object.retention !== null)
+      ? Retention.fromPartial(object.retention)
+      : undefined;
+    message.oldestReadyAge = (object.oldestReadyAge !== undefined && object.oldestReadyAge !== null)
+      ? Duration.fromPartial(object.oldestReadyAge)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRunLimits(): RunLimits {
+  return { rate: undefined, concurrency: undefined, concurrencyPerKey: undefined, use: undefined };
+}
+
+export const RunLimits: MessageFns<RunLimits> = {
+  encode(message: RunLimits, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rate !== undefined) {
+      RateLimit.encode(message.rate, writer.uint32(10).fork()).join();
+    }
+    if (message.concurrency !== undefined) {
+      writer.uint32(16).uint32(message.concurrency);
+    }
+    if (message.concurrencyPerKey !== undefined) {
+      writer.uint32(24).uint32(message.concurrencyPerKey);
+    }
+    if (message.use !== undefined) {
+      LimitUse.encode(message.use, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RunLimits {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRunLimits();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rate = RateLimit.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.concurrency = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.concurrencyPerKey = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.use = LimitUse.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RunLimits>): RunLimits {
+    return RunLimits.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RunLimits>): RunLimits {
+    const message = createBaseRunLimits();
+    message.rate = (object.rate !== undefined && object.rate !== null) ? RateLimit.fromPartial(object.rate) : undefined;
+    message.concurrency = object.concurrency ?? undefined;
+    message.concurrencyPerKey = object.concurrencyPerKey ?? undefined;
+    message.use = (object.use !== undefined && object.use !== null) ? LimitUse.fromPartial(object.use) : undefined;
+    return message;
+  },
+};
+
+function createBaseRateLimit(): RateLimit {
+  return { count: 0, period: undefined, burst: 0 };
+}
+
+export const RateLimit: MessageFns<RateLimit> = {
+  encode(message: RateLimit, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.count !== 0) {
+      writer.uint32(8).uint32(message.count);
+    }
+    if (message.period !== undefined) {
+      Duration.encode(message.period, writer.uint32(18).fork()).join();
+    }
+    if (message.burst !== 0) {
+      writer.uint32(24).uint32(message.burst);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RateLimit {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRateLimit();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.period = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.burst = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RateLimit>): RateLimit {
+    return RateLimit.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RateLimit>): RateLimit {
+    const message = createBaseRateLimit();
+    message.count = object.count ?? 0;
+    message.period = (object.period !== undefined && object.period !== null)
+      ? Duration.fromPartial(object.period)
+      : undefined;
+    message.burst = object.burst ?? 0;
+    return message;
+  },
+};
+
+function createBaseLimitUse(): LimitUse {
+  return { tokens: 0, nextTokenAt: undefined, running: 0 };
+}
+
+export const LimitUse: MessageFns<LimitUse> = {
+  encode(message: LimitUse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tokens !== 0) {
+      writer.uint32(8).uint32(message.tokens);
+    }
+    if (message.nextTokenAt !== undefined) {
+      Timestamp.encode(message.nextTokenAt, writer.uint32(18).fork()).join();
+    }
+    if (message.running !== 0) {
+      writer.uint32(24).uint32(message.running);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LimitUse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLimitUse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.tokens = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextTokenAt = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.running = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LimitUse>): LimitUse {
+    return LimitUse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LimitUse>): LimitUse {
+    const message = createBaseLimitUse();
+    message.tokens = object.tokens ?? 0;
+    message.nextTokenAt = (object.nextTokenAt !== undefined && object.nextTokenAt !== null)
+      ? Timestamp.fromPartial(object.nextTokenAt)
+      : undefined;
+    message.running = object.running ?? 0;
+    return message;
+  },
+};
+
+function createBaseRetention(): Retention {
+  return { succeeded: undefined, failed: undefined, cancelled: undefined, succeededCount: undefined };
+}
+
+export const Retention: MessageFns<Retention> = {
+  encode(message: Retention, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.succeeded !== undefined) {
+      Duration.encode(message.succeeded, writer.uint32(10).fork()).join();
+    }
+    if (message.failed !== undefined) {
+      Duration.encode(message.failed, writer.uint32(18).fork()).join();
+    }
+    if (message.cancelled !== undefined) {
+      Duration.encode(message.cancelled, writer.uint32(26).fork()).join();
+    }
+    if (message.succeededCount !== undefined) {
+      writer.uint32(32).uint64(message.succeededCount);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Retention {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetention();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.succeeded = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.failed = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.cancelled = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.succeededCount = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Retention>): Retention {
+    return Retention.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Retention>): Retention {
+    const message = createBaseRetention();
+    message.succeeded = (object.succeeded !== undefined && object.succeeded !== null)
+      ? Duration.fromPartial(object.succeeded)
+      : undefined;
+    message.failed = (object.failed !== undefined && object.failed !== null)
+      ? Duration.fromPartial(object.failed)
+      : undefined;
+    message.cancelled = (object.cancelled !== undefined && object.cancelled !== null)
+      ? Duration.fromPartial(object.cancelled)
+      : undefined;
+    message.succeededCount = object.succeededCount ?? undefined;
+    return message;
+  },
+};
+
+function createBaseRoute(): Route {
+  return { name: "", task: "", labels: {}, queue: undefined, priority: undefined, owner: "" };
+}
+
+export const Route: MessageFns<Route> = {
+  encode(message: Route, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.task !== "") {
+      writer.uint32(18).string(message.task);
+    }
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      Route_LabelsEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
+    });
+    if (message.queue !== undefined) {
+      writer.uint32(34).string(message.queue);
+    }
+    if (message.priority !== undefined) {
+      writer.uint32(40).uint32(message.priority);
+    }
+    if (message.owner !== "") {
+      writer.uint32(50).string(message.owner);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Route {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRoute();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            const entry3 = Route_LabelsEntry.decode(reader, reader.uint32());
+            if (entry3.value !== undefined) {
+              message.labels[entry3.key] = entry3.value;
+            }
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.queue = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.priority = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.owner = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Route>): Route {
+    return Route.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Route>): Route {
+    const message = createBaseRoute();
+    message.name = object.name ?? "";
+    message.task = object.task ?? "";
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.queue = object.queue ?? undefined;
+    message.priority = object.priority ?? undefined;
+    message.owner = object.owner ?? "";
+    return message;
+  },
+};
+
+function createBaseRoute_LabelsEntry(): Route_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const Route_LabelsEntry: MessageFns<Route_LabelsEntry> = {
+  encode(message: Route_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Route_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRoute_LabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Route_LabelsEntry>): Route_LabelsEntry {
+    return Route_LabelsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Route_LabelsEntry>): Route_LabelsEntry {
+    const message = createBaseRoute_LabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };
@@ -902,8 +1653,914 @@ export const QueueServicePurgeResponse: MessageFns<QueueServicePurgeResponse> = 
   },
 };
 
+function createBaseQueueServiceUpdateRequest(): QueueServiceUpdateRequest {
+  return { queue: "", limits: undefined, retention: undefined };
+}
+
+export const QueueServiceUpdateRequest: MessageFns<QueueServiceUpdateRequest> = {
+  encode(message: QueueServiceUpdateRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.queue !== "") {
+      writer.uint32(10).string(message.queue);
+    }
+    if (message.limits !== undefined) {
+      RunLimits.encode(message.limits, writer.uint32(18).fork()).join();
+    }
+    if (message.retention !== undefined) {
+      Retention.encode(message.retention, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): QueueServiceUpdateRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseQueueServiceUpdateRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.queue = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.limits = RunLimits.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.retention = Retention.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<QueueServiceUpdateRequest>): QueueServiceUpdateRequest {
+    return QueueServiceUpdateRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<QueueServiceUpdateRequest>): QueueServiceUpdateRequest {
+    const message = createBaseQueueServiceUpdateRequest();
+    message.queue = object.queue ?? "";
+    message.limits = (object.limits !== undefined && object.limits !== null)
+      ? RunLimits.fromPartial(object.limits)
+      : undefined;
+    message.retention = (object.retention !== undefined && object.retention !== null)
+      ? Retention.fromPartial(object.retention)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseQueueServiceUpdateResponse(): QueueServiceUpdateResponse {
+  return { queue: undefined };
+}
+
+export const QueueServiceUpdateResponse: MessageFns<QueueServiceUpdateResponse> = {
+  encode(message: QueueServiceUpdateResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.queue !== undefined) {
+      Queue.encode(message.queue, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): QueueServiceUpdateResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseQueueServiceUpdateResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.queue = Queue.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<QueueServiceUpdateResponse>): QueueServiceUpdateResponse {
+    return QueueServiceUpdateResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<QueueServiceUpdateResponse>): QueueServiceUpdateResponse {
+    const message = createBaseQueueServiceUpdateResponse();
+    message.queue = (object.queue !== undefined && object.queue !== null) ? Queue.fromPartial(object.queue) : undefined;
+    return message;
+  },
+};
+
+function createBaseTask(): Task {
+  return { name: "", limits: undefined, queues: [], ready: 0, running: 0, workers: 0 };
+}
+
+export const Task: MessageFns<Task> = {
+  encode(message: Task, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.limits !== undefined) {
+      RunLimits.encode(message.limits, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.queues) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.ready !== 0) {
+      writer.uint32(32).uint64(message.ready);
+    }
+    if (message.running !== 0) {
+      writer.uint32(40).uint64(message.running);
+    }
+    if (message.workers !== 0) {
+      writer.uint32(48).uint32(message.workers);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Task {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTask();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.limits = RunLimits.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.queues.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.ready = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.running = longToNumber(reader.uint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.workers = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Task>): Task {
+    return Task.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Task>): Task {
+    const message = createBaseTask();
+    message.name = object.name ?? "";
+    message.limits = (object.limits !== undefined && object.limits !== null)
+      ? RunLimits.fromPartial(object.limits)
+      : undefined;
+    message.queues = object.queues?.map((e) => e) || [];
+    message.ready = object.ready ?? 0;
+    message.running = object.running ?? 0;
+    message.workers = object.workers ?? 0;
+    return message;
+  },
+};
+
+function createBaseGetTaskRequest(): GetTaskRequest {
+  return { task: "" };
+}
+
+export const GetTaskRequest: MessageFns<GetTaskRequest> = {
+  encode(message: GetTaskRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.task !== "") {
+      writer.uint32(10).string(message.task);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetTaskRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetTaskRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GetTaskRequest>): GetTaskRequest {
+    return GetTaskRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetTaskRequest>): GetTaskRequest {
+    const message = createBaseGetTaskRequest();
+    message.task = object.task ?? "";
+    return message;
+  },
+};
+
+function createBaseGetTaskResponse(): GetTaskResponse {
+  return { task: undefined };
+}
+
+export const GetTaskResponse: MessageFns<GetTaskResponse> = {
+  encode(message: GetTaskResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.task !== undefined) {
+      Task.encode(message.task, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetTaskResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetTaskResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.task = Task.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GetTaskResponse>): GetTaskResponse {
+    return GetTaskResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetTaskResponse>): GetTaskResponse {
+    const message = createBaseGetTaskResponse();
+    message.task = (object.task !== undefined && object.task !== null) ? Task.fromPartial(object.task) : undefined;
+    return message;
+  },
+};
+
+function createBaseUpdateTaskRequest(): UpdateTaskRequest {
+  return { task: "", limits: undefined };
+}
+
+export const UpdateTaskRequest: MessageFns<UpdateTaskRequest> = {
+  encode(message: UpdateTaskRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.task !== "") {
+      writer.uint32(10).string(message.task);
+    }
+    if (message.limits !== undefined) {
+      RunLimits.encode(message.limits, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateTaskRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateTaskRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.limits = RunLimits.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<UpdateTaskRequest>): UpdateTaskRequest {
+    return UpdateTaskRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdateTaskRequest>): UpdateTaskRequest {
+    const message = createBaseUpdateTaskRequest();
+    message.task = object.task ?? "";
+    message.limits = (object.limits !== undefined && object.limits !== null)
+      ? RunLimits.fromPartial(object.limits)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseUpdateTaskResponse(): UpdateTaskResponse {
+  return { task: undefined };
+}
+
+export const UpdateTaskResponse: MessageFns<UpdateTaskResponse> = {
+  encode(message: UpdateTaskResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.task !== undefined) {
+      Task.encode(message.task, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateTaskResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateTaskResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.task = Task.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<UpdateTaskResponse>): UpdateTaskResponse {
+    return UpdateTaskResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdateTaskResponse>): UpdateTaskResponse {
+    const message = createBaseUpdateTaskResponse();
+    message.task = (object.task !== undefined && object.task !== null) ? Task.fromPartial(object.task) : undefined;
+    return message;
+  },
+};
+
+function createBaseListRoutesRequest(): ListRoutesRequest {
+  return {};
+}
+
+export const ListRoutesRequest: MessageFns<ListRoutesRequest> = {
+  encode(_: ListRoutesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRoutesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRoutesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListRoutesRequest>): ListRoutesRequest {
+    return ListRoutesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ListRoutesRequest>): ListRoutesRequest {
+    const message = createBaseListRoutesRequest();
+    return message;
+  },
+};
+
+function createBaseListRoutesResponse(): ListRoutesResponse {
+  return { routes: [], changedAt: undefined };
+}
+
+export const ListRoutesResponse: MessageFns<ListRoutesResponse> = {
+  encode(message: ListRoutesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.routes) {
+      Route.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.changedAt !== undefined) {
+      Timestamp.encode(message.changedAt, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRoutesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRoutesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.routes.push(Route.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.changedAt = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListRoutesResponse>): ListRoutesResponse {
+    return ListRoutesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListRoutesResponse>): ListRoutesResponse {
+    const message = createBaseListRoutesResponse();
+    message.routes = object.routes?.map((e) => Route.fromPartial(e)) || [];
+    message.changedAt = (object.changedAt !== undefined && object.changedAt !== null)
+      ? Timestamp.fromPartial(object.changedAt)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePutRoutesRequest(): PutRoutesRequest {
+  return { owner: "", routes: [], dryRun: false };
+}
+
+export const PutRoutesRequest: MessageFns<PutRoutesRequest> = {
+  encode(message: PutRoutesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.owner !== "") {
+      writer.uint32(10).string(message.owner);
+    }
+    for (const v of message.routes) {
+      Route.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(24).bool(message.dryRun);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PutRoutesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePutRoutesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.owner = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.routes.push(Route.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PutRoutesRequest>): PutRoutesRequest {
+    return PutRoutesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PutRoutesRequest>): PutRoutesRequest {
+    const message = createBasePutRoutesRequest();
+    message.owner = object.owner ?? "";
+    message.routes = object.routes?.map((e) => Route.fromPartial(e)) || [];
+    message.dryRun = object.dryRun ?? false;
+    return message;
+  },
+};
+
+function createBasePutRoutesResponse(): PutRoutesResponse {
+  return { routes: [], added: [], changed: [], removed: [] };
+}
+
+export const PutRoutesResponse: MessageFns<PutRoutesResponse> = {
+  encode(message: PutRoutesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.routes) {
+      Route.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.added) {
+      writer.uint32(18).string(v!);
+    }
+    for (const v of message.changed) {
+      writer.uint32(26).string(v!);
+    }
+    for (const v of message.removed) {
+      writer.uint32(34).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PutRoutesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePutRoutesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.routes.push(Route.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.added.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.changed.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.removed.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PutRoutesResponse>): PutRoutesResponse {
+    return PutRoutesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PutRoutesResponse>): PutRoutesResponse {
+    const message = createBasePutRoutesResponse();
+    message.routes = object.routes?.map((e) => Route.fromPartial(e)) || [];
+    message.added = object.added?.map((e) => e) || [];
+    message.changed = object.changed?.map((e) => e) || [];
+    message.removed = object.removed?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseTestRouteRequest(): TestRouteRequest {
+  return { job: undefined };
+}
+
+export const TestRouteRequest: MessageFns<TestRouteRequest> = {
+  encode(message: TestRouteRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.job !== undefined) {
+      JobSpec.encode(message.job, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TestRouteRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTestRouteRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.job = JobSpec.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TestRouteRequest>): TestRouteRequest {
+    return TestRouteRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TestRouteRequest>): TestRouteRequest {
+    const message = createBaseTestRouteRequest();
+    message.job = (object.job !== undefined && object.job !== null) ? JobSpec.fromPartial(object.job) : undefined;
+    return message;
+  },
+};
+
+function createBaseTestRouteResponse(): TestRouteResponse {
+  return { route: undefined, queue: "", priority: 0 };
+}
+
+export const TestRouteResponse: MessageFns<TestRouteResponse> = {
+  encode(message: TestRouteResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.route !== undefined) {
+      Route.encode(message.route, writer.uint32(10).fork()).join();
+    }
+    if (message.queue !== "") {
+      writer.uint32(18).string(message.queue);
+    }
+    if (message.priority !== 0) {
+      writer.uint32(24).uint32(message.priority);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TestRouteResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTestRouteResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.route = Route.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.queue = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.priority = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TestRouteResponse>): TestRouteResponse {
+    return TestRouteResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TestRouteResponse>): TestRouteResponse {
+    const message = createBaseTestRouteResponse();
+    message.route = (object.route !== undefined && object.route !== null) ? Route.fromPartial(object.route) : undefined;
+    message.queue = object.queue ?? "";
+    message.priority = object.priority ?? 0;
+    return message;
+  },
+};
+
 /**
- * Queues: they come into being with their first job.
+ * Queues: they come into being with their first job or their first setting. Beside them what else decides where and how
+ * fast jobs go: routes, and the limits of a task.
  *
  * Errors of every method: INVALID_ARGUMENT for a bad name, UNAVAILABLE (STORE_UNAVAILABLE) while the store cannot be
  * reached. A queue that nothing was ever submitted to is NOT_FOUND, reason QUEUE_NOT_FOUND.
@@ -973,6 +2630,66 @@ export const QueueServiceService = {
       Buffer.from(QueueServicePurgeResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): QueueServicePurgeResponse => QueueServicePurgeResponse.decode(value),
   },
+  /** Changes a queue's limits and retention; holds for every broker once this has answered. */
+  update: {
+    path: "/drover.v1.QueueService/Update" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: QueueServiceUpdateRequest): Buffer =>
+      Buffer.from(QueueServiceUpdateRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): QueueServiceUpdateRequest => QueueServiceUpdateRequest.decode(value),
+    responseSerialize: (value: QueueServiceUpdateResponse): Buffer =>
+      Buffer.from(QueueServiceUpdateResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): QueueServiceUpdateResponse => QueueServiceUpdateResponse.decode(value),
+  },
+  /** A task's limits, and what there is of it. A task nobody ever spoke of has no limits. */
+  getTask: {
+    path: "/drover.v1.QueueService/GetTask" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetTaskRequest): Buffer => Buffer.from(GetTaskRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetTaskRequest => GetTaskRequest.decode(value),
+    responseSerialize: (value: GetTaskResponse): Buffer => Buffer.from(GetTaskResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetTaskResponse => GetTaskResponse.decode(value),
+  },
+  updateTask: {
+    path: "/drover.v1.QueueService/UpdateTask" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: UpdateTaskRequest): Buffer => Buffer.from(UpdateTaskRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): UpdateTaskRequest => UpdateTaskRequest.decode(value),
+    responseSerialize: (value: UpdateTaskResponse): Buffer => Buffer.from(UpdateTaskResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): UpdateTaskResponse => UpdateTaskResponse.decode(value),
+  },
+  listRoutes: {
+    path: "/drover.v1.QueueService/ListRoutes" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListRoutesRequest): Buffer => Buffer.from(ListRoutesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListRoutesRequest => ListRoutesRequest.decode(value),
+    responseSerialize: (value: ListRoutesResponse): Buffer => Buffer.from(ListRoutesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListRoutesResponse => ListRoutesResponse.decode(value),
+  },
+  /** Replaces an owner's routes as a whole. ALREADY_EXISTS, reason OWNED_BY_ANOTHER, for a name that another owner has. */
+  putRoutes: {
+    path: "/drover.v1.QueueService/PutRoutes" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PutRoutesRequest): Buffer => Buffer.from(PutRoutesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PutRoutesRequest => PutRoutesRequest.decode(value),
+    responseSerialize: (value: PutRoutesResponse): Buffer => Buffer.from(PutRoutesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PutRoutesResponse => PutRoutesResponse.decode(value),
+  },
+  /** Which route a job would take, without submitting it. */
+  testRoute: {
+    path: "/drover.v1.QueueService/TestRoute" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: TestRouteRequest): Buffer => Buffer.from(TestRouteRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): TestRouteRequest => TestRouteRequest.decode(value),
+    responseSerialize: (value: TestRouteResponse): Buffer => Buffer.from(TestRouteResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): TestRouteResponse => TestRouteResponse.decode(value),
+  },
 } as const;
 
 export interface QueueServiceServer extends UntypedServiceImplementation {
@@ -989,6 +2706,16 @@ export interface QueueServiceServer extends UntypedServiceImplementation {
    * the queue rests; ABORTED, reason QUEUE_BUSY, when that was not enough.
    */
   purge: handleUnaryCall<QueueServicePurgeRequest, QueueServicePurgeResponse>;
+  /** Changes a queue's limits and retention; holds for every broker once this has answered. */
+  update: handleUnaryCall<QueueServiceUpdateRequest, QueueServiceUpdateResponse>;
+  /** A task's limits, and what there is of it. A task nobody ever spoke of has no limits. */
+  getTask: handleUnaryCall<GetTaskRequest, GetTaskResponse>;
+  updateTask: handleUnaryCall<UpdateTaskRequest, UpdateTaskResponse>;
+  listRoutes: handleUnaryCall<ListRoutesRequest, ListRoutesResponse>;
+  /** Replaces an owner's routes as a whole. ALREADY_EXISTS, reason OWNED_BY_ANOTHER, for a name that another owner has. */
+  putRoutes: handleUnaryCall<PutRoutesRequest, PutRoutesResponse>;
+  /** Which route a job would take, without submitting it. */
+  testRoute: handleUnaryCall<TestRouteRequest, TestRouteResponse>;
 }
 
 export interface QueueServiceClient extends Client {
@@ -1074,6 +2801,100 @@ export interface QueueServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: QueueServicePurgeResponse) => void,
+  ): ClientUnaryCall;
+  /** Changes a queue's limits and retention; holds for every broker once this has answered. */
+  update(
+    request: QueueServiceUpdateRequest,
+    callback: (error: ServiceError | null, response: QueueServiceUpdateResponse) => void,
+  ): ClientUnaryCall;
+  update(
+    request: QueueServiceUpdateRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: QueueServiceUpdateResponse) => void,
+  ): ClientUnaryCall;
+  update(
+    request: QueueServiceUpdateRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: QueueServiceUpdateResponse) => void,
+  ): ClientUnaryCall;
+  /** A task's limits, and what there is of it. A task nobody ever spoke of has no limits. */
+  getTask(
+    request: GetTaskRequest,
+    callback: (error: ServiceError | null, response: GetTaskResponse) => void,
+  ): ClientUnaryCall;
+  getTask(
+    request: GetTaskRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetTaskResponse) => void,
+  ): ClientUnaryCall;
+  getTask(
+    request: GetTaskRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetTaskResponse) => void,
+  ): ClientUnaryCall;
+  updateTask(
+    request: UpdateTaskRequest,
+    callback: (error: ServiceError | null, response: UpdateTaskResponse) => void,
+  ): ClientUnaryCall;
+  updateTask(
+    request: UpdateTaskRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: UpdateTaskResponse) => void,
+  ): ClientUnaryCall;
+  updateTask(
+    request: UpdateTaskRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: UpdateTaskResponse) => void,
+  ): ClientUnaryCall;
+  listRoutes(
+    request: ListRoutesRequest,
+    callback: (error: ServiceError | null, response: ListRoutesResponse) => void,
+  ): ClientUnaryCall;
+  listRoutes(
+    request: ListRoutesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListRoutesResponse) => void,
+  ): ClientUnaryCall;
+  listRoutes(
+    request: ListRoutesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListRoutesResponse) => void,
+  ): ClientUnaryCall;
+  /** Replaces an owner's routes as a whole. ALREADY_EXISTS, reason OWNED_BY_ANOTHER, for a name that another owner has. */
+  putRoutes(
+    request: PutRoutesRequest,
+    callback: (error: ServiceError | null, response: PutRoutesResponse) => void,
+  ): ClientUnaryCall;
+  putRoutes(
+    request: PutRoutesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PutRoutesResponse) => void,
+  ): ClientUnaryCall;
+  putRoutes(
+    request: PutRoutesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PutRoutesResponse) => void,
+  ): ClientUnaryCall;
+  /** Which route a job would take, without submitting it. */
+  testRoute(
+    request: TestRouteRequest,
+    callback: (error: ServiceError | null, response: TestRouteResponse) => void,
+  ): ClientUnaryCall;
+  testRoute(
+    request: TestRouteRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: TestRouteResponse) => void,
+  ): ClientUnaryCall;
+  testRoute(
+    request: TestRouteRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: TestRouteResponse) => void,
   ): ClientUnaryCall;
 }
 

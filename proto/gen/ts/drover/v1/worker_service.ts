@@ -22,7 +22,7 @@ import {
 } from "@grpc/grpc-js";
 import { Duration } from "../../google/protobuf/duration.js";
 import { Timestamp } from "../../google/protobuf/timestamp.js";
-import { FailureReason, ItemStatus, JobState, Payload, Progress } from "./job.js";
+import { Failure, FailureReason, ItemStatus, JobState, Payload, Progress } from "./job.js";
 
 export enum CancelReason {
   CANCEL_REASON_UNSPECIFIED = 0,
@@ -62,7 +62,16 @@ export interface Lease {
     | Duration
     | undefined;
   /** Unary only: report or extend before this time. */
-  expiresAt: Timestamp | undefined;
+  expiresAt:
+    | Timestamp
+    | undefined;
+  /** In a flow: what the members that it depends on came to, in their order, as long as that is at most 256 KiB. */
+  inputs: Input[];
+  /** How many inputs there are; where `inputs` is empty all the same, FlowService.Inputs has them in pages. */
+  inputCount: number;
+  /** The flow it is a member of, and its position there; empty = none. */
+  flow: string;
+  flowMember: number;
 }
 
 export interface Lease_LabelsEntry {
@@ -73,6 +82,15 @@ export interface Lease_LabelsEntry {
 export interface Lease_HeadersEntry {
   key: string;
   value: string;
+}
+
+/** What became of a member that others depend on. */
+export interface Input {
+  jobId: string;
+  /** SUCCEEDED; FAILED or CANCELLED where the flow goes on all the same. */
+  state: JobState;
+  result: Payload | undefined;
+  failure: Failure | undefined;
 }
 
 export interface LeaseRequest {
@@ -344,6 +362,10 @@ function createBaseLease(): Lease {
     softTimeLimit: undefined,
     hardTimeLimit: undefined,
     expiresAt: undefined,
+    inputs: [],
+    inputCount: 0,
+    flow: "",
+    flowMember: 0,
   };
 }
 
@@ -396,6 +418,18 @@ export const Lease: MessageFns<Lease> = {
     }
     if (message.expiresAt !== undefined) {
       Timestamp.encode(message.expiresAt, writer.uint32(130).fork()).join();
+    }
+    for (const v of message.inputs) {
+      Input.encode(v!, writer.uint32(138).fork()).join();
+    }
+    if (message.inputCount !== 0) {
+      writer.uint32(144).uint32(message.inputCount);
+    }
+    if (message.flow !== "") {
+      writer.uint32(154).string(message.flow);
+    }
+    if (message.flowMember !== 0) {
+      writer.uint32(160).uint32(message.flowMember);
     }
     return writer;
   },
@@ -547,6 +581,38 @@ export const Lease: MessageFns<Lease> = {
             message.expiresAt = Timestamp.decode(reader, reader.uint32());
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.inputs.push(Input.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.inputCount = reader.uint32();
+            continue;
+          }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.flow = reader.string();
+            continue;
+          }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.flowMember = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -606,6 +672,10 @@ export const Lease: MessageFns<Lease> = {
     message.expiresAt = (object.expiresAt !== undefined && object.expiresAt !== null)
       ? Timestamp.fromPartial(object.expiresAt)
       : undefined;
+    message.inputs = object.inputs?.map((e) => Input.fromPartial(e)) || [];
+    message.inputCount = object.inputCount ?? 0;
+    message.flow = object.flow ?? "";
+    message.flowMember = object.flowMember ?? 0;
     return message;
   },
 };
@@ -740,6 +810,101 @@ export const Lease_HeadersEntry: MessageFns<Lease_HeadersEntry> = {
     const message = createBaseLease_HeadersEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseInput(): Input {
+  return { jobId: "", state: 0, result: undefined, failure: undefined };
+}
+
+export const Input: MessageFns<Input> = {
+  encode(message: Input, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.jobId !== "") {
+      writer.uint32(10).string(message.jobId);
+    }
+    if (message.state !== 0) {
+      writer.uint32(16).int32(message.state);
+    }
+    if (message.result !== undefined) {
+      Payload.encode(message.result, writer.uint32(26).fork()).join();
+    }
+    if (message.failure !== undefined) {
+      Failure.encode(message.failure, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Input {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInput();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.jobId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.result = Payload.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.failure = Failure.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Input>): Input {
+    return Input.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Input>): Input {
+    const message = createBaseInput();
+    message.jobId = object.jobId ?? "";
+    message.state = object.state ?? 0;
+    message.result = (object.result !== undefined && object.result !== null)
+      ? Payload.fromPartial(object.result)
+      : undefined;
+    message.failure = (object.failure !== undefined && object.failure !== null)
+      ? Failure.fromPartial(object.failure)
+      : undefined;
     return message;
   },
 };
