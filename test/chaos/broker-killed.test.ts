@@ -11,8 +11,8 @@ import type { WorkerProcess } from "./worker-process.js";
 
 const minutes = 60_000;
 const count = 5;
-/** What the contract says, ms. */
-const lease = 30_000;
+/** Of what lasts, ms: with it a dead broker's jobs run elsewhere within the 30 s that are promised. */
+const lease = 28_000;
 /** Of what a broker believes of the nats-server's clock, ms. */
 const clockError = 1_000;
 const held = ["held-a", "held-b"];

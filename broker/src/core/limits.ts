@@ -43,8 +43,11 @@ export const times = {
   keepCancelled: 1 * hour,
   /** A run of over this gets a lease of its own in the store. */
   holdAfter: 10 * second,
-  lease: 30 * second,
-  renewEvery: 10 * second,
+  /** A dead broker's jobs are to run elsewhere within 30 s: this, and what firing and handing out take. */
+  lease: 28 * second,
+  /** Of a single call that does not say. */
+  unaryLease: 30 * second,
+  renewEvery: 9 * second,
   shortestLease: 1 * second,
   longestLease: 24 * hour,
   /** How long a cancelled run has to answer. */

@@ -31,7 +31,7 @@ export function workerService(workers: WorkersApi, clock: Clock, calls: Calls): 
       checks.integer("max_jobs", maxJobs, 1, most.jobs);
       const wait = fromDuration(request.wait) ?? waits.unset;
       checks.duration("wait", wait, 0, waits.longest);
-      const leaseDuration = fromDuration(request.leaseDuration) ?? times.lease;
+      const leaseDuration = fromDuration(request.leaseDuration) ?? times.unaryLease;
       checks.duration("lease_duration", leaseDuration, times.shortestLease, times.longestLease);
       checks.done();
       if (calls.stopping) throw draining();
@@ -116,7 +116,7 @@ function toExtension(
   const checks = new Checks();
   const field = `leases[${i}]`;
   if (token === "") checks.add(`${field}.token`, "is required: the token of the lease, as Lease answered it");
-  const ms = fromDuration(duration) ?? times.lease;
+  const ms = fromDuration(duration) ?? times.unaryLease;
   checks.duration(`${field}.duration`, ms, times.shortestLease, times.longestLease);
   const told = progress && fromProgress(checks, `${field}.progress`, progress, now);
   return checks.failed ? invalid(checks.violations) : { token, duration: ms, progress: told };
