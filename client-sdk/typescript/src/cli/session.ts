@@ -1,0 +1,95 @@
+// What every command begins with: the options they share, a client made of them, and a view of the answer.
+
+import { readFileSync } from "node:fs";
+import { type ChannelCredentials, credentials } from "@grpc/grpc-js";
+import { type Command, Option } from "commander";
+import { DEFAULT_ADDRESS } from "../addresses.js";
+import { Client } from "../client.js";
+import { usage } from "./exit.js";
+import type { Io } from "./io.js";
+import { toDuration } from "./parse.js";
+import { type Format, View } from "./view.js";
+
+interface Shared {
+  readonly address: string;
+  readonly namespace?: string;
+  readonly output: Format;
+  readonly timeout: number;
+  readonly tlsCa?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+}
+
+export interface Session {
+  readonly client: Client;
+  readonly view: View;
+  readonly io: Io;
+  /** Of each call, ms. */
+  readonly timeout: number;
+}
+
+export function addSharedOptions(program: Command): void {
+  program
+    .addOption(
+      new Option("-a, --address <host:port>", "broker, or several with commas between")
+        .env("DROVER_ADDRESS")
+        .default(DEFAULT_ADDRESS),
+    )
+    .addOption(new Option("-n, --namespace <name>", "default: the broker's").env("DROVER_NAMESPACE"))
+    .addOption(
+      new Option("-o, --output <format>", "for people or for programs")
+        .choices(["table", "json"])
+        .default("table"),
+    )
+    .addOption(
+      new Option("--timeout <duration>", "of each call, retries included")
+        .argParser(toDuration)
+        .default(10_000, "10s"),
+    )
+    .addOption(
+      new Option("--tls-ca <file>", "authority of the broker's certificate; turns TLS on").env(
+        "DROVER_TLS_CA",
+      ),
+    )
+    .addOption(new Option("--tls-cert <file>", "certificate to show to it").env("DROVER_TLS_CERT"))
+    .addOption(new Option("--tls-key <file>", "key of that certificate").env("DROVER_TLS_KEY"));
+}
+
+export function addressOf(command: Command): string {
+  return command.optsWithGlobals<Shared>().address;
+}
+
+/** Runs a command's work with a client, and closes that whatever happens. */
+export async function withSession(
+  io: Io,
+  command: Command,
+  work: (session: Session) => Promise<void>,
+): Promise<void> {
+  const shared = command.optsWithGlobals<Shared>();
+  const client = new Client({
+    addresses: shared.address.split(",").map((address) => address.trim()),
+    timeout: shared.timeout,
+    ...(shared.namespace !== undefined && { namespace: shared.namespace }),
+    credentials: credentialsOf(shared),
+  });
+  try {
+    await work({ client, view: new View(io, shared.output), io, timeout: shared.timeout });
+  } finally {
+    client.close();
+  }
+}
+
+function credentialsOf({ tlsCa, tlsCert, tlsKey }: Shared): ChannelCredentials {
+  if ((tlsCert === undefined) !== (tlsKey === undefined)) throw usage("--tls-cert and --tls-key go together");
+  if (tlsCa === undefined && tlsCert === undefined) return credentials.createInsecure();
+  const read = (file: string | undefined) => (file === undefined ? null : readFile(file));
+  return credentials.createSsl(read(tlsCa), read(tlsKey), read(tlsCert));
+}
+
+export function readFile(file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    throw usage(`${file} cannot be read: ${(error as Error).message}`);
+  }
+}

@@ -1,0 +1,273 @@
+// The command `drover` as a person uses it: against a real broker with a real worker, its words and its exit codes.
+
+import { execFile, spawn } from "node:child_process";
+import { Readable } from "node:stream";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { Client } from "@drover/client";
+import { Permanent, Worker } from "@drover/worker";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { run } from "../../client-sdk/typescript/src/cli/run.js";
+import { Broker } from "../support/broker.js";
+import { until } from "../support/until.js";
+
+const main = fileURLToPath(new URL("../../client-sdk/typescript/dist/cli/main.js", import.meta.url));
+const silent = { debug() {}, info() {}, warn() {}, error() {} };
+
+let broker: Broker;
+let client: Client;
+let worker: Worker;
+let go: () => void = () => undefined;
+
+beforeAll(async () => {
+  broker = await Broker.start();
+  client = new Client({ address: broker.address });
+  worker = new Worker({ address: broker.address, logger: silent, name: "cli-worker" });
+  worker.task("cli.add", ({ a, b }: { a: number; b: number }) => a + b);
+  worker.task("cli.fail", () => {
+    throw new Permanent("no \u001b[31mcolours\u001b[0m here");
+  });
+  worker.task("cli.hold", async (_: unknown, context) => {
+    context.progress(0.25, { step: "one" });
+    await new Promise<void>((resolve) => {
+      go = resolve;
+      context.signal.addEventListener("abort", () => resolve());
+    });
+    context.signal.throwIfAborted();
+  });
+  await worker.start();
+});
+
+afterAll(async () => {
+  await worker?.stop();
+  client?.close();
+  await broker?.stop();
+});
+
+/** One call of the command, in this process. */
+async function drover(args: string[], input = "") {
+  const said = { out: "", err: "" };
+  const code = await run(["--address", broker.address, ...args], {
+    out: { write: (text) => (said.out += text) },
+    err: { write: (text) => (said.err += text) },
+    in: Readable.from([input]),
+    env: {},
+    interrupted: new AbortController().signal,
+  });
+  return { code, ...said };
+}
+
+const json = async (args: string[]) => JSON.parse((await drover(["-o", "json", ...args])).out);
+
+describe("run", () => {
+  test("prints the result and nothing else", async () => {
+    expect(await drover(["run", "cli.add", '{"a": 2, "b": 3}'])).toEqual({ code: 0, out: "5\n", err: "" });
+  });
+
+  test("of a job that fails says why, with 1, and no control character of it reaches the terminal", async () => {
+    const { code, out, err } = await drover(["run", "cli.fail"]);
+    expect(code).toBe(1);
+    expect(out).toContain("PERMANENT");
+    expect(out).toContain("no \\x1b[31mcolours\\x1b[0m here");
+    expect(out + err).not.toContain("\u001b");
+    expect(err).toMatch(/^drover: cli\.fail~\S+ failed\n$/);
+  });
+
+  test("ends with 4 when the time is over; the job goes on", async () => {
+    const { code, err } = await drover(["run", "cli.hold", "--key", "late", "--wait", "300ms"]);
+    expect(code).toBe(4);
+    expect(err).toContain("cli.hold~late has not ended within 300 ms; it goes on");
+    await until("it to run", async () => (await client.job("cli.hold~late").status()).state === "RUNNING");
+    go();
+    expect((await client.job("cli.hold~late").wait()).state).toBe("SUCCEEDED");
+  });
+});
+
+describe("submit", () => {
+  test("prints the id, and a repeated key is said to be one", async () => {
+    expect(await drover(["submit", "cli.add", '{"a":1,"b":1}', "--key", "twice"])).toMatchObject({
+      code: 0,
+      out: "cli.add~twice\n",
+    });
+    expect((await drover(["submit", "cli.add", "null", "--key", "twice"])).err).toContain(
+      "was there already",
+    );
+    expect((await drover(["submit", "cli.add", "--key", "twice", "--reject-existing"])).code).toBe(1);
+  });
+
+  test("takes all that a job may have", async () => {
+    const flags = [
+      "-q",
+      "later",
+      "-p",
+      "7",
+      "-k",
+      "full",
+      "--delay",
+      "1h",
+      "--retries",
+      "1",
+      "--max-crashes",
+      "2",
+    ];
+    const limits = ["--soft-limit", "10s", "--hard-limit", "20s", "--keep", "2h", "-l", "a=1", "-l", "b=2"];
+    expect((await drover(["submit", "cli.add", ...flags, ...limits, "--header", "h=x"])).code).toBe(0);
+    expect(await json(["status", "cli.add~full", "--payload"])).toMatchObject({
+      queue: "later",
+      priority: 7,
+      state: "SCHEDULED",
+      retry: { retries: 1, maxCrashes: 2 },
+      softTimeLimit: 10_000,
+      hardTimeLimit: 20_000,
+      labels: { a: "1", b: "2" },
+      headers: { h: "x" },
+      payload: null,
+    });
+  });
+
+  test("takes a file of many, counts them, and names the line that is not JSON", async () => {
+    const lines = Array.from({ length: 1_500 }, (_, n) => `{"a":${n},"b":1}`).join("\n");
+    const { code, out } = await drover(["submit", "cli.add", "--lines", "-", "-q", "bulk"], `${lines}\n\n`);
+    expect({ code, out }).toEqual({ code: 0, out: "1,500 submitted\n" });
+    expect((await json(["queue", "show", "bulk"])).ready).toBe(1_500);
+    expect(await drover(["submit", "cli.add", "--lines", "-"], "1\n{\n")).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("line 2 is not JSON"),
+    });
+  });
+});
+
+describe("looking", () => {
+  test("status shows a job, and of an unknown one says so with 1", async () => {
+    expect((await drover(["status", "cli.add~full"])).out).toMatch(/state +scheduled/);
+    expect(await drover(["status", "cli.add~none"])).toMatchObject({
+      code: 1,
+      out: "",
+      err: expect.stringContaining("no job cli.add~none"),
+    });
+  });
+
+  test("watch tells each change until the end", async () => {
+    const watching = drover(["watch", "cli.hold~seen"]);
+    await client.submit("cli.hold", null, { key: "seen" });
+    // The watch may have come first and found no job.
+    const first = await Promise.race([
+      watching,
+      until("it to run", running("cli.hold~seen")).then(() => undefined),
+    ]);
+    const told = first === undefined ? watching : drover(["watch", "cli.hold~seen"]);
+    await until("it to run", running("cli.hold~seen"));
+    go();
+    const { code, out } = await told;
+    expect(code).toBe(0);
+    expect(out).toMatch(/succeeded/);
+  });
+
+  test("list filters, stops at its limit, and gives programs a job a line", async () => {
+    const { out } = await drover(["-o", "json", "list", "-s", "ready", "-q", "bulk", "--limit", "1200"]);
+    const jobs = out.trim().split("\n");
+    expect(jobs).toHaveLength(1_200);
+    expect(JSON.parse(jobs[0] ?? "")).toMatchObject({ state: "READY", queue: "bulk" });
+    expect((await drover(["list", "-q", "bulk", "--limit", "3"])).err).toContain("the first 3");
+  });
+
+  test("inspect says who works, on what, and what they serve", async () => {
+    await client.submit("cli.hold", null, { key: "active" });
+    await until("it to run", running("cli.hold~active"));
+    expect((await drover(["inspect", "active"])).out).toContain("cli.hold~active");
+    expect(await json(["inspect", "workers"])).toMatchObject([{ name: "cli-worker", running: 1 }]);
+    expect((await drover(["inspect", "registered"])).out).toMatch(/cli\.add +default +cli-worker/);
+    expect((await json(["inspect", "server"])).namespace).toBe("default");
+    expect((await drover(["top"])).out).toContain("cli-worker");
+    expect((await drover(["cancel", "cli.hold~active"])).out).toContain("requested");
+  });
+
+  const running = (id: string) => () =>
+    client
+      .job(id)
+      .status()
+      .then(({ state }) => state === "RUNNING");
+});
+
+describe("what changes many", () => {
+  test("a purge counts first, and removes only when told to", async () => {
+    expect((await drover(["queue", "purge", "bulk", "--dry-run"])).out).toContain("would remove 1,500 ready");
+    expect(await drover(["queue", "purge", "bulk"])).toMatchObject({ code: 2 });
+    expect((await drover(["queue", "purge", "bulk", "--yes"])).out).toContain("removed 1,500 ready");
+    expect((await json(["queue", "show", "bulk"])).ready).toBe(0);
+  });
+
+  test("all dead letters of a task are redriven, after a dry run that says how many", async () => {
+    const failed = await Promise.all(
+      [1, 2, 3].map(() => client.submit("cli.fail", null, { queue: "default" })),
+    );
+    await Promise.all(failed.map((job) => job.wait()));
+    const dry = await json(["redrive", "--task", "cli.fail", "--dry-run"]);
+    expect(dry.matched).toBeGreaterThanOrEqual(3);
+    const [job] = failed;
+    expect((await job?.status())?.attempt).toBe(1);
+    expect(await json(["redrive", "--task", "cli.fail"])).toEqual({ done: dry.matched, left: 0 });
+    await until("the second run", async () => (await job?.status())?.attempt === 2);
+  });
+
+  test("waiting jobs are cancelled by a filter", async () => {
+    expect((await drover(["cancel", "-t", "cli.add", "-s", "scheduled", "--dry-run"])).out).toContain(
+      "1 jobs",
+    );
+    expect(await json(["cancel", "-t", "cli.add", "-s", "scheduled"])).toEqual({ done: 1, left: 0 });
+    expect((await json(["status", "cli.add~full"])).state).toBe("CANCELLED");
+  });
+
+  test("a queue is paused and resumed", async () => {
+    expect((await drover(["queue", "pause", "quiet"])).out).toBe("quiet is paused\n");
+    expect((await drover(["queue", "ls"])).out).toMatch(/quiet +paused/);
+    expect((await drover(["queue", "resume", "quiet"])).code).toBe(0);
+    expect((await drover(["queue", "show", "never-heard-of"])).code).toBe(1);
+  });
+});
+
+describe("as a process", () => {
+  const exec = promisify(execFile);
+
+  test("it takes the address from the environment, and its exit code is the shell's", async () => {
+    const env = { PATH: process.env.PATH, DROVER_ADDRESS: broker.address };
+    const { stdout } = await exec(process.execPath, [main, "run", "cli.add", '{"a":1,"b":2}'], { env });
+    expect(stdout).toBe("3\n");
+    const refused = await exec(process.execPath, [main, "status", "cli.add~none"], { env }).catch(
+      (error) => error,
+    );
+    expect(refused.code).toBe(1);
+  });
+
+  test("a broker that is not there is one line with its address, and 3", async () => {
+    const args = [main, "--address", "127.0.0.1:1", "--timeout", "1s", "list"];
+    const { code, stderr } = await exec(process.execPath, args).catch((error) => error);
+    expect(code).toBe(3);
+    expect(stderr).toMatch(/^drover: no broker answers at 127\.0\.0\.1:1 [^\n]*\n$/);
+  });
+
+  test("top draws on a terminal, and Ctrl-C gives the shell its screen back", async () => {
+    // A pseudo-terminal by Python, which is there; Node has none of its own.
+    const pty =
+      "import pty,sys,os\nos.environ['TERM']='xterm'\nsys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+    const top = spawn(
+      "python3",
+      ["-c", pty, process.execPath, main, "--address", broker.address, "top", "--every", "100ms"],
+      { stdio: ["pipe", "pipe", "inherit"] },
+    );
+    let screen = "";
+    top.stdout.on("data", (data: Buffer) => {
+      screen += data.toString();
+    });
+    const ended = new Promise<number | null>((resolve) => top.once("exit", resolve));
+    try {
+      await until("two pictures", () => screen.split("cli-worker").length > 2);
+      top.stdin.write("\u0003");
+      expect(await ended).toBe(0);
+    } finally {
+      top.kill();
+    }
+    expect(screen).toContain("\u001b[?1049h");
+    expect(screen.trimEnd().endsWith("\u001b[?25h\u001b[?1049l")).toBe(true);
+  });
+});

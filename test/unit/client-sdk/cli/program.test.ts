@@ -1,0 +1,96 @@
+import { Readable } from "node:stream";
+import type { Command } from "commander";
+import { describe, expect, test } from "vitest";
+import { candidates } from "../../../../client-sdk/typescript/src/cli/completion.js";
+import { makeProgram } from "../../../../client-sdk/typescript/src/cli/program.js";
+import { run } from "../../../../client-sdk/typescript/src/cli/run.js";
+
+function io(env: Record<string, string> = {}) {
+  const said = { out: "", err: "" };
+  return {
+    said,
+    out: { write: (text: string) => (said.out += text) },
+    err: { write: (text: string) => (said.err += text) },
+    in: Readable.from([]),
+    env,
+    interrupted: new AbortController().signal,
+  };
+}
+
+function commandsOf(command: Command, path: string[] = []): [string, Command][] {
+  return command.commands
+    .filter((each) => !each.name().startsWith("__"))
+    .flatMap((each): [string, Command][] => {
+      const here = [...path, each.name()];
+      return [[here.join(" "), each], ...commandsOf(each, here)];
+    });
+}
+
+const commands = commandsOf(makeProgram(io()));
+
+describe("help", () => {
+  test.each(commands)(
+    "of %s says what it does, with an example of it or of its group",
+    async (path, command) => {
+      const { said, ...rest } = io();
+      expect(await run([...path.split(" "), "--help"], { ...rest })).toBe(0);
+      expect(command.description()).not.toBe("");
+      const group = command.parent?.parent !== null && command.parent !== null;
+      if (!group) expect(said.out).toContain("Examples:");
+    },
+  );
+
+  test("without any command it is shown, and is wrong usage", async () => {
+    const { said, ...rest } = io();
+    expect(await run([], rest)).toBe(2);
+    expect(said.out).toContain("Exit codes:");
+  });
+});
+
+describe("wrong usage ends with 2 and says what is wrong", () => {
+  test.each([
+    [["statu", "a~b"], "Did you mean status?"],
+    [["status"], "missing required argument 'id'"],
+    [["list", "--stat", "x"], "Did you mean --state?"],
+    [["list", "--state", "sleeping"], "use one of scheduled, blocked"],
+    [["submit", "a", "--priority", "11"], "from 0 to 9"],
+    [["submit", "a", "{"], "is not JSON"],
+    [["submit", "a", "@/no/such/file"], "/no/such/file cannot be read"],
+    [["submit", "a", "1", "--lines", "-"], "leave the payload argument out"],
+    [["status", "no-id"], "no job id"],
+    [["cancel"], "say which jobs to cancel"],
+    [["-o", "xml", "list"], "table, json"],
+    [["--tls-cert", "x", "list"], "go together"],
+    [["--address", "http://x", "list"], "without a scheme"],
+  ])("%j", async (args, said) => {
+    const { said: heard, ...rest } = io();
+    expect(await run(args, rest)).toBe(2);
+    expect(heard.err).toContain(said);
+    expect(heard.err).not.toContain("    at ");
+  });
+});
+
+describe("completion knows", () => {
+  const program = makeProgram(io());
+  test.each([
+    [["qu"], ["queue"]],
+    [
+      ["queue", "p"],
+      ["pause", "purge"],
+    ],
+    [["queue", "purge", "--d"], ["--dry-run"]],
+    [
+      ["-o", ""],
+      ["json", "table"],
+    ],
+    [["--address", "x:1", "insp"], ["inspect"]],
+    [["completion", ""], []],
+    [["list", "--state", "x"], []],
+  ])("what may follow %j", (words, found) => {
+    expect(candidates(program, words)).toEqual(found);
+  });
+
+  test("nothing hidden", () => {
+    expect(candidates(program, ["__"])).toEqual([]);
+  });
+});
