@@ -14,6 +14,7 @@ import { Keeper } from "./app/keeper.js";
 import { Ledger } from "./app/ledger.js";
 import { QueueControl } from "./app/queues.js";
 import { Reader } from "./app/reader.js";
+import { RouteControl } from "./app/routes.js";
 import { Sessions } from "./app/sessions.js";
 import { Settling } from "./app/settling.js";
 import { Submit } from "./app/submit.js";
@@ -200,6 +201,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
   );
   const submit = new Submit(ledger, jobs, store.storage, clock, telemetry, randomPool());
   const queues = new QueueControl(store.queues, lanes, dispatcher, holdings, peers, clock, log, run);
+  const routes = new RouteControl(store.routes, peers, clock, log);
   const inspect = new Inspect(peers, holdings, sessions, dispatcher, keeper);
   const alarms = new Alarms(ledger, jobs, peers, telemetry, log);
   const due = new DueFeed(store.jsm, store.inbox, store.subjects, (found) => alarms.look(found));
@@ -217,11 +219,13 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
   await due.start();
   await lanes.start(dispatcher);
   await queues.start();
+  await routes.start();
   sweeps.start();
   bodies.start();
   const stop = () => {
     bodies.stop();
     sweeps.stop();
+    routes.stop();
     queues.stop();
     lanes.stop();
     due.stop();
@@ -240,6 +244,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     cancel,
     submit,
     queues,
+    routes,
     inspect,
     sweeps,
     bodies,
@@ -267,6 +272,7 @@ function apiOf(config: Config, parts: Parts, readiness: BrokerApi["readiness"]):
       attach: (hello, sink) => sessions.attach(hello, sink),
     },
     queues: parts.queues,
+    routes: parts.routes,
     inspect: {
       workers: () => inspect.workers(),
       active: (limit) => inspect.active(limit),

@@ -34,6 +34,9 @@ const job = (fields: Message) => ({ job: { task: "t", ...fields } });
 const leased = { worker: "w", tasks: ["t"] };
 const many = (count: number, item: unknown = "t~k") => Array.from({ length: count }, () => item);
 
+const route = (fields: Message) => ({ name: "a", task: "*", queue: "q", ...fields });
+const routes = (...all: Message[]) => ({ owner: "o", routes: all.map(route) });
+
 type Row = [method: string, what: string, request: Message, fields: string[]];
 
 const invalid: Row[] = [
@@ -153,6 +156,30 @@ const invalid: Row[] = [
   ["QueueService/Pause", "a bad name", { queue: "a b" }, ["queue"]],
   ["QueueService/Resume", "a bad name", { queue: "a/b" }, ["queue"]],
   ["QueueService/Purge", "bad names", { queue: ">", task: "*" }, ["queue", "task"]],
+  ["QueueService/PutRoutes", "nobody", { routes: [route({})] }, ["owner"]],
+  ["QueueService/PutRoutes", "no effect", routes({ queue: undefined }), ["routes[0].queue"]],
+  ["QueueService/PutRoutes", "a bad glob", routes({ task: "mail.[a-z]+" }), ["routes[0].task"]],
+  [
+    "QueueService/PutRoutes",
+    "bad names",
+    routes({ name: "a b", queue: "", labels: { "*": "x" } }),
+    ["routes[0].name", "routes[0].labels", "routes[0].queue"],
+  ],
+  ["QueueService/PutRoutes", "priority 10", routes({ priority: 10 }), ["routes[0].priority"]],
+  [
+    "QueueService/PutRoutes",
+    "one behind another that takes all",
+    routes({}, { name: "b" }),
+    ["routes[1].task"],
+  ],
+  [
+    "QueueService/PutRoutes",
+    "1,001 routes",
+    routes(...many(1_001, {}).map((_, i) => ({ name: `r${i}`, task: `t${i}` }))),
+    ["routes"],
+  ],
+  ["QueueService/TestRoute", "no job", {}, ["job"]],
+  ["QueueService/TestRoute", "a job that would be refused", job({ priority: 10 }), ["job.priority"]],
   ["InspectService/Active", "a limit of 10,001", { limit: 10_001 }, ["limit"]],
 ];
 
@@ -181,6 +208,7 @@ describe("is INVALID_ARGUMENT with the fields to mend", () => {
   test("every method that takes something to check is among them", () => {
     const takesNothing = [
       "QueueService/List",
+      "QueueService/ListRoutes",
       "InspectService/Workers",
       "InspectService/Registered",
       "InspectService/ServerInfo",

@@ -3,6 +3,7 @@
 
 import type { Refusal } from "../core/errors.js";
 import type { Content, Failure, JobRef, Progress, Spec, State, Stored } from "../core/job.js";
+import type { Route, RouteChanges, Routing } from "../core/routes.js";
 
 /** A job for a reader. */
 export interface JobView {
@@ -171,6 +172,21 @@ export interface QueuesApi {
   }): Promise<{ ready: number; scheduled: number }>;
 }
 
+/** A route as its owner declares it. */
+export type DeclaredRoute = Omit<Route, "owner">;
+
+export interface RoutesPut extends RouteChanges {
+  /** The owner's, as they are now. */
+  routes: readonly Route[];
+}
+
+export interface RoutesApi extends Routing {
+  list(): Promise<{ routes: readonly Route[]; changedAt: number }>;
+  /** Replaces an owner's routes as a whole; holds for every broker that can be heard once this has answered.
+   *  @throws Refusal OWNED_BY_ANOTHER, INVALID_ARGUMENT */
+  put(request: { owner: string; routes: readonly DeclaredRoute[]; dryRun: boolean }): Promise<RoutesPut>;
+}
+
 export interface WorkerView {
   name: string;
   instance: string;
@@ -220,6 +236,7 @@ export interface BrokerApi {
   jobs: JobsApi;
   workers: WorkersApi;
   queues: QueuesApi;
+  routes: RoutesApi;
   inspect: InspectApi;
   /** Whether this broker can serve, and if not, why, in one line each. */
   readiness(): { ready: boolean; problems: string[] };

@@ -2,6 +2,7 @@
 // of the architecture knows what a subject, a consumer or a header is.
 
 import type { Job, JobRef, Phase, ScheduledPhase, Snapshot, Stored } from "../core/job.js";
+import type { Route } from "../core/routes.js";
 
 export interface LaneKey {
   task: string;
@@ -195,6 +196,20 @@ export interface QueueSettings {
   limits: string[];
   /** While a purge is under way. */
   restUntil: number;
+}
+
+/** All routes of the namespace, in the order in which they are tried. */
+export interface StoredRoutes {
+  routes: readonly Route[];
+  /** ms; 0 = there were never any. */
+  changedAt: number;
+}
+
+export interface Routes {
+  /** @throws Refusal STORE_UNAVAILABLE */
+  read(): Promise<StoredRoutes>;
+  /** Changes them, whoever else does at the same time. @throws whatever `change` does */
+  update(change: (current: StoredRoutes) => StoredRoutes): Promise<StoredRoutes>;
 }
 
 /** What a purge has to know of a queue, or of one task in it. */

@@ -6,6 +6,7 @@ export type Reason =
   | "JOB_NOT_FOUND"
   | "JOB_EXISTS"
   | "NOT_FAILED"
+  | "OWNED_BY_ANOTHER"
   | "QUEUE_NOT_FOUND"
   | "QUEUE_BUSY"
   | "QUEUE_FULL"

@@ -27,6 +27,8 @@ export const sizes = {
   corrupt: 64 * KiB,
   /** Items in one request. */
   batch: 1_000,
+  /** All routes together, as they are stored: one message. */
+  routes: 512 * KiB,
 } as const;
 
 export const times = {
@@ -72,6 +74,8 @@ export const counts = {
   keepSucceeded: 1_000_000,
   /** Deliveries that may end without reaching a worker. */
   redeliveries: 20,
+  /** Of all owners together. */
+  routes: 1_000,
 } as const;
 
 export const retryDefaults = {

@@ -7,6 +7,7 @@ import type { Violation } from "./errors.js";
 import type { RetryPolicy, Spec } from "./job.js";
 import { defaultPriority, defaultQueue, retryDefaults, sizes, times } from "./limits.js";
 import { isName, nameRule } from "./names.js";
+import { noRoutes, type Routing } from "./routes.js";
 
 /** A job as it is asked for. Durations are ms, times ms since 1970; NaN stands for one that could not be understood. */
 export interface Draft {
@@ -28,17 +29,20 @@ export interface Draft {
 }
 
 /** The spec of a draft, or all that is wrong with it, with paths relative to the job. `submittedAt` is left open.
- *  `now` is the nats-server's time in ms, from which a delay counts. */
+ *  `now` is the nats-server's time in ms, from which a delay counts. What the draft does not say of its queue and
+ *  priority the routes do. */
 export function specOfDraft(
   draft: Draft,
   now: number,
+  routes: Routing = noRoutes,
 ): { spec: Spec } | { violations: readonly Violation[] } {
   const checks = new Checks();
   checks.name("task", draft.task);
   if (draft.key !== "") checks.name("key", draft.key);
-  const queue = draft.queue ?? defaultQueue;
+  const route = placeIsOpen(draft) ? routes.find(draft) : undefined;
+  const queue = draft.queue ?? route?.queue ?? defaultQueue;
   checks.name("queue", queue);
-  const priority = draft.priority ?? defaultPriority;
+  const priority = draft.priority ?? route?.priority ?? defaultPriority;
   if (draft.priority !== undefined) checks.integer("priority", priority, 0, 9);
   checkPayload(checks, draft);
   const runAt = dueTime(checks, draft, now);
@@ -84,6 +88,10 @@ export function specOfDraft(
 /** Violations with their paths put below `prefix`, for example `jobs[3].`. */
 export function below(prefix: string, violations: readonly Violation[]): Violation[] {
   return violations.map(({ field, description }) => ({ field: prefix + field, description }));
+}
+
+function placeIsOpen({ queue, priority }: Draft): boolean {
+  return queue === undefined || priority === undefined;
 }
 
 function checkPayload(checks: Checks, { payload }: Draft): void {

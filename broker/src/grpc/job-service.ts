@@ -9,7 +9,7 @@ import {
   type SubmitResult,
   WaitMode,
 } from "@drover/proto/v1";
-import type { JobsApi, JobView, Submitted } from "../app/api.js";
+import type { JobsApi, JobView, RoutesApi, Submitted } from "../app/api.js";
 import type { Clock } from "../app/ports.js";
 import { Checks } from "../core/check.js";
 import { invalid, jobNotFound, Refusal } from "../core/errors.js";
@@ -27,6 +27,7 @@ const pages = { unset: 100, largest: 1_000 };
 
 export function jobService(
   jobs: JobsApi,
+  routes: RoutesApi,
   clock: Clock,
   calls: Calls,
 ): Pick<
@@ -35,7 +36,7 @@ export function jobService(
 > {
   /** The spec of a job, or what is wrong with it. */
   function check(job: JobSpec, prefix: string): Spec | Refusal {
-    const checked = specOfDraft(toDraft(job), clock.now());
+    const checked = specOfDraft(toDraft(job), clock.now(), routes);
     return "spec" in checked ? checked.spec : invalid(below(prefix, checked.violations));
   }
 

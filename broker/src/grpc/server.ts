@@ -18,6 +18,7 @@ import { inspectService } from "./inspect-service.js";
 import { jobService } from "./job-service.js";
 import { queueService } from "./queue-service.js";
 import { addReflection } from "./reflection.js";
+import { routeMethods } from "./route-methods.js";
 import { workerService } from "./worker-service.js";
 
 export interface GrpcParts {
@@ -70,9 +71,12 @@ export async function startGrpc(parts: GrpcParts, at: GrpcOptions): Promise<Grpc
   const calls = new Calls(telemetry, log);
   const health = new Health(["drover.v1", ...Object.keys(services)]);
   const server = new Server({ ...options, interceptors: [identify(at.namespace)] });
-  server.addService(guarded(JobServiceService), jobService(api.jobs, clock, calls));
+  server.addService(guarded(JobServiceService), jobService(api.jobs, api.routes, clock, calls));
   server.addService(guarded(WorkerServiceService), workerService(api.workers, clock, calls));
-  server.addService(guarded(QueueServiceService), queueService(api.queues, calls));
+  server.addService(guarded(QueueServiceService), {
+    ...queueService(api.queues, calls),
+    ...routeMethods(api.routes, clock, calls),
+  });
   server.addService(guarded(InspectServiceService), inspectService(api.inspect, calls));
   health.addTo(server);
   addReflection(server);

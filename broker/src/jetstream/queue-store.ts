@@ -1,18 +1,21 @@
 // Queues in the store: their settings, one message each; their lanes; and what lies in them.
 
 import type { JetStreamManager } from "@nats-io/jetstream";
-import { headers, type NatsConnection } from "nats";
+import type { NatsConnection } from "nats";
 import type { LaneKey, QueueScope, QueueSettings, Queues } from "../app/ports.js";
 import type { Phase } from "../core/job.js";
-import { header } from "./codec.js";
 import type { StreamLanes } from "./lanes.js";
 import { purgeBelow } from "./purge.js";
-import { unavailable } from "./reads.js";
+import { asked, type SharedCodec, SharedMessage } from "./shared-message.js";
 import { storage } from "./storage-proto.js";
 import type { Subjects } from "./subjects.js";
 
 const countFresh = 15_000;
-const attempts = 10;
+
+const codec: SharedCodec<QueueSettings> = {
+  decode: (data) => storage.Queue.decode(data ?? new Uint8Array(0)),
+  encode: (settings) => storage.Queue.encode(settings).finish(),
+};
 
 export class QueueStore implements Queues {
   readonly #counts = new Map<string, { at: number; count: Promise<number> }>();
@@ -26,34 +29,21 @@ export class QueueStore implements Queues {
 
   async settings(): Promise<QueueSettings[]> {
     const stream = this.subjects.stream(0);
-    const { state } = await this.#asked(() =>
+    const { state } = await asked(() =>
       this.jsm.streams.info(stream, { subjects_filter: this.subjects.queues() }),
     );
     const subjects = Object.keys(state.subjects ?? {});
-    const read = await Promise.all(subjects.map((subject) => this.#read(subject)));
-    return read.flatMap((found) => (found === undefined ? [] : [found.settings]));
+    const read = await Promise.all(subjects.map((subject) => this.#message(subject).read()));
+    return read.filter((settings) => settings !== undefined);
   }
 
   async update(queue: string, change: (settings: QueueSettings) => QueueSettings): Promise<QueueSettings> {
-    const subject = this.subjects.queue(queue);
-    for (let attempt = 0; attempt < attempts; attempt++) {
-      const found = await this.#read(subject);
-      const next = change(found?.settings ?? storage.Queue.fromPartial({ name: queue }));
-      const hdrs = headers();
-      hdrs.set(header.expected, String(found?.seq ?? 0));
-      const answer = await this.#asked(() =>
-        this.nc.request(subject, storage.Queue.encode(next).finish(), { headers: hdrs, timeout: 5_000 }),
-      );
-      const { error } = answer.json<{ error?: { err_code: number; description: string } }>();
-      if (error === undefined) return next;
-      if (error.err_code !== 10071) throw unavailable(error.description);
-    }
-    throw unavailable(`the settings of ${queue} are being changed by many at once`);
+    return this.#message(this.subjects.queue(queue)).update((found) => change({ ...found, name: queue }));
   }
 
   async lanes(): Promise<{ key: LaneKey; ready: number; delivered: number }[]> {
     // A purge relies on it: what is old here could take a ticket from under a running job.
-    const lanes = await this.#asked(() => this.streamLanes.listNow());
+    const lanes = await asked(() => this.streamLanes.listNow());
     return lanes.map(({ key, info }) => ({
       key,
       ready: info?.num_pending ?? 0,
@@ -104,25 +94,13 @@ export class QueueStore implements Queues {
     for (let shard = 0; shard < this.subjects.shards; shard++) {
       const stream = this.subjects.stream(shard);
       const filter = this.subjects.phase(shard, phase, task, queue);
-      count += await this.#asked(() => countMessages(this.jsm, stream, filter));
+      count += await asked(() => countMessages(this.jsm, stream, filter));
     }
     return count;
   }
 
-  async #read(subject: string): Promise<{ settings: QueueSettings; seq: number } | undefined> {
-    const found = await this.#asked(() =>
-      this.jsm.streams.getMessage(this.subjects.stream(0), { last_by_subj: subject }),
-    );
-    if (found === null) return undefined;
-    return { settings: storage.Queue.decode(found.data), seq: found.seq };
-  }
-
-  async #asked<T>(ask: () => Promise<T>): Promise<T> {
-    try {
-      return await ask();
-    } catch (error) {
-      throw unavailable((error as Error).message);
-    }
+  #message(subject: string): SharedMessage<QueueSettings> {
+    return new SharedMessage(this.nc, this.jsm, this.subjects.stream(0), subject, codec);
   }
 }
 

@@ -16,6 +16,7 @@ import { provision } from "./provision.js";
 import { PullInbox } from "./puller.js";
 import { QueueStore } from "./queue-store.js";
 import { JobReads } from "./reads.js";
+import { RouteStore } from "./route-store.js";
 import { StorageMonitor } from "./storage.js";
 import { Subjects } from "./subjects.js";
 
@@ -52,6 +53,7 @@ export class Store {
     readonly inbox: PullInbox,
     readonly lanes: StreamLanes,
     readonly queues: QueueStore,
+    readonly routes: RouteStore,
     readonly tokenKey: Buffer,
     readonly replicas: number,
     readonly telemetry: Telemetry,
@@ -143,6 +145,7 @@ export class Store {
       inbox,
       lanes,
       queues,
+      new RouteStore(nc, jsm, subjects),
       made.tokenKey,
       made.replicas,
       telemetry,

@@ -4,6 +4,7 @@
 //                                                                     priority is followed by a dash and the nonce
 //   drover.<ns>.<shard>.body.<task>.<key>                             a large payload, beside its job
 //   drover.<ns>.0.queue.<queue>                                       a queue's settings
+//   drover.<ns>.0.routes                                              all routes
 //   drover.<ns>.ctl.>                                                 brokers among themselves (no stream)
 //
 // A dot in a name is written `/`, which no name may hold, so that a name is always one token.
@@ -91,6 +92,10 @@ export class Subjects {
 
   queues(): string {
     return `${this.#root}0.queue.*`;
+  }
+
+  routes(): string {
+    return `${this.#root}0.routes`;
   }
 
   #task(task: string): { home: string; token: string } {

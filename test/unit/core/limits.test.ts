@@ -44,7 +44,7 @@ test("times and counts are as designed", () => {
     buffered: 5 * second,
     never: Date.parse("2200-01-01T00:00:00Z"),
   });
-  expect(counts).toEqual({ keepSucceeded: 1_000_000, redeliveries: 20 });
+  expect(counts).toEqual({ keepSucceeded: 1_000_000, redeliveries: 20, routes: 1_000 });
 });
 
 test("what a submit leaves open is as designed", () => {
