@@ -49,7 +49,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
     }
     hdrs.set("Nats-Schedule", `@at ${new Date(broker.parts.store.clock.now() + 50).toISOString()}`);
     ghosts += 1;
-    const subject = schedule.subject.replace(/[^.]+$/, `ghost-${ghosts}`);
+    const subject = schedule.subject.replace(/[^.]+(?=\.[^.]+$)/, `ghost-${ghosts}`);
     const { stream, seq } = (
       await scene.nc.request(subject, schedule.data, { headers: hdrs, timeout: 5_000 })
     ).json<{ stream: string; seq: number }>();
