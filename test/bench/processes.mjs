@@ -1,7 +1,7 @@
 // The processes that are measured: brokers with a fresh store each, workers, and what the system accounts to them.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -30,14 +30,14 @@ function procFile(pid, name) {
   return existsSync(path) ? readFileSync(path, "utf8") : "";
 }
 
-class Running {
+export class Running {
   #lines = [];
   #heard = [];
 
   constructor(program, args, env) {
     this.process = spawn(program, args, {
       env: { ...process.env, ...env },
-      stdio: ["ignore", "pipe", "inherit"],
+      stdio: ["ignore", "pipe", "inherit", "ipc"],
     });
     this.ended = once(this.process, "exit");
     createInterface({ input: this.process.stdout }).on("line", (line) => {
@@ -74,6 +74,17 @@ class Running {
   }
 }
 
+/** Bytes that the files below a folder take on disk. */
+export function diskBytes(folder) {
+  let bytes = 0;
+  for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
+    // Files come and go while it is looked.
+    const stats = entry.isFile() && statSync(join(entry.parentPath, entry.name), { throwIfNoEntry: false });
+    if (stats) bytes += stats.blocks * 512;
+  }
+  return bytes;
+}
+
 /** A broker with its embedded nats-server and an empty store, every acknowledged write fsynced. */
 export class BenchBroker extends Running {
   static async start(env = {}) {
@@ -89,9 +100,11 @@ export class BenchBroker extends Running {
     const args = ["--max-semi-space-size=32", join(root, "broker/dist/main.js")];
     const broker = new BenchBroker(process.execPath, args, settings);
     broker.data = data;
-    const nats = JSON.parse(await broker.says("embedded nats-server started"));
     const ready = JSON.parse(await broker.says('"msg":"ready"'));
-    broker.natsPid = nats.pid;
+    // A nats-server of somebody else's is watched by whoever started it.
+    if (!("DROVER_NATS_URL" in env)) {
+      broker.natsPid = JSON.parse(await broker.says("embedded nats-server started")).pid;
+    }
     broker.address = `127.0.0.1:${ready.grpcPort}`;
     broker.http = `http://127.0.0.1:${ready.httpPort}`;
     return broker;
@@ -107,9 +120,15 @@ export class BenchBroker extends Running {
     return sum;
   }
 
-  /** CPU seconds so far. */
-  cpu() {
-    return { broker: cpuSeconds(this.pid), nats: cpuSeconds(this.natsPid) };
+  /** Messages that sweeps have removed of one kind. */
+  swept(kind) {
+    return this.counter("drover_swept_messages_total", (line) => line.includes(`kind="${kind}"`));
+  }
+
+  /** SIGKILL: its data stays until `stop`. */
+  async kill() {
+    this.process.kill("SIGKILL");
+    await this.ended;
   }
 
   async stop() {
@@ -127,6 +146,13 @@ export class BenchWorker extends Running {
     });
     await worker.says("attached");
     return worker;
+  }
+
+  /** What its tasks noted since it was asked last. */
+  async samples() {
+    const answer = once(this.process, "message");
+    this.process.send("samples");
+    return (await answer)[0];
   }
 
   async kill() {

@@ -1,0 +1,3 @@
+export async function runPeers() {
+  throw new Error("not yet");
+}
