@@ -76,10 +76,10 @@ export type RunTimes = Readonly<
 
 export const counts = {
   keepSucceeded: 1_000_000,
-  /** Delays that one broker keeps in mind, some 150 bytes each; those beyond are left to the store. */
-  agenda: 200_000,
+  /** Delays that one broker keeps in mind, some 80 bytes each; those beyond are left to the store. */
+  agenda: 150_000,
   /** How many of them may be distant ones. */
-  agendaDistant: 150_000,
+  agendaDistant: 100_000,
   /** Deliveries that may end without reaching a worker. */
   redeliveries: 20,
 } as const;

@@ -46,7 +46,7 @@ test("times and counts are as designed", () => {
     net: 5 * second,
     netIsNear: 4 * second,
   });
-  expect(counts).toMatchObject({ keepSucceeded: 1_000_000, redeliveries: 20, agenda: 200_000 });
+  expect(counts).toMatchObject({ keepSucceeded: 1_000_000, redeliveries: 20, agenda: 150_000 });
 });
 
 test("what a submit leaves open is as designed", () => {

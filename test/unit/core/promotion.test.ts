@@ -73,6 +73,17 @@ describe("the heap", () => {
     void assert(anyHeap, { numRuns: 2_000 });
   });
 
+  test("keeps its names together while it grows to thousands and shrinks again", () => {
+    const heap = new DueHeap();
+    const expected = Array.from({ length: 5_000 }, (_, i) => ({
+      dueAt: i,
+      ref: { task: `t${i % 7}`, key: `k${i}` },
+    }));
+    for (let i = 0; i < expected.length; i++) heap.add(expected[(i * 7_919) % 5_000] as (typeof expected)[0]);
+    for (let i = 0; i < 5_000; i += 500) expect(heap.take(9_999, 500)).toEqual(expected.slice(i, i + 500));
+    expect([heap.size, heap.next]).toEqual([0, undefined]);
+  });
+
   test("gives no more than was asked for", () => {
     const heap = new DueHeap();
     for (let dueAt = 5; dueAt > 0; dueAt--) heap.add({ dueAt, ref });
