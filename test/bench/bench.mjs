@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { root } from "../support/paths.mjs";
 import { measures, roundsOf, secondsOf, slow } from "./measures.mjs";
 import { dim, green, yellow } from "./paint.mjs";
-import { runPeers } from "./peers/peers.mjs";
+import { printPeers, runPeers } from "./peers/peers.mjs";
 import { plot } from "./plot.mjs";
 import { medians, printTable, ratios } from "./report.mjs";
 
@@ -123,7 +123,7 @@ if (machine.load > 0.5) {
 }
 const estimate = chosen.names.reduce(
   (sum, name) => sum + roundsOf(name, chosen.rounds) * secondsOf(name, chosen),
-  chosen.peers ? 300 : 0,
+  chosen.peers ? (chosen.quick ? 30 : 40 + chosen.rounds * 60) : 0,
 );
 console.log(
   `about ${estimate < 120 ? `${estimate} s` : `${Math.round(estimate / 60)} min`}: ${chosen.names.join(", ")}`,
@@ -134,8 +134,21 @@ for (const name of chosen.names) rounds[name] = await measure(name, chosen);
 const result = medians(rounds);
 const title = chosen.rounds > 1 ? `medians of ${chosen.rounds}` : "one round";
 printTable(result, title);
-const peers = chosen.peers ? await runPeers({ ...chosen, say: progress("peers") }) : undefined;
-if (chosen.json !== undefined) {
+// Before the others are asked: what may fail there must not cost the figures.
+writeReport(undefined);
+write(
+  chosen.plot ?? join(root, ".drover/bench/figures.svg"),
+  plot(result, `Drover, ${machine.cores} cores, ${title}, ${new Date().toISOString().slice(0, 10)}`),
+);
+if (chosen.peers) {
+  const peers = await runPeers({ ...chosen, say: progress("peers") });
+  printPeers(peers, result);
+  writeReport(peers);
+}
+process.exit(0);
+
+function writeReport(peers) {
+  if (chosen.json === undefined) return;
   const report = {
     at: new Date().toISOString(),
     quick: chosen.quick,
@@ -148,8 +161,3 @@ if (chosen.json !== undefined) {
   };
   write(chosen.json, `${JSON.stringify(report, undefined, 2)}\n`);
 }
-write(
-  chosen.plot ?? join(root, ".drover/bench/figures.svg"),
-  plot(result, `Drover, ${machine.cores} cores, ${title}, ${new Date().toISOString().slice(0, 10)}`),
-);
-process.exit(0);

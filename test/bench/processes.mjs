@@ -52,12 +52,12 @@ export class Running {
   }
 
   /** The first line that holds `text`. */
-  async says(text) {
+  async says(text, within = startPatience) {
     const before = this.#lines.find((line) => line.includes(text));
     if (before !== undefined) return before;
     const line = new Promise((resolve) => this.#heard.push((said) => said.includes(text) && resolve(said)));
-    const late = sleep(startPatience, undefined, { ref: false }).then(() => {
-      throw new Error(`nothing was heard of ${JSON.stringify(text)} within ${startPatience} ms`);
+    const late = sleep(within, undefined, { ref: false }).then(() => {
+      throw new Error(`nothing was heard of ${JSON.stringify(text)} within ${within} ms`);
     });
     const ended = this.ended.then(([code]) => {
       throw new Error(`it ended with ${code}: ${this.#lines.at(-1) ?? "no output"}`);
