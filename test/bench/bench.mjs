@@ -10,6 +10,7 @@ import { measures, roundsOf, secondsOf, slow } from "./measures.mjs";
 import { dim, green, yellow } from "./paint.mjs";
 import { printPeers, runPeers } from "./peers/peers.mjs";
 import { plot } from "./plot.mjs";
+import { killAll } from "./processes.mjs";
 import { medians, printTable, ratios } from "./report.mjs";
 
 const help = `npm run bench -- [--quick] [--only NAME,...] [--rounds N] [--steady SECONDS] [--json FILE] [--peers]
@@ -79,8 +80,9 @@ async function measure(name, chosen) {
     const label = rounds > 1 ? `${name}, round ${round} of ${rounds}` : name;
     const started = performance.now();
     const attempt = () => measures[name].run({ ...chosen, say: progress(label), note: noted(name) });
-    const figures = await attempt().catch((error) => {
+    const figures = await attempt().catch(async (error) => {
       console.log(yellow(`${label} failed and is made again: ${error.message}`));
+      await killAll();
       return attempt();
     });
     all.push(figures);

@@ -30,6 +30,14 @@ function procFile(pid, name) {
   return existsSync(path) ? readFileSync(path, "utf8") : "";
 }
 
+const running = new Set();
+
+/** What a measure that failed left behind. */
+export async function killAll() {
+  for (const each of running) each.process.kill("SIGKILL");
+  await Promise.all([...running].map((each) => each.ended));
+}
+
 export class Running {
   #lines = [];
   #heard = [];
@@ -40,6 +48,8 @@ export class Running {
       stdio: ["ignore", "pipe", "inherit", "ipc"],
     });
     this.ended = once(this.process, "exit");
+    running.add(this);
+    this.process.once("exit", () => running.delete(this));
     createInterface({ input: this.process.stdout }).on("line", (line) => {
       this.#lines.push(line);
       if (this.#lines.length > 100) this.#lines.shift();
@@ -74,15 +84,24 @@ export class Running {
   }
 }
 
-/** Bytes that the files below a folder take on disk. */
+/** Bytes that the files below a folder take on disk. Files and folders come and go while it is looked. */
 export function diskBytes(folder) {
   let bytes = 0;
-  for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
-    // Files come and go while it is looked.
-    const stats = entry.isFile() && statSync(join(entry.parentPath, entry.name), { throwIfNoEntry: false });
-    if (stats) bytes += stats.blocks * 512;
+  for (const entry of entriesOf(folder)) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) bytes += diskBytes(path);
+    else bytes += (statSync(path, { throwIfNoEntry: false })?.blocks ?? 0) * 512;
   }
   return bytes;
+}
+
+function entriesOf(folder) {
+  try {
+    return readdirSync(folder, { withFileTypes: true });
+  } catch (error) {
+    if (error.code === "ENOENT") return [];
+    throw error;
+  }
 }
 
 /** A broker with its embedded nats-server and an empty store, every acknowledged write fsynced. */
