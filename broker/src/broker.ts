@@ -13,6 +13,7 @@ import { Holdings } from "./app/holdings.js";
 import { Inspect } from "./app/inspect.js";
 import { Keeper } from "./app/keeper.js";
 import { Ledger } from "./app/ledger.js";
+import { Overdue } from "./app/overdue.js";
 import { Promoter } from "./app/promoter.js";
 import { QueueControl } from "./app/queues.js";
 import { Reader } from "./app/reader.js";
@@ -205,6 +206,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
   const submit = new Submit(ledger, jobs, store.storage, clock, telemetry, randomPool());
   const queues = new QueueControl(store.queues, lanes, dispatcher, holdings, peers, clock, log, run);
   const inspect = new Inspect(peers, holdings, sessions, dispatcher, keeper);
+  const overdue = new Overdue(jobs, journal, clock, store.storage, log);
   const alarms = new Alarms(ledger, jobs, peers, clock, telemetry, log);
   const due = new DueFeed(store.jsm, store.inbox, store.subjects, (found) => alarms.look(found));
   const sweeps = new Sweeps(
@@ -222,6 +224,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
   await lanes.start(dispatcher);
   await queues.start();
   promoter.start();
+  overdue.start();
   sweeps.start();
   bodies.start();
   const stop = () => {
@@ -231,6 +234,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     lanes.stop();
     due.stop();
     promoter.stop();
+    overdue.stop();
     keeper.stop();
     sessions.stop();
     hints.close();
