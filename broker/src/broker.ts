@@ -1,6 +1,7 @@
 // The composition root: settings in, a running broker out. Everything is built here and nowhere else, in the order in
 // which it depends on one another, and taken down in the reverse.
 
+import { Agenda } from "./app/agenda.js";
 import { Alarms } from "./app/alarms.js";
 import type { BrokerApi } from "./app/api.js";
 import { Cancel } from "./app/cancel.js";
@@ -12,6 +13,8 @@ import { Holdings } from "./app/holdings.js";
 import { Inspect } from "./app/inspect.js";
 import { Keeper } from "./app/keeper.js";
 import { Ledger } from "./app/ledger.js";
+import { Overdue } from "./app/overdue.js";
+import { Promoter } from "./app/promoter.js";
 import { QueueControl } from "./app/queues.js";
 import { Reader } from "./app/reader.js";
 import { Sessions } from "./app/sessions.js";
@@ -147,7 +150,9 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
   const broker = peers.self;
   const tokens = new SignedTokens(store.tokenKey);
   const hints = new Hints(jobs, peers);
-  const ledger = new Ledger(journal, jobs, lanes, clock, hints);
+  const agenda = new Agenda();
+  const ledger = new Ledger(journal, jobs, lanes, clock, hints, agenda);
+  const promoter = new Promoter(agenda, ledger, jobs, clock, telemetry, log);
   const holdings = new Holdings();
   const settling = new Settling(ledger, holdings, jobs, clock, telemetry, log, broker, run);
   const granting = new Granting(ledger, settling, holdings, jobs, tokens, hints, clock, telemetry, log);
@@ -201,7 +206,8 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
   const submit = new Submit(ledger, jobs, store.storage, clock, telemetry, randomPool());
   const queues = new QueueControl(store.queues, lanes, dispatcher, holdings, peers, clock, log, run);
   const inspect = new Inspect(peers, holdings, sessions, dispatcher, keeper);
-  const alarms = new Alarms(ledger, jobs, peers, telemetry, log);
+  const overdue = new Overdue(jobs, journal, clock, store.storage, log);
+  const alarms = new Alarms(ledger, jobs, peers, clock, telemetry, log);
   const due = new DueFeed(store.jsm, store.inbox, store.subjects, (found) => alarms.look(found));
   const sweeps = new Sweeps(
     store.nc,
@@ -217,6 +223,8 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
   await due.start();
   await lanes.start(dispatcher);
   await queues.start();
+  promoter.start();
+  overdue.start();
   sweeps.start();
   bodies.start();
   const stop = () => {
@@ -225,12 +233,15 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     queues.stop();
     lanes.stop();
     due.stop();
+    promoter.stop();
+    overdue.stop();
     keeper.stop();
     sessions.stop();
     hints.close();
   };
   return {
     store,
+    agenda,
     holdings,
     dispatcher,
     sessions,

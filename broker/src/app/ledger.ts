@@ -13,8 +13,10 @@ import {
 } from "../core/job.js";
 import { sizes } from "../core/limits.js";
 import { jobId } from "../core/names.js";
+import { netUnder } from "../core/promotion.js";
 import { isSameState } from "../core/snapshot.js";
 import { advance, armedSchedule, type Event, isAllowed, type Move } from "../core/transitions.js";
+import type { Agenda } from "./agenda.js";
 import type { Hints } from "./hints.js";
 import {
   type Change,
@@ -52,6 +54,7 @@ export class Ledger {
     readonly lanes: Pick<Lanes, "has" | "ensure" | "filled">,
     readonly clock: Clock,
     readonly hints: Hints,
+    readonly agenda: Agenda,
     readonly random: () => number = Math.random,
   ) {}
 
@@ -69,7 +72,9 @@ export class Ledger {
       const nonce = this.journal.nonce();
       const move = advance(stored, event, { now: this.clock.now(), random: this.random, nonce });
       try {
-        const seq = await this.#write(ref, stored, last, move, nonce);
+        const write = (fireAt: number) => this.#write(ref, stored, last, { ...move, fireAt }, nonce);
+        const seq =
+          move.phase === "later" ? await this.#delayed(ref, move.job.dueAt, write) : await write(move.fireAt);
         this.hints.changed(jobId(ref));
         return { before: stored, stored: after(stored, move, seq, nonce), last: seq, move };
       } catch (error) {
@@ -106,16 +111,16 @@ export class Ledger {
         rev: 1,
         queue: spec.queue,
         priority: spec.priority,
-        fireAt: waits ? spec.runAt : 0,
+        fireAt: 0,
         keepFor: 0,
       };
       try {
-        await this.journal.commit({
-          ref,
-          expected,
-          nonce,
-          writes: body === undefined ? [write] : [write, { kind: "body", data: body }],
-        });
+        const store = (fireAt: number) => {
+          const first: Write = { ...write, fireAt };
+          const writes: Write[] = body === undefined ? [first] : [first, { kind: "body", data: body }];
+          return this.journal.commit({ ref, expected, nonce, writes });
+        };
+        await (waits ? this.#delayed(ref, spec.runAt, store) : store(0));
         if (!waits) this.lanes.filled(lane);
         this.hints.changed(jobId(ref));
         return { created: true };
@@ -157,6 +162,19 @@ export class Ledger {
       ],
     });
     this.hints.changed(jobId(ref));
+  }
+
+  /** Stores what waits for its time, and keeps it in mind where there is room. */
+  async #delayed(ref: JobRef, dueAt: number, store: (fireAt: number) => Promise<number>): Promise<number> {
+    if (!this.agenda.book(dueAt, this.clock.now())) return store(dueAt);
+    try {
+      const seq = await store(netUnder(dueAt));
+      this.agenda.keep({ dueAt, ref });
+      return seq;
+    } catch (error) {
+      this.agenda.release();
+      throw error;
+    }
   }
 
   async #read(ref: JobRef): Promise<Known> {

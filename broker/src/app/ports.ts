@@ -133,6 +133,12 @@ export interface Clock {
   now(): number;
 }
 
+/** For what must never happen early. */
+export interface SureClock {
+  /** A time that the nats-server's clock has certainly reached, ms: at most a few behind it. */
+  reached(): number;
+}
+
 /** The other brokers of the namespace. Messages are JSON values, small and rare; none of them carries state that
  *  matters when it is lost. */
 export interface Peers {

@@ -56,6 +56,12 @@ export const times = {
   hardLimitGrace: 2 * second,
   /** No ticket waits in a broker for longer. */
   buffered: 5 * second,
+  /** The store's alarm for a delay that a broker means to end by itself comes this much later than its time. */
+  net: 5 * second,
+  /** What a broker could not end within this much of its time it leaves to that alarm. */
+  netIsNear: 4 * second,
+  /** A delay of over this is distant: brokers keep room for nearer ones. */
+  distant: 10 * minute,
   /** How long a purge waits for jobs that are just being handed out. */
   purgePatience: 30 * second,
 } as const;
@@ -70,6 +76,10 @@ export type RunTimes = Readonly<
 
 export const counts = {
   keepSucceeded: 1_000_000,
+  /** Delays that one broker keeps in mind, some 80 bytes each; those beyond are left to the store. */
+  agenda: 150_000,
+  /** How many of them may be distant ones. */
+  agendaDistant: 100_000,
   /** Deliveries that may end without reaching a worker. */
   redeliveries: 20,
 } as const;

@@ -40,6 +40,8 @@ export type Event =
   | { type: "cancel"; reason: string }
   /** A schedule fired: the lease, the wait or the deadline is over. */
   | { type: "alarm" }
+  /** A broker that kept a delay in mind ends it at its time, before the schedule does. */
+  | { type: "promote" }
   /** Its ticket was delivered but never reached a worker; `counted` = JetStream redelivered it. */
   | { type: "reissue"; counted: boolean }
   /** The first run had not begun by start_by. */
@@ -87,6 +89,7 @@ export const transitions: {
   endCancelled: { ready: ["cancelled"], held: ["cancelled"] },
   cancel: { ready: ["cancelled"], later: ["cancelled"], blocked: ["cancelled"] },
   alarm: { held: ["ready", "failed", "cancelled"], later: ["ready"], blocked: ["failed"] },
+  promote: { later: ["ready"] },
   reissue: { ready: ["ready", "failed"] },
   expire: { ready: ["failed"] },
   redrive: { failed: ["ready"] },
@@ -163,6 +166,9 @@ function decide(stored: Stored, event: Event, at: Circumstances): Move {
     }
     case "alarm":
       return alarm(stored, at);
+    case "promote":
+      if (at.now < job.dueAt) throw new Error(`promoted ${job.dueAt - at.now} ms early`);
+      return ready(job);
     case "reissue":
       return reissue(job, event.counted, at);
     case "expire":

@@ -1,16 +1,19 @@
 // Where everything of a namespace lies:
 //
-//   drover.<ns>.<shard>.job.<phase>.<task>.<queue>.<priority>.<key>   a job; of a schedule (held, later, blocked), the
-//                                                                     priority is followed by a dash and the nonce
-//   drover.<ns>.<shard>.body.<task>.<key>                             a large payload, beside its job
-//   drover.<ns>.0.queue.<queue>                                       a queue's settings
-//   drover.<ns>.ctl.>                                                 brokers among themselves (no stream)
+//   drover.<ns>.<shard>.job.<phase>.<task>.<queue>.<priority>.<key>.<one>   a job; `one` is the commit's nonce for a
+//                                                                           schedule (held, later, blocked), else 0
+//   drover.<ns>.<shard>.body.<task>.<key>                                   a large payload, beside its job
+//   drover.<ns>.0.queue.<queue>                                             a queue's settings
+//   drover.<ns>.ctl.>                                                       brokers among themselves (no stream)
 //
 // A dot in a name is written `/`, which no name may hold, so that a name is always one token.
 
 import type { LaneKey } from "../app/ports.js";
 import type { JobRef, Phase } from "../core/job.js";
 import { shardOf } from "../core/names.js";
+
+/** Stands where a schedule has its nonce. */
+const onlyOne = "0";
 
 export interface JobSubject {
   phase: Phase;
@@ -42,23 +45,24 @@ export class Subjects {
 
   job(phase: Phase, ref: JobRef, queue: string, priority: number): string {
     const { home, token } = this.#task(ref.task);
-    return `${home}job.${phase}.${token}.${asToken(queue)}.${priority}.${asToken(ref.key)}`;
+    return `${home}job.${phase}.${token}.${asToken(queue)}.${priority}.${asToken(ref.key)}.${onlyOne}`;
   }
 
   /** Of a message that is a schedule. A firing purges its schedule's subject, whatever lies there by then, and a pass over
    *  many schedules can outlast several leases of a job, or its cancel and a new job of the same key (2,300 firings/s on
    *  one fsyncing node). So no two schedules share a subject: a ghost that took the one after its own would leave a job
-   *  that nothing ends or runs any more. */
+   *  that nothing ends or runs any more. The nonce stands behind the key: the compare-and-set of every job of the task
+   *  leaves queue and priority open, and would walk along all schedules if it stood further ahead. */
   schedule(phase: Phase, ref: JobRef, queue: string, priority: number, nonce: string): string {
     const { home, token } = this.#task(ref.task);
-    return `${home}job.${phase}.${token}.${asToken(queue)}.${priority}-${nonce}.${asToken(ref.key)}`;
+    return `${home}job.${phase}.${token}.${asToken(queue)}.${priority}.${asToken(ref.key)}.${nonce}`;
   }
 
   /** Every message of a job, whatever its phase, queue and priority: always this very text for a job, since the server
    *  serialises in-flight checks by it. */
   ofJob(ref: JobRef): string {
     const { home, token } = this.#task(ref.task);
-    return `${home}job.*.${token}.*.*.${asToken(ref.key)}`;
+    return `${home}job.*.${token}.*.*.${asToken(ref.key)}.*`;
   }
 
   body(ref: JobRef): string {
@@ -68,13 +72,13 @@ export class Subjects {
 
   lane(lane: LaneKey): string {
     const { home, token } = this.#task(lane.task);
-    return `${home}job.ready.${token}.${asToken(lane.queue)}.${lane.priority}.*`;
+    return `${home}job.ready.${token}.${asToken(lane.queue)}.${lane.priority}.*.*`;
   }
 
   /** All jobs of a shard in one phase, of one task or all, one queue or all. */
   phase(shard: number, phase: Phase, task?: string, queue?: string): string {
     const tokens = [task, queue].map((name) => (name === undefined ? "*" : asToken(name)));
-    return `${this.#root}${shard}.job.${phase}.${tokens.join(".")}.*.*`;
+    return `${this.#root}${shard}.job.${phase}.${tokens.join(".")}.*.*.*`;
   }
 
   bodies(shard: number): string {
@@ -109,7 +113,7 @@ export class Subjects {
 export function parseJobSubject(subject: string): JobSubject | undefined {
   const tokens = subject.split(".");
   const [, , , kind, phase, task, queue, priority, key] = tokens;
-  if (tokens.length !== 9 || kind !== "job") return undefined;
+  if (tokens.length !== 10 || kind !== "job") return undefined;
   if (phase === undefined || task === undefined || queue === undefined || key === undefined) return undefined;
   return {
     phase: phase as Phase,
@@ -118,6 +122,12 @@ export function parseJobSubject(subject: string): JobSubject | undefined {
     priority: Number.parseInt(priority ?? "", 10),
     key: asName(key),
   };
+}
+
+/** The key in a job's subject, without a look at the rest. */
+export function keyIn(subject: string): string {
+  const end = subject.lastIndexOf(".");
+  return asName(subject.slice(subject.lastIndexOf(".", end - 1) + 1, end));
 }
 
 /** Task and key of a body's subject. */

@@ -33,6 +33,7 @@ const designed: Record<Event["type"], Partial<Record<Standing, Standing[]>>> = {
   endCancelled: { ready: ["cancelled"], held: ["cancelled"] },
   cancel: { ready: ["cancelled"], later: ["cancelled"], blocked: ["cancelled"] },
   alarm: { held: ["ready", "failed", "cancelled"], later: ["ready"], blocked: ["failed"] },
+  promote: { later: ["ready"] },
   reissue: { ready: ["ready", "failed"] },
   expire: { ready: ["failed"] },
   redrive: { failed: ["ready"] },
@@ -54,6 +55,7 @@ const events: Event[] = [
   { type: "endCancelled", run },
   { type: "cancel", reason: "no more" },
   { type: "alarm" },
+  { type: "promote" },
   { type: "reissue", counted: true },
   { type: "reissue", counted: false },
   { type: "expire" },
@@ -114,6 +116,20 @@ describe("what the table does not allow is refused, and throws where it was not 
         expect(() => advance(job, event, at)).toThrow(`${type} is not allowed while ${from}`);
       }
     }
+  });
+});
+
+describe("a delay that a broker ends", () => {
+  const waiting = (dueAt: number) => stored("later", {}, { dueAt });
+
+  test("leaves a ticket, and ends the schedule under it", () => {
+    const from = waiting(now);
+    expect(advance(from, { type: "promote" }, at)).toMatchObject({ phase: "ready", fireAt: 0 });
+    expect(armedSchedule(from)).toBe("later");
+  });
+
+  test("is never ended early", () => {
+    expect(() => advance(waiting(now + 1), { type: "promote" }, at)).toThrow("1 ms early");
   });
 });
 
