@@ -75,8 +75,9 @@ export class Ledger {
         const write = (fireAt: number) => this.#write(ref, stored, last, { ...move, fireAt }, nonce);
         const seq =
           move.phase === "later" ? await this.#delayed(ref, move.job.dueAt, write) : await write(move.fireAt);
-        this.hints.changed(jobId(ref));
-        return { before: stored, stored: after(stored, move, seq, nonce), last: seq, move };
+        const now = after(stored, move, seq, nonce);
+        this.hints.changed(jobId(ref), now);
+        return { before: stored, stored: now, last: seq, move };
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;
         const current = await this.#read(ref);
