@@ -1,12 +1,16 @@
 // The composition root: settings in, a running broker out. Everything is built here and nowhere else, in the order in
 // which it depends on one another, and taken down in the reverse.
 
+import { createHash } from "node:crypto";
 import { Agenda } from "./app/agenda.js";
 import { Alarms } from "./app/alarms.js";
 import type { BrokerApi } from "./app/api.js";
 import { Cancel } from "./app/cancel.js";
 import { Deliveries } from "./app/deliveries.js";
 import { Dispatcher } from "./app/dispatcher.js";
+import { FlowGraphs } from "./app/flow-graphs.js";
+import { FlowSteps } from "./app/flow-steps.js";
+import { FlowControl } from "./app/flows.js";
 import { Granting } from "./app/granting.js";
 import { Hints } from "./app/hints.js";
 import { Holdings } from "./app/holdings.js";
@@ -112,6 +116,13 @@ export async function startBroker(config: Config, log: Log, run: RunTimes = time
   }
 }
 
+/** SHA-256. */
+function digest(content: readonly (string | Uint8Array)[]): Uint8Array {
+  const hash = createHash("sha256");
+  for (const part of content) hash.update(part);
+  return hash.digest();
+}
+
 function storeOptions(config: Config) {
   const url = config.natsUrl.join(",");
   const tls =
@@ -155,7 +166,18 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
   const promoter = new Promoter(agenda, ledger, jobs, clock, telemetry, log);
   const holdings = new Holdings();
   const settling = new Settling(ledger, holdings, jobs, clock, telemetry, log, broker, run);
-  const granting = new Granting(ledger, settling, holdings, jobs, tokens, hints, clock, telemetry, log);
+  const granting = new Granting(
+    ledger,
+    settling,
+    holdings,
+    jobs,
+    tokens,
+    hints,
+    clock,
+    telemetry,
+    log,
+    (spec) => flows.inlineInputs(spec),
+  );
   const deliveries: Deliveries = new Deliveries(
     ledger,
     jobs,
@@ -203,6 +225,20 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     telemetry,
     log,
   );
+  const graphs = new FlowGraphs(store.flows);
+  const flowSteps = new FlowSteps(store.flows, graphs, jobs, ledger, cancel, clock, log);
+  const flows: FlowControl = new FlowControl(
+    store.flows,
+    graphs,
+    flowSteps,
+    ledger,
+    jobs,
+    store.storage,
+    clock,
+    log,
+    randomPool(),
+    digest,
+  );
   const submit = new Submit(ledger, jobs, store.storage, clock, telemetry, randomPool());
   const queues = new QueueControl(store.queues, lanes, dispatcher, holdings, peers, clock, log, run);
   const inspect = new Inspect(peers, holdings, sessions, dispatcher, keeper);
@@ -221,6 +257,8 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
   );
   const bodies = new Bodies(store.jsm, store.subjects, jobs, telemetry, log);
   await due.start();
+  await store.flows.start((tickets) => flowSteps.look(tickets));
+  flows.start();
   await lanes.start(dispatcher);
   await queues.start();
   promoter.start();
@@ -233,6 +271,8 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     queues.stop();
     lanes.stop();
     due.stop();
+    flows.stop();
+    store.flows.stop();
     promoter.stop();
     overdue.stop();
     keeper.stop();
@@ -250,6 +290,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     waiting,
     cancel,
     submit,
+    flows,
     queues,
     inspect,
     sweeps,
@@ -278,6 +319,7 @@ function apiOf(config: Config, parts: Parts, readiness: BrokerApi["readiness"]):
       attach: (hello, sink) => sessions.attach(hello, sink),
     },
     queues: parts.queues,
+    flows: parts.flows,
     inspect: {
       workers: () => inspect.workers(),
       active: (limit) => inspect.active(limit),

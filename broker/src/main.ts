@@ -2,11 +2,11 @@
 // The process: settings from the environment, signals, exit codes. 0 = stopped in good order, 1 = could not start or
 // broke, 2 = settings that do not fit.
 
-import { setFlagsFromString } from "node:v8";
 import { startBroker } from "./broker.js";
 import { ConfigError, readConfig, settingsHelp } from "./config.js";
 import { StartupError } from "./jetstream/startup-error.js";
 import { checkHealth } from "./ops/health-check.js";
+import { collectWhenIdle } from "./ops/idle-collector.js";
 import { createLogger } from "./ops/logger.js";
 import { version } from "./version.js";
 
@@ -23,10 +23,6 @@ ${settingsHelp()}
 With no DROVER_NATS_URL it runs a nats-server of its own and keeps its data in DROVER_DATA_DIR.
 Exit codes: 0 stopped in good order, 1 could not start or broke, 2 settings that do not fit.
 `;
-
-// What is left of a burst of submits would else stay as it is for as long as the broker idles: the heap may grow by this
-// much of what is alive before it is collected again. It has 60 MB of that at most, so the price is small.
-setFlagsFromString("--heap-growing-percent=25");
 
 async function main(args: readonly string[]): Promise<void> {
   if (args.includes("--help") || args.includes("-h")) {
@@ -50,6 +46,7 @@ async function main(args: readonly string[]): Promise<void> {
   const broker = await startBroker(config, log);
   const { name, grpcPort, httpPort } = broker;
   log.info({ name, grpcPort, httpPort, version }, "ready");
+  collectWhenIdle();
 
   let stopping = false;
   const stop = (signal: NodeJS.Signals) => {

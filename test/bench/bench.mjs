@@ -15,7 +15,7 @@ import { medians, printTable, ratios } from "./report.mjs";
 
 const help = `npm run bench -- [--quick] [--only NAME,...] [--rounds N] [--steady SECONDS] [--json FILE] [--peers]
 
-  --quick           smaller, one round, without ${slow.join(" and ")}: under two minutes, for a first look
+  --quick           smaller, one round, without ${slow.join(", ")}: under two minutes, for a first look
   --only NAMES      of ${Object.keys(measures).join(", ")}
   --rounds N        rounds of each, of which the median counts (default 3; memory, steady, scaling and idle: 1)
   --steady SECONDS  how long steady lasts (default 60, quick 15; for the promise: 600)

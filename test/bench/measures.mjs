@@ -23,7 +23,7 @@ export const measures = {
 };
 
 /** Left out of --quick, which has two minutes for all. */
-export const slow = ["idle", "workerKilled"];
+export const slow = ["workerKilled", "scaling", "idle"];
 
 export const figures = Object.assign({}, ...Object.values(measures).map((measure) => measure.figures));
 

@@ -11,7 +11,7 @@ import {
   specOf,
   unreadable,
 } from "../core/job.js";
-import { sizes } from "../core/limits.js";
+import { sizes, times } from "../core/limits.js";
 import { jobId } from "../core/names.js";
 import { netUnder } from "../core/promotion.js";
 import { isSameState } from "../core/snapshot.js";
@@ -94,10 +94,13 @@ export class Ledger {
 
   /** Stores a new job. Undefined: the task has a job of that key; it is returned instead.
    *  @throws Refusal as journal and lanes do */
-  async create(spec: Spec): Promise<{ created: true } | { created: false; existing: Snapshot }> {
+  async create(
+    spec: Spec,
+    blocked = false,
+  ): Promise<{ created: true } | { created: false; existing: Snapshot }> {
     const ref = { task: spec.task, key: spec.key };
     const lane = { task: spec.task, queue: spec.queue, priority: spec.priority };
-    const waits = spec.runAt > this.clock.now();
+    const waits = !blocked && spec.runAt > this.clock.now();
     // Also for a job that waits: it will need its lane, and where there is no room for one its submitter has to know.
     if (!this.lanes.has(lane)) await this.lanes.ensure(lane);
     let expected = 0;
@@ -107,8 +110,8 @@ export class Ledger {
       const job = newJob(inline, nonce);
       const write: Write = {
         kind: "job",
-        phase: waits ? "later" : "ready",
-        job: waits ? job : { ...job, dueAt: 0 },
+        phase: blocked ? "blocked" : waits ? "later" : "ready",
+        job: waits ? job : { ...job, dueAt: 0, deadline: blocked ? spec.startBy : 0 },
         rev: 1,
         queue: spec.queue,
         priority: spec.priority,
@@ -121,8 +124,10 @@ export class Ledger {
           const writes: Write[] = body === undefined ? [first] : [first, { kind: "body", data: body }];
           return this.journal.commit({ ref, expected, nonce, writes });
         };
-        await (waits ? this.#delayed(ref, spec.runAt, store) : store(0));
-        if (!waits) this.lanes.filled(lane);
+        await (waits
+          ? this.#delayed(ref, spec.runAt, store)
+          : store(blocked ? spec.startBy || times.never : 0));
+        if (!waits && !blocked) this.lanes.filled(lane);
         this.hints.changed(jobId(ref));
         return { created: true };
       } catch (error) {
@@ -213,6 +218,7 @@ export class Ledger {
               ? undefined
               : { phase: armed, queue: from.queue, priority: from.priority, nonce: from.nonce },
         },
+        ...endOfMember(move),
       ],
     };
     return this.journal.commit(change);
@@ -227,6 +233,16 @@ export function lineBy(lane: LaneKey): Line {
 function after(before: Stored, move: Move, seq: number, nonce: string): Stored {
   const { queue, priority } = specOf(move.job);
   return { phase: move.phase, queue, priority, rev: before.rev + 1, seq, nonce, job: move.job };
+}
+
+/** With the record of a flow's member goes what moves the flow on, in one step. */
+function endOfMember({ phase, job }: Move): Write[] {
+  const { spec } = job;
+  if (spec?.flow === undefined || job.finishedAt === 0) return [];
+  const { flow, member, run } = spec.flow;
+  const { result, failure } = job;
+  const outcome = phase === "kept" ? job.outcome : phase;
+  return [{ kind: "flow-end", flow, member, end: { jobId: jobId(spec), outcome, result, failure, run } }];
 }
 
 /** A large payload lies beside its job, so that heartbeats and retries do not write it again. */

@@ -6,6 +6,7 @@ export type Reason =
   | "JOB_NOT_FOUND"
   | "JOB_EXISTS"
   | "NOT_FAILED"
+  | "FLOW_NOT_FOUND"
   | "QUEUE_NOT_FOUND"
   | "QUEUE_BUSY"
   | "QUEUE_FULL"
@@ -54,5 +55,11 @@ export function invalid(violations: readonly Violation[]): Refusal {
 export function jobNotFound(id: string): Refusal {
   return new Refusal("JOB_NOT_FOUND", `no job ${id}: never submitted, or its record has aged out`, {
     metadata: { id },
+  });
+}
+
+export function flowNotFound(key: string): Refusal {
+  return new Refusal("FLOW_NOT_FOUND", `no flow ${key}: never submitted, or it has aged out`, {
+    metadata: { key },
   });
 }

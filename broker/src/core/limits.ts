@@ -84,6 +84,26 @@ export const counts = {
   redeliveries: 20,
 } as const;
 
+export const flowLimits = {
+  members: 10_000,
+  /** Of all members together. */
+  dependencies: 200_000,
+  /** Characters: a member's own key is made of it and its position. */
+  key: 100,
+  memberName: 128,
+  /** Bytes of a whole submit. */
+  submit: 16 * 1024 * 1024,
+  /** Inputs that are handed out with the lease, bytes; beyond, they are read in pages. */
+  inlineInputs: 256 * KiB,
+  /** Bytes of a page of inputs or of members. */
+  page: 3 * 1024 * 1024,
+  /** How long an ended flow is kept with the results of its members, ms. */
+  keepEnded: 1 * day,
+  keepFailed: 7 * day,
+  /** A submit that got no further for this long was left by a crash, ms. */
+  abandoned: 10 * minute,
+} as const;
+
 export const retryDefaults = {
   maxAttempts: 4,
   maxCrashes: 3,

@@ -189,14 +189,14 @@ function checkRetention(checks: Checks, retention: number | undefined): void {
   );
 }
 
-function checkLabels(checks: Checks, labels: Draft["labels"]): void {
+export function checkLabels(checks: Checks, labels: Draft["labels"], field = "labels"): void {
   let found = 0;
   for (const name in labels) {
     found++;
-    checkEntryName(checks, "labels", name);
-    checks.bytes(`labels[${quote(name)}]`, labels[name] ?? "", sizes.labelValue);
+    checkEntryName(checks, field, name);
+    checks.bytes(`${field}[${quote(name)}]`, labels[name] ?? "", sizes.labelValue);
   }
-  if (found > sizes.labels) checks.add("labels", `are ${found}, the limit is ${sizes.labels}: drop some`);
+  if (found > sizes.labels) checks.add(field, `are ${found}, the limit is ${sizes.labels}: drop some`);
 }
 
 function checkHeaders(checks: Checks, headers: Draft["headers"]): void {

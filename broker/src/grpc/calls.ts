@@ -13,6 +13,7 @@ import {
 } from "@grpc/grpc-js";
 import type { Log, Telemetry } from "../app/telemetry.js";
 import { invalid, Refusal } from "../core/errors.js";
+import { flowLimits } from "../core/limits.js";
 import { type Caller, callerOf } from "./identity.js";
 import { statusOf } from "./status.js";
 
@@ -53,6 +54,9 @@ export class Call {
   }
 }
 
+/** Of every method but the one that takes a whole flow. */
+const requestBytes = 4 * 1024 * 1024;
+
 /** Takes the place of a message whose bytes could not be parsed; grpc-js would answer it with a bare INTERNAL. */
 class Malformed {
   constructor(readonly problem: string) {}
@@ -62,7 +66,9 @@ class Malformed {
 export function guarded<S extends ServiceDefinition>(service: S): S {
   const methods = Object.entries(service).map(([name, method]) => {
     const parse = method.requestDeserialize;
+    const most = method.path.endsWith("FlowService/Submit") ? flowLimits.submit : requestBytes;
     const requestDeserialize = (bytes: Buffer): unknown => {
+      if (bytes.length > most) return new Malformed(`it has ${bytes.length} bytes, the limit is ${most}`);
       try {
         return parse(bytes);
       } catch (error) {

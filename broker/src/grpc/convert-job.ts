@@ -150,7 +150,7 @@ function toProgress(progress: Progress | undefined): WireProgress | undefined {
   );
 }
 
-function toFailure(failure: Failure | undefined): WireFailure | undefined {
+export function toFailure(failure: Failure | undefined): WireFailure | undefined {
   // The domain's reasons are the contract's numbers.
   return failure && { ...failure, reason: failure.reason as WireFailureReason };
 }

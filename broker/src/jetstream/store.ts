@@ -8,6 +8,7 @@ import { JsApi } from "./api.js";
 import { ServerClock } from "./clock.js";
 import { Connection } from "./connect.js";
 import { EmbeddedServer } from "./embedded.js";
+import { FlowStore } from "./flow-store.js";
 import { StreamJournal } from "./journal.js";
 import { StreamLanes } from "./lanes.js";
 import type { NatsTarget } from "./nats-target.js";
@@ -52,6 +53,7 @@ export class Store {
     readonly inbox: PullInbox,
     readonly lanes: StreamLanes,
     readonly queues: QueueStore,
+    readonly flows: FlowStore,
     readonly tokenKey: Buffer,
     readonly replicas: number,
     readonly telemetry: Telemetry,
@@ -117,6 +119,7 @@ export class Store {
       log.warn({ error: String(error) }, `${during} failed`);
     });
     const queues = new QueueStore(nc, jsm, subjects, lanes);
+    const flows = new FlowStore(nc, jsm, inbox, subjects, jobs, () => journal.nonce());
     connection.onDisconnected(() => {
       journal.disconnected();
       lanes.disconnected();
@@ -143,6 +146,7 @@ export class Store {
       inbox,
       lanes,
       queues,
+      flows,
       made.tokenKey,
       made.replicas,
       telemetry,

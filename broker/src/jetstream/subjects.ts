@@ -4,6 +4,11 @@
 //                                                                           schedule (held, later, blocked), else 0
 //   drover.<ns>.<shard>.body.<task>.<key>                                   a large payload, beside its job
 //   drover.<ns>.0.queue.<queue>                                             a queue's settings
+//   drover.<ns>.<shard>.flow.record.<flow>                                  a flow; its shard is the hash of its key
+//   drover.<ns>.<shard>.flow.part.<flow>.<n>                                its members
+//   drover.<ns>.<shard>.flow.alarm.<flow>                                   its deadline, a schedule
+//   drover.<ns>.<shard>.flow.end.<flow>.<member>                            how a member ended (the shard is its task's);
+//                                                                           `flow` or `deadline`: of the flow itself
 //   drover.<ns>.ctl.>                                                       brokers among themselves (no stream)
 //
 // A dot in a name is written `/`, which no name may hold, so that a name is always one token.
@@ -97,6 +102,26 @@ export class Subjects {
     return `${this.#root}0.queue.*`;
   }
 
+  flow(kind: "record" | "alarm", key: string): string {
+    return `${this.#root}${this.shard(key)}.flow.${kind}.${asToken(key)}`;
+  }
+
+  flowPart(key: string, n: number | "*"): string {
+    return `${this.#root}${this.shard(key)}.flow.part.${asToken(key)}.${n}`;
+  }
+
+  flowEnd(shard: number, key: string, what: string): string {
+    return `${this.#root}${shard}.flow.end.${asToken(key)}.${what}`;
+  }
+
+  flowRecords(shard: number): string {
+    return `${this.#root}${shard}.flow.record.*`;
+  }
+
+  flowEnds(shard: number): string {
+    return `${this.#root}${shard}.flow.end.*.*`;
+  }
+
   #task(task: string): { home: string; token: string } {
     let known = this.#tasks.get(task);
     if (known === undefined) {
@@ -128,6 +153,13 @@ export function parseJobSubject(subject: string): JobSubject | undefined {
 export function keyIn(subject: string): string {
   const end = subject.lastIndexOf(".");
   return asName(subject.slice(subject.lastIndexOf(".", end - 1) + 1, end));
+}
+
+/** Flow and member (or what else) of a `flow.end` subject. */
+export function parseFlowEnd(subject: string): { flow: string; what: string } | undefined {
+  const [, , , kind, end, flow, what] = subject.split(".");
+  if (kind !== "flow" || end !== "end" || flow === undefined || what === undefined) return undefined;
+  return { flow: asName(flow), what };
 }
 
 /** Task and key of a body's subject. */

@@ -86,6 +86,7 @@ export class ModelBroker implements Host {
       clock,
       silent,
       log,
+      async () => [],
     );
     const deliveries: Deliveries = new Deliveries(
       this.ledger,

@@ -37,6 +37,8 @@ const designed: Record<Event["type"], Partial<Record<Standing, Standing[]>>> = {
   reissue: { ready: ["ready", "failed"] },
   expire: { ready: ["failed"] },
   redrive: { failed: ["ready"] },
+  unblock: { blocked: ["ready", "later"] },
+  rejoin: { failed: ["ready", "blocked"], cancelled: ["ready", "blocked"] },
 };
 
 /** Every event in all its shades. */
@@ -60,6 +62,9 @@ const events: Event[] = [
   { type: "reissue", counted: false },
   { type: "expire" },
   { type: "redrive" },
+  { type: "unblock" },
+  { type: "rejoin", run: 1, blocked: false },
+  { type: "rejoin", run: 1, blocked: true },
 ];
 
 /** Jobs at and between their limits, as they were submitted and asked to end. */
@@ -75,6 +80,12 @@ const shades: Partial<Job>[] = [0, 3, counts.redeliveries].flatMap((counted) =>
 const specs = [
   retrying({ maxAttempts: 4, maxCrashes: 3 }),
   retrying({ maxCrashes: 0 }, { retention: 900_000 }),
+  retrying(
+    {},
+    {
+      flow: { flow: "f", member: 1, dependents: [], onFailure: 1, delay: 5_000, dependsOn: [0], run: 0 },
+    },
+  ),
 ];
 
 /** Where an event takes a job from a standing, whatever the job. */
@@ -136,9 +147,12 @@ describe("a delay that a broker ends", () => {
 describe("a job that has ended", () => {
   const ended = (["succeeded", "failed", "cancelled"] as const).flatMap((standing) => standingAs(standing));
 
-  test.each(events.filter(({ type }) => type !== "redrive"))("is beyond the reach of $type", ({ type }) => {
-    for (const job of ended) expect(isAllowed(job, type)).toBe(false);
-  });
+  test.each(events.filter(({ type }) => type !== "redrive" && type !== "rejoin"))(
+    "is beyond the reach of $type",
+    ({ type }) => {
+      for (const job of ended) expect(isAllowed(job, type)).toBe(false);
+    },
+  );
 
   test("comes back by a redrive, and only if it failed", () => {
     const redrivable = ended.filter((job) => isAllowed(job, "redrive"));
