@@ -22,6 +22,7 @@ export default defineConfig({
       {
         test: { name: "polyglot", include: ["test/polyglot/**/*.test.ts"], testTimeout: 60_000, ...oneByOne },
       },
+      { test: { name: "deploy", include: ["test/deploy/**/*.test.ts"], testTimeout: 120_000, ...some } },
       { test: { name: "chaos", include: ["test/chaos/**/*.test.ts"], testTimeout: 180_000, ...oneByOne } },
     ],
   },

@@ -1,17 +1,24 @@
 // The composition root: settings in, a running broker out. Everything is built here and nowhere else, in the order in
 // which it depends on one another, and taken down in the reverse.
 
+import { createHash } from "node:crypto";
+import { Agenda } from "./app/agenda.js";
 import { Alarms } from "./app/alarms.js";
 import type { BrokerApi } from "./app/api.js";
 import { Cancel } from "./app/cancel.js";
 import { Deliveries } from "./app/deliveries.js";
 import { Dispatcher } from "./app/dispatcher.js";
+import { FlowGraphs } from "./app/flow-graphs.js";
+import { FlowSteps } from "./app/flow-steps.js";
+import { FlowControl } from "./app/flows.js";
 import { Granting } from "./app/granting.js";
 import { Hints } from "./app/hints.js";
 import { Holdings } from "./app/holdings.js";
 import { Inspect } from "./app/inspect.js";
 import { Keeper } from "./app/keeper.js";
 import { Ledger } from "./app/ledger.js";
+import { Overdue } from "./app/overdue.js";
+import { Promoter } from "./app/promoter.js";
 import { QueueControl } from "./app/queues.js";
 import { Reader } from "./app/reader.js";
 import { RouteControl } from "./app/routes.js";
@@ -110,6 +117,13 @@ export async function startBroker(config: Config, log: Log, run: RunTimes = time
   }
 }
 
+/** SHA-256. */
+function digest(content: readonly (string | Uint8Array)[]): Uint8Array {
+  const hash = createHash("sha256");
+  for (const part of content) hash.update(part);
+  return hash.digest();
+}
+
 function storeOptions(config: Config) {
   const url = config.natsUrl.join(",");
   const tls =
@@ -148,10 +162,23 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
   const broker = peers.self;
   const tokens = new SignedTokens(store.tokenKey);
   const hints = new Hints(jobs, peers);
-  const ledger = new Ledger(journal, jobs, lanes, clock, hints);
+  const agenda = new Agenda();
+  const ledger = new Ledger(journal, jobs, lanes, clock, hints, agenda);
+  const promoter = new Promoter(agenda, ledger, jobs, clock, telemetry, log);
   const holdings = new Holdings();
   const settling = new Settling(ledger, holdings, jobs, clock, telemetry, log, broker, run);
-  const granting = new Granting(ledger, settling, holdings, jobs, tokens, hints, clock, telemetry, log);
+  const granting = new Granting(
+    ledger,
+    settling,
+    holdings,
+    jobs,
+    tokens,
+    hints,
+    clock,
+    telemetry,
+    log,
+    (spec) => flows.inlineInputs(spec),
+  );
   const deliveries: Deliveries = new Deliveries(
     ledger,
     jobs,
@@ -199,11 +226,26 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     telemetry,
     log,
   );
+  const graphs = new FlowGraphs(store.flows);
+  const flowSteps = new FlowSteps(store.flows, graphs, jobs, ledger, cancel, clock, log);
+  const flows: FlowControl = new FlowControl(
+    store.flows,
+    graphs,
+    flowSteps,
+    ledger,
+    jobs,
+    store.storage,
+    clock,
+    log,
+    randomPool(),
+    digest,
+  );
   const submit = new Submit(ledger, jobs, store.storage, clock, telemetry, randomPool());
   const queues = new QueueControl(store.queues, lanes, dispatcher, holdings, peers, clock, log, run);
   const routes = new RouteControl(store.routes, peers, clock, log);
   const inspect = new Inspect(peers, holdings, sessions, dispatcher, keeper);
-  const alarms = new Alarms(ledger, jobs, peers, telemetry, log);
+  const overdue = new Overdue(jobs, journal, clock, store.storage, log);
+  const alarms = new Alarms(ledger, jobs, peers, clock, telemetry, log);
   const due = new DueFeed(store.jsm, store.inbox, store.subjects, (found) => alarms.look(found));
   const sweeps = new Sweeps(
     store.nc,
@@ -217,9 +259,13 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
   );
   const bodies = new Bodies(store.jsm, store.subjects, jobs, telemetry, log);
   await due.start();
+  await store.flows.start((tickets) => flowSteps.look(tickets));
+  flows.start();
   await lanes.start(dispatcher);
   await queues.start();
   await routes.start();
+  promoter.start();
+  overdue.start();
   sweeps.start();
   bodies.start();
   const stop = () => {
@@ -229,12 +275,17 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     queues.stop();
     lanes.stop();
     due.stop();
+    flows.stop();
+    store.flows.stop();
+    promoter.stop();
+    overdue.stop();
     keeper.stop();
     sessions.stop();
     hints.close();
   };
   return {
     store,
+    agenda,
     holdings,
     dispatcher,
     sessions,
@@ -243,6 +294,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     waiting,
     cancel,
     submit,
+    flows,
     queues,
     routes,
     inspect,
@@ -273,6 +325,7 @@ function apiOf(config: Config, parts: Parts, readiness: BrokerApi["readiness"]):
     },
     queues: parts.queues,
     routes: parts.routes,
+    flows: parts.flows,
     inspect: {
       workers: () => inspect.workers(),
       active: (limit) => inspect.active(limit),

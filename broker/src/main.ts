@@ -5,12 +5,16 @@
 import { startBroker } from "./broker.js";
 import { ConfigError, readConfig, settingsHelp } from "./config.js";
 import { StartupError } from "./jetstream/startup-error.js";
+import { checkHealth } from "./ops/health-check.js";
+import { collectWhenIdle } from "./ops/idle-collector.js";
 import { createLogger } from "./ops/logger.js";
 import { version } from "./version.js";
 
 const help = `drover-broker ${version}: the Drover task broker
 
-usage: drover-broker [--help] [--version]
+usage: drover-broker           run a broker
+       drover-broker health    whether the one with these settings can serve: exits with 0 or 1
+       drover-broker --help | --version
 
 It is configured by its environment:
 
@@ -29,12 +33,20 @@ async function main(args: readonly string[]): Promise<void> {
     process.stdout.write(`${version}\n`);
     return;
   }
-  if (args.length > 0) throw new ConfigError([`${args[0]}: no such option; see --help`]);
+  const asks = args[0] === "health" && args.length === 1;
+  if (args.length > 0 && !asks) throw new ConfigError([`${args[0]}: no such option; see --help`]);
   const config = readConfig(process.env);
+  if (asks) {
+    const problem = await checkHealth({ host: config.httpHost, port: config.httpPort });
+    process.stdout.write(`${problem ?? "ready"}\n`);
+    process.exitCode = problem === undefined ? 0 : 1;
+    return;
+  }
   const log = createLogger({ level: config.logLevel, format: config.logFormat });
   const broker = await startBroker(config, log);
   const { name, grpcPort, httpPort } = broker;
   log.info({ name, grpcPort, httpPort, version }, "ready");
+  collectWhenIdle();
 
   let stopping = false;
   const stop = (signal: NodeJS.Signals) => {

@@ -1,18 +1,27 @@
 // npm run bench: the project's figures, on this machine, as medians of three. Everything runs here at once (client,
 // broker, nats-server, worker), so absolute figures are the machine's as much as Drover's; each run measures what
-// JetStream alone takes, too.
-import { writeFileSync } from "node:fs";
-import { cpus, totalmem } from "node:os";
+// JetStream and gRPC alone do, too.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { cpus, loadavg, totalmem } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { figures, measures } from "./measures.mjs";
-import { bold, dim, green, yellow } from "./paint.mjs";
+import { root } from "../support/paths.mjs";
+import { measures, roundsOf, secondsOf, slow } from "./measures.mjs";
+import { dim, green, yellow } from "./paint.mjs";
+import { printPeers, runPeers } from "./peers/peers.mjs";
+import { plot } from "./plot.mjs";
+import { killAll } from "./processes.mjs";
+import { medians, printTable, ratios } from "./report.mjs";
 
-const help = `npm run bench -- [--quick] [--only NAME,...] [--rounds N] [--json FILE]
+const help = `npm run bench -- [--quick] [--only NAME,...] [--rounds N] [--steady SECONDS] [--json FILE] [--peers]
 
-  --quick        a tenth of everything, one round: under two minutes, for a first look
-  --only NAMES   of ${Object.keys(measures).join(", ")}
-  --rounds N     rounds of each, of which the median counts (default 3)
-  --json FILE    writes the figures, and those of each round
+  --quick           smaller, one round, without ${slow.join(", ")}: under two minutes, for a first look
+  --only NAMES      of ${Object.keys(measures).join(", ")}
+  --rounds N        rounds of each, of which the median counts (default 3; memory, steady, scaling and idle: 1)
+  --steady SECONDS  how long steady lasts (default 60, quick 15; for the promise: 600)
+  --json FILE       writes the figures, their shares of the run's limits, and each round
+  --plot FILE       writes the picture there (default .drover/bench/figures.svg)
+  --peers           the same jobs through BullMQ and Celery on Redis as well (needs redis-server; see the README)
 
 Exit codes: 0 measured (whatever the figures), 1 something failed, 2 wrong usage.
 `;
@@ -24,21 +33,30 @@ function options() {
         quick: { type: "boolean", default: false },
         only: { type: "string" },
         rounds: { type: "string" },
+        steady: { type: "string" },
         json: { type: "string" },
+        plot: { type: "string" },
+        peers: { type: "boolean", default: false },
         help: { type: "boolean", short: "h", default: false },
       },
     });
-    const names = values.only?.split(",") ?? Object.keys(measures);
+    const all = Object.keys(measures);
+    const names = values.only?.split(",") ?? all.filter((name) => !values.quick || !slow.includes(name));
     const unknown = names.find((name) => !(name in measures));
-    if (unknown !== undefined)
-      throw new Error(`--only ${unknown}: there are ${Object.keys(measures).join(", ")}`);
-    const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
-    if (!Number.isInteger(rounds) || rounds < 1) throw new Error("--rounds takes a whole number from 1");
-    return { ...values, names, rounds };
+    if (unknown !== undefined) throw new Error(`--only ${unknown}: there are ${all.join(", ")}`);
+    const rounds = whole("--rounds", values.rounds) ?? (values.quick ? 1 : 3);
+    return { ...values, names, rounds, steadySeconds: whole("--steady", values.steady) };
   } catch (error) {
     console.error(`bench: ${error.message}\n\n${help}`);
     process.exit(2);
   }
+}
+
+function whole(name, value) {
+  if (value === undefined) return undefined;
+  const number = Number(value);
+  if (!Number.isInteger(number) || number < 1) throw new Error(`${name} takes a whole number from 1`);
+  return number;
 }
 
 /** One line that changes on a terminal; elsewhere a line every few seconds. */
@@ -53,50 +71,36 @@ function progress(label) {
   };
 }
 
-async function measure(name, { rounds, quick }) {
+/** What each round of a measure gave. A round that fails is told and made once more: one stumble of the machine must not
+ *  cost an hour of figures. */
+async function measure(name, chosen) {
   const all = [];
+  const rounds = roundsOf(name, chosen.rounds);
   for (let round = 1; round <= rounds; round++) {
     const label = rounds > 1 ? `${name}, round ${round} of ${rounds}` : name;
     const started = performance.now();
-    all.push(await measures[name]({ quick, say: progress(label) }));
+    const attempt = () => measures[name].run({ ...chosen, say: progress(label), note: noted(name) });
+    const figures = await attempt().catch(async (error) => {
+      console.log(yellow(`${label} failed and is made again: ${error.message}`));
+      await killAll();
+      return attempt();
+    });
+    all.push(figures);
     if (process.stdout.isTTY) process.stdout.write("\r\x1b[K");
     console.log(`${green("✓")} ${label} ${dim(`(${((performance.now() - started) / 1_000).toFixed(1)} s)`)}`);
   }
   return all;
 }
 
-function median(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)];
-}
+const notes = {};
+const noted = (name) => (line) => {
+  notes[name] = [...(notes[name] ?? []), line];
+};
 
-function said(value) {
-  if (value >= 1_000) return Math.round(value).toLocaleString("en");
-  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
-}
-
-function table(result, rounds) {
-  const rows = Object.entries(figures)
-    .filter(([name]) => name in result)
-    .map(([name, [unit, target, what]]) => [
-      what,
-      said(result[name]),
-      unit,
-      target,
-      verdict(result[name], target),
-    ]);
-  const width = (column) => Math.max(...rows.map((row) => row[column].length));
-  console.log(`\n${bold(rounds > 1 ? `medians of ${rounds}` : "one round")}`);
-  for (const [what, value, unit, target, met] of rows) {
-    console.log(
-      `${what.padEnd(width(0))}  ${value.padStart(width(1))} ${unit.padEnd(width(2))}  ${target.padEnd(width(3))} ${met}`,
-    );
-  }
-}
-
-function verdict(value, target) {
-  if (target === "") return "";
-  return value < Number(target.slice(2)) ? green("met") : yellow("not met here");
+function write(file, text) {
+  mkdirSync(join(file, ".."), { recursive: true });
+  writeFileSync(file, text);
+  console.log(dim(`written to ${file}`));
 }
 
 const chosen = options();
@@ -104,22 +108,58 @@ if (chosen.help) {
   console.log(help);
   process.exit(0);
 }
-console.log(
-  `${cpus().length} cores (${cpus()[0]?.model ?? "unknown"}), ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`,
-);
-const rounds = {};
-const result = {};
-for (const name of chosen.names) {
-  rounds[name] = await measure(name, chosen);
-  for (const figure of Object.keys(rounds[name][0])) {
-    result[figure] = median(rounds[name].map((round) => round[figure]));
-  }
+const machine = {
+  cores: cpus().length,
+  model: cpus()[0]?.model ?? "unknown",
+  gib: Math.round(totalmem() / 2 ** 30),
+  node: process.version,
+  load: loadavg()[0],
+};
+console.log(`${machine.cores} cores (${machine.model}), ${machine.gib} GiB, Node ${machine.node}`);
+if (machine.load > 0.5) {
+  console.log(
+    yellow(
+      `other programs are at work (load ${machine.load.toFixed(1)}): figures will be lower than they could be`,
+    ),
+  );
 }
-table(result, chosen.rounds);
-if (chosen.json !== undefined) {
-  const machine = { cores: cpus().length, model: cpus()[0]?.model, node: process.version };
-  const report = { at: new Date().toISOString(), quick: chosen.quick, machine, figures: result, rounds };
-  writeFileSync(chosen.json, `${JSON.stringify(report, undefined, 2)}\n`);
-  console.log(dim(`written to ${chosen.json}`));
+const estimate = chosen.names.reduce(
+  (sum, name) => sum + roundsOf(name, chosen.rounds) * secondsOf(name, chosen),
+  chosen.peers ? (chosen.quick ? 30 : 40 + chosen.rounds * 60) : 0,
+);
+console.log(
+  `about ${estimate < 120 ? `${estimate} s` : `${Math.round(estimate / 60)} min`}: ${chosen.names.join(", ")}`,
+);
+
+const rounds = {};
+for (const name of chosen.names) rounds[name] = await measure(name, chosen);
+const result = medians(rounds);
+const title = chosen.rounds > 1 ? `medians of ${chosen.rounds}` : "one round";
+printTable(result, title);
+// Before the others are asked: what may fail there must not cost the figures.
+writeReport(undefined);
+write(
+  chosen.plot ?? join(root, ".drover/bench/figures.svg"),
+  plot(result, `Drover, ${machine.cores} cores, ${title}, ${new Date().toISOString().slice(0, 10)}`),
+);
+if (chosen.peers) {
+  const peers = await runPeers({ ...chosen, say: progress("peers") });
+  printPeers(peers, result);
+  writeReport(peers);
 }
 process.exit(0);
+
+function writeReport(peers) {
+  if (chosen.json === undefined) return;
+  const report = {
+    at: new Date().toISOString(),
+    quick: chosen.quick,
+    machine,
+    figures: result,
+    of_limit: ratios(result),
+    ...(peers === undefined ? {} : { peers }),
+    rounds,
+    notes,
+  };
+  write(chosen.json, `${JSON.stringify(report, undefined, 2)}\n`);
+}

@@ -10,16 +10,32 @@ import { connect } from "nats";
 import { toolsBin } from "../support/paths.mjs";
 
 export class NatsForBench {
-  auth = {};
+  get pid() {
+    return this.process.pid;
+  }
+
+  /** Bytes that are in use in the server, garbage collected first. */
+  async liveBytes() {
+    const profile = await (
+      await fetch(`http://127.0.0.1:${this.profPort}/debug/pprof/heap?gc=1&debug=1`)
+    ).text();
+    return Number(/# HeapInuse = (\d+)/.exec(profile)?.[1] ?? 0);
+  }
 
   static async start() {
     const nats = new NatsForBench();
     nats.dir = mkdtempSync(join(tmpdir(), "drover-bench-nats-"));
     const port = await freePort();
+    nats.profPort = await freePort();
     const conf = join(nats.dir, "nats.conf");
     writeFileSync(
       conf,
-      `listen: "127.0.0.1:${port}"\njetstream { store_dir: "${nats.dir}/data", sync_interval: always }\n`,
+      [
+        `listen: "127.0.0.1:${port}"`,
+        `prof_port: ${nats.profPort}`,
+        `jetstream { store_dir: "${nats.dir}/data", sync_interval: always`,
+        "  limits { batch { max_inflight_per_stream: 1000, max_inflight_total: 10000 } } }",
+      ].join("\n"),
     );
     const binary = process.env.DROVER_NATS_SERVER || join(toolsBin, "nats-server");
     nats.process = spawn(binary, ["-c", conf], { stdio: "ignore" });
@@ -48,7 +64,7 @@ export class NatsForBench {
   }
 }
 
-async function freePort() {
+export async function freePort() {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address();

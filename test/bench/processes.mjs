@@ -1,7 +1,7 @@
 // The processes that are measured: brokers with a fresh store each, workers, and what the system accounts to them.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -30,16 +30,26 @@ function procFile(pid, name) {
   return existsSync(path) ? readFileSync(path, "utf8") : "";
 }
 
-class Running {
+const running = new Set();
+
+/** What a measure that failed left behind. */
+export async function killAll() {
+  for (const each of running) each.process.kill("SIGKILL");
+  await Promise.all([...running].map((each) => each.ended));
+}
+
+export class Running {
   #lines = [];
   #heard = [];
 
   constructor(program, args, env) {
     this.process = spawn(program, args, {
       env: { ...process.env, ...env },
-      stdio: ["ignore", "pipe", "inherit"],
+      stdio: ["ignore", "pipe", "inherit", "ipc"],
     });
     this.ended = once(this.process, "exit");
+    running.add(this);
+    this.process.once("exit", () => running.delete(this));
     createInterface({ input: this.process.stdout }).on("line", (line) => {
       this.#lines.push(line);
       if (this.#lines.length > 100) this.#lines.shift();
@@ -52,12 +62,12 @@ class Running {
   }
 
   /** The first line that holds `text`. */
-  async says(text) {
+  async says(text, within = startPatience) {
     const before = this.#lines.find((line) => line.includes(text));
     if (before !== undefined) return before;
     const line = new Promise((resolve) => this.#heard.push((said) => said.includes(text) && resolve(said)));
-    const late = sleep(startPatience, undefined, { ref: false }).then(() => {
-      throw new Error(`nothing was heard of ${JSON.stringify(text)} within ${startPatience} ms`);
+    const late = sleep(within, undefined, { ref: false }).then(() => {
+      throw new Error(`nothing was heard of ${JSON.stringify(text)} within ${within} ms`);
     });
     const ended = this.ended.then(([code]) => {
       throw new Error(`it ended with ${code}: ${this.#lines.at(-1) ?? "no output"}`);
@@ -71,6 +81,26 @@ class Running {
     const timer = setTimeout(() => this.process.kill("SIGKILL"), stopPatience);
     await this.ended;
     clearTimeout(timer);
+  }
+}
+
+/** Bytes that the files below a folder take on disk. Files and folders come and go while it is looked. */
+export function diskBytes(folder) {
+  let bytes = 0;
+  for (const entry of entriesOf(folder)) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) bytes += diskBytes(path);
+    else bytes += (statSync(path, { throwIfNoEntry: false })?.blocks ?? 0) * 512;
+  }
+  return bytes;
+}
+
+function entriesOf(folder) {
+  try {
+    return readdirSync(folder, { withFileTypes: true });
+  } catch (error) {
+    if (error.code === "ENOENT") return [];
+    throw error;
   }
 }
 
@@ -89,9 +119,11 @@ export class BenchBroker extends Running {
     const args = ["--max-semi-space-size=32", join(root, "broker/dist/main.js")];
     const broker = new BenchBroker(process.execPath, args, settings);
     broker.data = data;
-    const nats = JSON.parse(await broker.says("embedded nats-server started"));
     const ready = JSON.parse(await broker.says('"msg":"ready"'));
-    broker.natsPid = nats.pid;
+    // A nats-server of somebody else's is watched by whoever started it.
+    if (!("DROVER_NATS_URL" in env)) {
+      broker.natsPid = JSON.parse(await broker.says("embedded nats-server started")).pid;
+    }
     broker.address = `127.0.0.1:${ready.grpcPort}`;
     broker.http = `http://127.0.0.1:${ready.httpPort}`;
     return broker;
@@ -107,9 +139,15 @@ export class BenchBroker extends Running {
     return sum;
   }
 
-  /** CPU seconds so far. */
-  cpu() {
-    return { broker: cpuSeconds(this.pid), nats: cpuSeconds(this.natsPid) };
+  /** Messages that sweeps have removed of one kind. */
+  swept(kind) {
+    return this.counter("drover_swept_messages_total", (line) => line.includes(`kind="${kind}"`));
+  }
+
+  /** SIGKILL: its data stays until `stop`. */
+  async kill() {
+    this.process.kill("SIGKILL");
+    await this.ended;
   }
 
   async stop() {
@@ -127,6 +165,13 @@ export class BenchWorker extends Running {
     });
     await worker.says("attached");
     return worker;
+  }
+
+  /** What its tasks noted since it was asked last. */
+  async samples() {
+    const answer = once(this.process, "message");
+    this.process.send("samples");
+    return (await answer)[0];
   }
 
   async kill() {

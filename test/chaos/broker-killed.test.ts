@@ -132,6 +132,40 @@ describe.each([
   );
 });
 
+describe("delays that a broker kept in mind when it was killed", () => {
+  test(
+    "are ended by the store and the other broker: never early, and some five seconds late",
+    async () => {
+      const [first, other] = [cluster.broker(0), cluster.broker(1)];
+      const worker = await cluster.worker({ addresses: [other.address] });
+      const at = Date.now() + 6_000;
+      const runAt = new Date(at);
+      const submitted = await cluster.client([first.address]).submitBatch(
+        Array.from({ length: 200 }, () => ({
+          task: "chaos.0",
+          payload: { does: "nothing" },
+          runAt,
+          retry: { retries: 0 },
+        })),
+      );
+      const delayed = submitted.flatMap((item) => (item.ok ? [item.job.id] : []));
+      expect(delayed.length).toBe(200);
+      await first.kill();
+      await until("all of them run", () => delayed.every((id) => runs().of(id).length > 0), {
+        every: 100,
+        within: minutes,
+      });
+      const late = delayed.map((id) => (runs().of(id)[0]?.startedAt ?? 0) - at).sort((a, b) => a - b);
+      console.log(`broker killed: its delays ended ${late[0]} to ${late.at(-1)} ms late`);
+      // The machine's clock and the nats-server's are one here. Below the net it was the killed broker itself.
+      expect(late[0]).toBeGreaterThanOrEqual(5_000);
+      expect(delayed.map((id) => runs().of(id).length)).toEqual(delayed.map(() => 1));
+      expect(worker.running).toBe(true);
+    },
+    2 * minutes,
+  );
+});
+
 function brokerOf(worker: WorkerProcess): Broker {
   const broker = cluster.brokers.find(({ address }) => address === worker.attachedTo?.address);
   if (broker === undefined) throw new Error("the worker is attached to no broker");

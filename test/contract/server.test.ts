@@ -45,6 +45,21 @@ describe("settings", () => {
   });
 });
 
+describe("the command for containers that asks whether a broker can serve", () => {
+  const health = (port: number) =>
+    run(process.execPath, [main, "health"], {
+      env: { PATH: process.env.PATH, DROVER_HTTP_HOST: "0.0.0.0", DROVER_HTTP_PORT: String(port) },
+    }).catch((error) => error);
+
+  test("ends with 0 when it can", async () => {
+    expect(await health(broker.httpPort)).toMatchObject({ stdout: "ready\n" });
+  });
+
+  test("ends with 1 and says why when nobody is there", async () => {
+    expect(await health(1)).toMatchObject({ code: 1, stdout: expect.stringContaining("ECONNREFUSED") });
+  });
+});
+
 describe("health", () => {
   type Check = (request: object, callback: (error: unknown, answer: { status: string }) => void) => void;
 

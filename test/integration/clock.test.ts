@@ -6,6 +6,7 @@ import {
   driftAt,
   observe,
   ServerClock,
+  surelyAt,
   type TimeSample,
 } from "../../broker/src/jetstream/clock.js";
 import { Connection } from "../../broker/src/jetstream/connect.js";
@@ -30,6 +31,33 @@ function seen(...samples: TimeSample[]): ClockState {
 }
 
 const offsetOf = (state: ClockState) => state.offset - 1_000_000;
+
+describe("a time that the server's clock has certainly reached", () => {
+  const reached = (state: ClockState, at: number) => at + surelyAt(state, at);
+  const truth = (at: number, ahead: number) => 1_000_000 + at + ahead;
+
+  test("is never ahead of it, whichever way of the trip was the long one", () => {
+    for (const there of [0, 100, 200]) {
+      const state = seen(sample(0, 70, { trip: 200, there }));
+      expect(reached(state, 300)).toBeLessThanOrEqual(truth(300, 70));
+    }
+  });
+
+  test("is told by the best of the samples, and no slow one spoils it", () => {
+    const state = seen(sample(0, 70, { trip: 1 }), sample(1_000, 70, { trip: 400, there: 0 }));
+    expect(truth(1_500, 70) - reached(state, 1_500)).toBeLessThan(2);
+  });
+
+  test("falls behind while nothing is heard, by what clocks may drift apart", () => {
+    const state = seen(sample(0, 0, { trip: 0 }));
+    expect(truth(10_000, 0) - reached(state, 10_000)).toBeCloseTo(5, 1);
+  });
+
+  test("follows a clock that was set back, once that is believed", () => {
+    const state = seen(sample(0, 40_000), ...[1, 2, 3, 4].map((i) => sample(i * 5_000, 0)));
+    expect(reached(state, 21_000)).toBeLessThanOrEqual(truth(21_000, 0));
+  });
+});
 
 describe("the filter", () => {
   test("takes the first sample as it is", () => {

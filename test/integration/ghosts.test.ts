@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { RunningBroker } from "../../broker/src/broker.js";
 import { Refusal } from "../../broker/src/core/errors.js";
 import type { JobRef, ScheduledPhase } from "../../broker/src/core/job.js";
+import { fillAgenda } from "../support/full-agenda.js";
 import {
   ack,
   failure,
@@ -49,7 +50,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
     }
     hdrs.set("Nats-Schedule", `@at ${new Date(broker.parts.store.clock.now() + 50).toISOString()}`);
     ghosts += 1;
-    const subject = schedule.subject.replace(/[^.]+$/, `ghost-${ghosts}`);
+    const subject = schedule.subject.replace(/[^.]+(?=\.[^.]+$)/, `ghost-${ghosts}`);
     const { stream, seq } = (
       await scene.nc.request(subject, schedule.data, { headers: hdrs, timeout: 5_000 })
     ).json<{ stream: string; seq: number }>();
@@ -169,36 +170,42 @@ describe.each([1, 3])("on %i shards", (shards) => {
     else await after();
   });
 
-  test("cancels that are accepted while thousands of delays fall due all hold", async () => {
-    const task = freshTask();
-    const runAt = broker.parts.store.clock.now() + 3_000;
-    const refs: JobRef[] = [];
-    for (let i = 0; i < 3; i++) {
-      const specs = Array.from({ length: 1_000 }, () => specOf({ task, runAt }));
-      const answers = await broker.api.jobs.submit(specs, "return");
-      refs.push(...answers.map((answer) => succeeded(answer).ref));
-    }
-    await until("the due time", () => broker.parts.store.clock.now() >= runAt);
-    // The last to be submitted are the last to fire.
-    const doomed = refs.slice(-1_500).reverse();
-    const outcomes = await Promise.all(doomed.map((ref) => broker.api.jobs.cancel(ref, "")));
-    expect(outcomes.every(({ outcome }) => outcome === "cancelled")).toBe(true);
-    const worker = await SessionWorker.attach(broker, task, {
-      credit: 1_000,
-      run: ({ leaseId }, w) => w.report(leaseId),
-    });
-    const { done } = await broker.api.jobs.wait(
-      refs.slice(0, 1_000),
-      "all",
-      30_000,
-      new AbortController().signal,
-    );
-    expect(done).toBe(true);
-    await until("the other jobs to have run", () => worker.recorded.length >= refs.length - doomed.length);
-    for (const view of await broker.api.jobs.status(doomed, false)) expect(view?.state).toBe("CANCELLED");
-    expect(worker.grants).toHaveLength(refs.length - doomed.length);
-    worker.leave();
-  }, 90_000);
+  test.each(["by their broker", "by the store"])(
+    "cancels that are accepted while thousands of delays are ended %s all hold",
+    async (by) => {
+      const task = freshTask();
+      const emptied = by === "by the store" ? fillAgenda(broker) : () => undefined;
+      const runAt = broker.parts.store.clock.now() + 3_000;
+      const refs: JobRef[] = [];
+      for (let i = 0; i < 3; i++) {
+        const specs = Array.from({ length: 1_000 }, () => specOf({ task, runAt }));
+        const answers = await broker.api.jobs.submit(specs, "return");
+        refs.push(...answers.map((answer) => succeeded(answer).ref));
+      }
+      emptied();
+      await until("the due time", () => broker.parts.store.clock.now() >= runAt);
+      // The last to be submitted are the last to fire.
+      const doomed = refs.slice(-1_500).reverse();
+      const outcomes = await Promise.all(doomed.map((ref) => broker.api.jobs.cancel(ref, "")));
+      expect(outcomes.every(({ outcome }) => outcome === "cancelled")).toBe(true);
+      const worker = await SessionWorker.attach(broker, task, {
+        credit: 1_000,
+        run: ({ leaseId }, w) => w.report(leaseId),
+      });
+      const { done } = await broker.api.jobs.wait(
+        refs.slice(0, 1_000),
+        "all",
+        30_000,
+        new AbortController().signal,
+      );
+      expect(done).toBe(true);
+      await until("the other jobs to have run", () => worker.recorded.length >= refs.length - doomed.length);
+      for (const view of await broker.api.jobs.status(doomed, false)) expect(view?.state).toBe("CANCELLED");
+      expect(worker.grants).toHaveLength(refs.length - doomed.length);
+      worker.leave();
+    },
+    90_000,
+  );
 
   test("extensions and outcomes that are accepted while a thousand leases end all hold", async () => {
     const task = freshTask();

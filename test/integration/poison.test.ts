@@ -103,9 +103,9 @@ describe.each([1, 3])("on %i shards", (shards) => {
   test("a broker starts, serves and lists beside whatever lies in its stream", async () => {
     const task = freshTask();
     const home = `drover.default.${scene.subjects.shard(task)}`;
-    await put(`${home}.job.ready.${task}.default.5.x`, Buffer.from("?"));
-    await put(`${home}.job.succeeded.${task}.default.5.y`, Buffer.from("?"), { "Drover-Rev": "2" });
-    await put(`${home}.job.unheard-of.${task}.default.5.z`, Buffer.from("?"));
+    await put(`${home}.job.ready.${task}.default.5.x.0`, Buffer.from("?"));
+    await put(`${home}.job.succeeded.${task}.default.5.y.0`, Buffer.from("?"), { "Drover-Rev": "2" });
+    await put(`${home}.job.unheard-of.${task}.default.5.z.0`, Buffer.from("?"));
     await put(`${home}.body.${task}.w`, Buffer.from("?"));
     await put(`${home}.nonsense`, Buffer.from("?"));
     const other = await scene.broker();

@@ -108,7 +108,7 @@ describe("a namespace", () => {
       allow_msg_ttl: true,
       allow_msg_schedules: true,
       allow_rollup_hdrs: true,
-      metadata: expect.objectContaining({ "drover-format": "1", "drover-shards": "3" }),
+      metadata: expect.objectContaining({ "drover-format": "2", "drover-shards": "3" }),
     });
     expect(await config(made.cron)).toMatchObject({
       subjects: [`drover.${namespace}.cron.>`, `drover.${namespace}.fire.>`],
@@ -157,15 +157,15 @@ describe("a namespace", () => {
 
   test("of another storage format is refused", async () => {
     await provision(optionsOf(connection, { namespace }));
-    await change(`DROVER_${namespace}_0`, { metadata: { "drover-format": "2", "drover-shards": "1" } });
+    await change(`DROVER_${namespace}_0`, { metadata: { "drover-format": "3", "drover-shards": "1" } });
     expect(await failure(provision(optionsOf(connection, { namespace })))).toContain(
-      "has storage format 2 and this broker knows format 1",
+      "has storage format 3 and this broker knows format 2",
     );
   });
 
   test("without a usable key is refused", async () => {
     await provision(optionsOf(connection, { namespace }));
-    const metadata = { "drover-format": "1", "drover-shards": "1", "drover-token-key": "short" };
+    const metadata = { "drover-format": "2", "drover-shards": "1", "drover-token-key": "short" };
     await change(`DROVER_${namespace}_0`, { metadata });
     expect(await failure(provision(optionsOf(connection, { namespace })))).toContain(
       "no usable drover-token-key",

@@ -2,7 +2,7 @@
 // A need with a question mark is wished for only: if it cannot be had, that is said, and no failure.
 import { fileURLToPath } from "node:url";
 import { UserError } from "./commands.mjs";
-import { ensureGoModules, ensureGoTools } from "./go-tools.mjs";
+import { ensureCustomResources, ensureGoModules, ensureGoTools } from "./go-tools.mjs";
 import { withLock } from "./lock.mjs";
 import { ensureNatsServer } from "./nats-server.mjs";
 import { ensureBuild, ensureModules } from "./node-modules.mjs";
@@ -19,6 +19,10 @@ const needs = {
   "proto-tools": { strand: "go", ensure: () => ensureGoTools("protoc-gen-go", "protoc-gen-go-grpc") },
   go: { strand: "go", ensure: ensureGoModules },
   grpcurl: { strand: "go", ensure: () => ensureGoTools("grpcurl") },
+  "chart-tools": {
+    strand: "go",
+    ensure: () => ensureGoTools("helm", "kube-score").then(ensureCustomResources),
+  },
   "python-tools": { strand: "python", ensure: ensurePythonTools },
   python: { strand: "python", ensure: ensurePython },
 };

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 export const root = fileURLToPath(new URL("../..", import.meta.url)).replace(/[\\/]$/, "");
 export const cache = join(root, ".drover");
 export const toolsBin = join(cache, "tools/bin");
+export const crds = join(cache, "crds");
 export const venv = join(cache, "venv");
 export const venvPython = join(venv, "bin/python");
 /** A command line tool of the npm dependencies. */

@@ -15,7 +15,9 @@ import {
 import { loadSync, type ServiceDefinition } from "@grpc/proto-loader";
 
 const protos = fileURLToPath(new URL("../../proto", import.meta.url));
-const services = ["job", "worker", "queue", "inspect"].map((name) => `drover/v1/${name}_service.proto`);
+const services = ["job", "worker", "queue", "flow", "inspect"].map(
+  (name) => `drover/v1/${name}_service.proto`,
+);
 const contract = loadSync(services, {
   includeDirs: [protos],
   longs: Number,

@@ -9,8 +9,8 @@ import { standingOf } from "../core/transitions.js";
 import { isPassing, unmoved } from "./fences.js";
 import type { HeldAnswer } from "./held-answer.js";
 import type { Known, Ledger } from "./ledger.js";
-import type { Alarm, Jobs, Peers } from "./ports.js";
-import { report } from "./settling.js";
+import type { Alarm, Clock, Jobs, Peers } from "./ports.js";
+import { lineOf, report } from "./settling.js";
 import type { Log, Telemetry } from "./telemetry.js";
 
 export class Alarms {
@@ -18,6 +18,7 @@ export class Alarms {
     readonly ledger: Ledger,
     readonly jobs: Pick<Jobs, "read">,
     readonly peers: Peers,
+    readonly clock: Clock,
     readonly telemetry: Telemetry,
     readonly log: Log,
   ) {}
@@ -71,7 +72,10 @@ export class Alarms {
     if (alive.has(jobId(alarm.ref))) return;
     try {
       const changed = await this.ledger.change(alarm.ref, known, { type: "alarm" }, unmoved);
-      if (standingOf(known.stored) === "held") {
+      if (standingOf(known.stored) === "later") {
+        const late = (this.clock.now() - known.stored.job.dueAt) / 1_000;
+        this.telemetry.promoted(lineOf(known), "alarm", late);
+      } else if (standingOf(known.stored) === "held") {
         this.telemetry.leaseLost({ task: alarm.ref.task, queue: known.stored.queue });
       }
       report(changed, this.telemetry, this.log);

@@ -2,8 +2,11 @@
 // and ranges by core/, tokens by the use case itself. Every method may throw Refusal; nothing else is expected.
 
 import type { Refusal } from "../core/errors.js";
+import type { FlowState } from "../core/flow.js";
+import type { FlowSpec } from "../core/flow-spec.js";
 import type { Content, Failure, JobRef, Progress, Spec, State, Stored } from "../core/job.js";
 import type { Route, RouteChanges, Routing } from "../core/routes.js";
+import type { FlowEnd, FlowEntry, FlowRecord } from "./ports.js";
 
 /** A job for a reader. */
 export interface JobView {
@@ -60,6 +63,8 @@ export interface Grant {
   ref: JobRef;
   spec: Spec;
   payload: Content | undefined;
+  /** What the members that it depends on came to; empty where they are too many bytes for a lease. */
+  inputs: readonly FlowInput[];
   attempt: number;
   failures: number;
   /** ms since 1970; 0 = lives with its session. */
@@ -187,6 +192,58 @@ export interface RoutesApi extends Routing {
   put(request: { owner: string; routes: readonly DeclaredRoute[]; dryRun: boolean }): Promise<RoutesPut>;
 }
 
+export interface FlowView {
+  record: FlowRecord;
+  state: FlowState;
+  counts: {
+    total: number;
+    blocked: number;
+    open: number;
+    succeeded: number;
+    failed: number;
+    cancelled: number;
+  };
+}
+
+export interface FlowMemberView extends FlowEntry {
+  member: number;
+  /** A MemberStatus. */
+  status: number;
+  result: Content | undefined;
+  failure: Failure | undefined;
+}
+
+export interface FlowInput {
+  member: number;
+  end: FlowEnd;
+}
+
+export interface FlowsApi {
+  submit(flow: FlowSpec): Promise<{ key: string; deduplicated: boolean; jobIds: string[] }>;
+  /** @throws Refusal FLOW_NOT_FOUND, as the others do */
+  get(key: string): Promise<FlowView>;
+  /** Members from a position on; `next` 0 = that was all. */
+  members(
+    key: string,
+    from: number,
+    count: number,
+    options: { results: boolean; lastOnly: boolean },
+  ): Promise<{ flow: FlowView; members: FlowMemberView[]; next: number }>;
+  list(query: {
+    state: FlowState | undefined;
+    name: string;
+    pageSize: number;
+    pageToken: string;
+  }): Promise<{ flows: FlowView[]; nextPageToken: string }>;
+  watch(key: string, gone: AbortSignal): AsyncIterable<FlowView>;
+  cancel(
+    key: string,
+    reason: string,
+  ): Promise<{ cancelled: number; requested: number; alreadyFinished: boolean }>;
+  redrive(key: string): Promise<{ flow: FlowView; redriven: number }>;
+  inputs(ref: JobRef, from: number, count: number): Promise<{ inputs: FlowInput[]; next: number }>;
+}
+
 export interface WorkerView {
   name: string;
   instance: string;
@@ -237,6 +294,7 @@ export interface BrokerApi {
   workers: WorkersApi;
   queues: QueuesApi;
   routes: RoutesApi;
+  flows: FlowsApi;
   inspect: InspectApi;
   /** Whether this broker can serve, and if not, why, in one line each. */
   readiness(): { ready: boolean; problems: string[] };

@@ -2,12 +2,21 @@
 // too, so that the wish survives the broker that holds it.
 
 import { jobNotFound, Refusal } from "../core/errors.js";
-import { FailureReason, hasEnded, type JobRef, type State, specOf, stateOf } from "../core/job.js";
+import {
+  FailureReason,
+  hasEnded,
+  type JobRef,
+  type State,
+  type Stored,
+  specOf,
+  stateOf,
+} from "../core/job.js";
 import { jobId } from "../core/names.js";
 import { standingOf } from "../core/transitions.js";
 import type { JobView } from "./api.js";
 import type { Dispatcher } from "./dispatcher.js";
 import { unmoved } from "./fences.js";
+import type { HeldAnswer } from "./held-answer.js";
 import type { Holdings } from "./holdings.js";
 import type { Fence, Known, Ledger } from "./ledger.js";
 import type { Clock, Jobs, Peers } from "./ports.js";
@@ -20,6 +29,8 @@ const attempts = 8;
 export type Cancelled = { outcome: "cancelled" | "requested" | "already-finished"; previous: State };
 
 export class Cancel {
+  readonly #asked = new Map<string, Promise<boolean>>();
+
   constructor(
     readonly ledger: Ledger,
     readonly jobs: Jobs,
@@ -36,7 +47,10 @@ export class Cancel {
     peers.hear("cancelled", (body) => this.#wasCancelled(body as string));
   }
 
-  async cancel(ref: JobRef, reason: string): Promise<Cancelled> {
+  /** With `waitingOnly` a job that runs is left alone: undefined. */
+  async cancel(ref: JobRef, reason: string): Promise<Cancelled>;
+  async cancel(ref: JobRef, reason: string, waitingOnly: boolean): Promise<Cancelled | undefined>;
+  async cancel(ref: JobRef, reason: string, waitingOnly = false): Promise<Cancelled | undefined> {
     const id = jobId(ref);
     for (let attempt = 0; attempt < attempts; attempt++) {
       const [snapshot] = await this.jobs.read([ref]);
@@ -45,6 +59,7 @@ export class Cancel {
       const state = stateOf(current);
       if (hasEnded(state)) return { outcome: "already-finished", previous: state };
       const known = { stored: current, last: snapshot?.last ?? current.seq };
+      if (waitingOnly && (await this.#runs(known.stored))) return undefined;
       try {
         const done = await this.#try(ref, known, state, reason);
         if (done !== undefined) return done;
@@ -70,6 +85,13 @@ export class Cancel {
     const [view] = await this.reader.views([changed.stored], false);
     if (view === undefined) throw jobNotFound(jobId(ref));
     return view;
+  }
+
+  async #runs(stored: Stored): Promise<boolean> {
+    const standing = standingOf(stored);
+    if (standing !== "ready") return standing === "held";
+    const { answers } = await this.peers.ask("holders", { ids: [jobId(specOf(stored.job))] });
+    return answers.some(({ body }) => (body as HeldAnswer[]).some(({ buffered }) => !buffered));
   }
 
   async #try(ref: JobRef, known: Known, state: State, reason: string): Promise<Cancelled | undefined> {
@@ -100,11 +122,21 @@ export class Cancel {
     const changed = await this.ledger.change(ref, known, { type: "cancel", reason }, unmoved);
     report(changed, this.telemetry, this.log);
     const spec = specOf(known.stored.job);
-    if ((spec.payload?.externalSize ?? 0) > 0) this.jobs.dropBody(ref);
+    if ((spec.payload?.externalSize ?? 0) > 0 && spec.flow === undefined) this.jobs.dropBody(ref);
   }
 
   /** Asked by a broker that has a cancel for a job which we may be holding. */
-  async #atHolder({ id, reason }: { id: string; reason: string }): Promise<boolean> {
+  #atHolder({ id, reason }: { id: string; reason: string }): Promise<boolean> {
+    // Two that ask at once want the same: written twice, the second write would take the run for somebody else's.
+    let asked = this.#asked.get(id);
+    if (asked === undefined) {
+      asked = this.#askHolder(id, reason).finally(() => this.#asked.delete(id));
+      this.#asked.set(id, asked);
+    }
+    return asked;
+  }
+
+  async #askHolder(id: string, reason: string): Promise<boolean> {
     const holding = this.holdings.get(id);
     if (holding === undefined || holding.settling) return false;
     if (holding.cancelRequested) return true;

@@ -4,7 +4,7 @@
 
 import { type Content, type Spec, specOf } from "../core/job.js";
 import { jobId } from "../core/names.js";
-import type { Grant } from "./api.js";
+import type { FlowInput, Grant } from "./api.js";
 import { isPassing, unmoved, untouched } from "./fences.js";
 import type { Hints } from "./hints.js";
 import { type Holder, Holding, type Holdings } from "./holdings.js";
@@ -12,6 +12,8 @@ import type { Ledger } from "./ledger.js";
 import type { Clock, Jobs, Ticket, Tokens } from "./ports.js";
 import { report, type Settling } from "./settling.js";
 import type { Log, Telemetry } from "./telemetry.js";
+
+const none: readonly FlowInput[] = [];
 
 export interface Granted {
   holding: Holding;
@@ -35,6 +37,8 @@ export class Granting {
     readonly clock: Clock,
     readonly telemetry: Telemetry,
     readonly log: Log,
+    /** What goes with the lease of a flow's member. */
+    readonly inputs: (spec: Spec) => Promise<FlowInput[]>,
   ) {}
 
   /** Leases a ticket's job to a holder. Synchronous wherever nothing has to be read or written first; undefined when
@@ -72,20 +76,24 @@ export class Granting {
     this.holdings.add(holding);
     const { payload } = spec;
     const writesFirst = spec.retry?.maxCrashes === 0 || leaseFor > this.settling.run.holdAfter;
-    if (writesFirst || (payload !== undefined && payload.externalSize > 0)) {
+    const fed = spec.flow !== undefined && spec.flow.dependsOn.length > 0;
+    if (writesFirst || fed || (payload !== undefined && payload.externalSize > 0)) {
       return this.#prepare(holding, spec, writesFirst ? leaseFor || this.settling.run.lease : 0);
     }
-    return this.#granted(holding, spec, payload);
+    return this.#granted(holding, spec, payload, none);
   }
 
   async #prepare(holding: Holding, spec: Spec, holdFor: number): Promise<Granted | undefined> {
     try {
-      const payload = await this.payload(spec);
+      const [payload, inputs] = await Promise.all([
+        this.payload(spec),
+        spec.flow === undefined ? none : this.inputs(spec),
+      ]);
       // Nobody has the lease yet. Whoever wrote one meanwhile had the same ticket, and its worker runs the job.
       const strict = untouched(holding.claim);
       if (holdFor > 0 && !(await this.settling.hold(holding, holdFor, undefined, strict))) return undefined;
       if (holdFor > 0) this.holdings.renewed(holding, this.clock.now() + this.settling.run.renewEvery);
-      return this.#granted(holding, spec, payload);
+      return this.#granted(holding, spec, payload, inputs);
     } catch (error) {
       // Nobody has seen the job yet; un-acked, its ticket comes again.
       if (!isPassing(error)) this.log.error({ job: holding.id, error: String(error) }, "a lease failed");
@@ -102,7 +110,12 @@ export class Granting {
     return data === undefined ? undefined : { data, type: payload.type, externalSize: 0 };
   }
 
-  #granted(holding: Holding, spec: Spec, payload: Content | undefined): Granted {
+  #granted(
+    holding: Holding,
+    spec: Spec,
+    payload: Content | undefined,
+    inputs: readonly FlowInput[],
+  ): Granted {
     const { job } = holding.stored;
     const since = job.dueAt || spec.submittedAt;
     this.telemetry.started(spec, Math.max(0, holding.startedAt - since) / 1000);
@@ -115,6 +128,7 @@ export class Granting {
         ref: holding.ref,
         spec,
         payload,
+        inputs,
         attempt: holding.claim.attempt,
         failures: job.failures,
         expiresAt: holding.expiresAt,

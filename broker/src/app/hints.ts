@@ -1,8 +1,9 @@
 // Who wants to know when a job may have changed. A hint carries no state: whoever gets one reads the job. Changes that
-// this broker wrote are known at once; those of other brokers are seen on the job's own subjects; starts and progress,
-// which are written nowhere, are told by the holder to those who said that they are watching.
+// this broker wrote are known at once, and what it stored comes with them: an end need not be read again. Those of other
+// brokers are seen on the job's own subjects; starts and progress, which are written nowhere, are told by the holder to
+// those who said that they are watching.
 
-import type { JobRef } from "../core/job.js";
+import type { JobRef, Stored } from "../core/job.js";
 import { jobId } from "../core/names.js";
 import type { Jobs, Peers } from "./ports.js";
 
@@ -10,9 +11,12 @@ const renewEvery = 10_000;
 const forgetAfter = 25_000;
 const mostRemote = 50_000;
 
+/** `stored`: what this broker has just stored of the job. */
+export type Hint = (stored?: Stored) => void;
+
 export class Hints {
   /** Watched here. */
-  readonly #local = new Map<string, Set<() => void>>();
+  readonly #local = new Map<string, Set<Hint>>();
   /** Watched at other brokers: until when, ms of this machine's clock. */
   readonly #remote = new Map<string, number>();
   readonly #timer: NodeJS.Timeout;
@@ -35,7 +39,7 @@ export class Hints {
   }
 
   /** Calls back when the job may have changed, until the returned function is called. */
-  watch(ref: JobRef, hint: () => void): () => void {
+  watch(ref: JobRef, hint: Hint): () => void {
     const id = jobId(ref);
     let set = this.#local.get(id);
     if (set === undefined) {
@@ -44,7 +48,7 @@ export class Hints {
       if (this.peers.all().length > 1) this.peers.tell("watching", [id]);
     }
     set.add(hint);
-    const unwatch = this.jobs.watch(ref, hint);
+    const unwatch = this.jobs.watch(ref, () => hint());
     return () => {
       unwatch();
       set.delete(hint);
@@ -53,8 +57,8 @@ export class Hints {
   }
 
   /** This broker stored a change of the job. */
-  changed(id: string): void {
-    if (this.#local.size > 0) this.#wake(id);
+  changed(id: string, stored?: Stored): void {
+    if (this.#local.size > 0) this.#wake(id, stored);
   }
 
   /** The job started or reported progress here: nothing was stored, so it has to be told. */
@@ -67,10 +71,10 @@ export class Hints {
     clearInterval(this.#timer);
   }
 
-  #wake(id: string): void {
+  #wake(id: string, stored?: Stored): void {
     const set = this.#local.get(id);
     if (set === undefined) return;
-    for (const hint of set) hint();
+    for (const hint of set) hint(stored);
   }
 
   #renew(): void {

@@ -11,10 +11,12 @@ import {
   specOf,
   unreadable,
 } from "../core/job.js";
-import { sizes } from "../core/limits.js";
+import { sizes, times } from "../core/limits.js";
 import { jobId } from "../core/names.js";
+import { netUnder } from "../core/promotion.js";
 import { isSameState } from "../core/snapshot.js";
 import { advance, armedSchedule, type Event, isAllowed, type Move } from "../core/transitions.js";
+import type { Agenda } from "./agenda.js";
 import type { Hints } from "./hints.js";
 import {
   type Change,
@@ -52,6 +54,7 @@ export class Ledger {
     readonly lanes: Pick<Lanes, "has" | "ensure" | "filled">,
     readonly clock: Clock,
     readonly hints: Hints,
+    readonly agenda: Agenda,
     readonly random: () => number = Math.random,
   ) {}
 
@@ -69,9 +72,12 @@ export class Ledger {
       const nonce = this.journal.nonce();
       const move = advance(stored, event, { now: this.clock.now(), random: this.random, nonce });
       try {
-        const seq = await this.#write(ref, stored, last, move, nonce);
-        this.hints.changed(jobId(ref));
-        return { before: stored, stored: after(stored, move, seq, nonce), last: seq, move };
+        const write = (fireAt: number) => this.#write(ref, stored, last, { ...move, fireAt }, nonce);
+        const seq =
+          move.phase === "later" ? await this.#delayed(ref, move.job.dueAt, write) : await write(move.fireAt);
+        const now = after(stored, move, seq, nonce);
+        this.hints.changed(jobId(ref), now);
+        return { before: stored, stored: now, last: seq, move };
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;
         const current = await this.#read(ref);
@@ -88,10 +94,13 @@ export class Ledger {
 
   /** Stores a new job. Undefined: the task has a job of that key; it is returned instead.
    *  @throws Refusal as journal and lanes do */
-  async create(spec: Spec): Promise<{ created: true } | { created: false; existing: Snapshot }> {
+  async create(
+    spec: Spec,
+    blocked = false,
+  ): Promise<{ created: true } | { created: false; existing: Snapshot }> {
     const ref = { task: spec.task, key: spec.key };
     const lane = { task: spec.task, queue: spec.queue, priority: spec.priority };
-    const waits = spec.runAt > this.clock.now();
+    const waits = !blocked && spec.runAt > this.clock.now();
     // Also for a job that waits: it will need its lane, and where there is no room for one its submitter has to know.
     if (!this.lanes.has(lane)) await this.lanes.ensure(lane);
     let expected = 0;
@@ -101,22 +110,24 @@ export class Ledger {
       const job = newJob(inline, nonce);
       const write: Write = {
         kind: "job",
-        phase: waits ? "later" : "ready",
-        job: waits ? job : { ...job, dueAt: 0 },
+        phase: blocked ? "blocked" : waits ? "later" : "ready",
+        job: waits ? job : { ...job, dueAt: 0, deadline: blocked ? spec.startBy : 0 },
         rev: 1,
         queue: spec.queue,
         priority: spec.priority,
-        fireAt: waits ? spec.runAt : 0,
+        fireAt: 0,
         keepFor: 0,
       };
       try {
-        await this.journal.commit({
-          ref,
-          expected,
-          nonce,
-          writes: body === undefined ? [write] : [write, { kind: "body", data: body }],
-        });
-        if (!waits) this.lanes.filled(lane);
+        const store = (fireAt: number) => {
+          const first: Write = { ...write, fireAt };
+          const writes: Write[] = body === undefined ? [first] : [first, { kind: "body", data: body }];
+          return this.journal.commit({ ref, expected, nonce, writes });
+        };
+        await (waits
+          ? this.#delayed(ref, spec.runAt, store)
+          : store(blocked ? spec.startBy || times.never : 0));
+        if (!waits && !blocked) this.lanes.filled(lane);
         this.hints.changed(jobId(ref));
         return { created: true };
       } catch (error) {
@@ -159,6 +170,19 @@ export class Ledger {
     this.hints.changed(jobId(ref));
   }
 
+  /** Stores what waits for its time, and keeps it in mind where there is room. */
+  async #delayed(ref: JobRef, dueAt: number, store: (fireAt: number) => Promise<number>): Promise<number> {
+    if (!this.agenda.book(dueAt, this.clock.now())) return store(dueAt);
+    try {
+      const seq = await store(netUnder(dueAt));
+      this.agenda.keep({ dueAt, ref });
+      return seq;
+    } catch (error) {
+      this.agenda.release();
+      throw error;
+    }
+  }
+
   async #read(ref: JobRef): Promise<Known> {
     const [snapshot] = await this.jobs.read([ref]);
     if (snapshot?.current === undefined) throw jobNotFound(jobId(ref));
@@ -194,6 +218,7 @@ export class Ledger {
               ? undefined
               : { phase: armed, queue: from.queue, priority: from.priority, nonce: from.nonce },
         },
+        ...endOfMember(move),
       ],
     };
     return this.journal.commit(change);
@@ -208,6 +233,16 @@ export function lineBy(lane: LaneKey): Line {
 function after(before: Stored, move: Move, seq: number, nonce: string): Stored {
   const { queue, priority } = specOf(move.job);
   return { phase: move.phase, queue, priority, rev: before.rev + 1, seq, nonce, job: move.job };
+}
+
+/** With the record of a flow's member goes what moves the flow on, in one step. */
+function endOfMember({ phase, job }: Move): Write[] {
+  const { spec } = job;
+  if (spec?.flow === undefined || job.finishedAt === 0) return [];
+  const { flow, member, run } = spec.flow;
+  const { result, failure } = job;
+  const outcome = phase === "kept" ? job.outcome : phase;
+  return [{ kind: "flow-end", flow, member, end: { jobId: jobId(spec), outcome, result, failure, run } }];
 }
 
 /** A large payload lies beside its job, so that heartbeats and retries do not write it again. */

@@ -1,7 +1,7 @@
 // What the use cases need from the outside, in domain words. jetstream/ implements all of it; nothing above this line
 // of the architecture knows what a subject, a consumer or a header is.
 
-import type { Job, JobRef, Phase, ScheduledPhase, Snapshot, Stored } from "../core/job.js";
+import type { Content, Failure, Job, JobRef, Phase, ScheduledPhase, Snapshot, Stored } from "../core/job.js";
 import type { Route } from "../core/routes.js";
 
 export interface LaneKey {
@@ -28,6 +28,8 @@ export type Write =
     }
   /** Empties an older message of the job. */
   | { kind: "tombstone"; phase: Phase; queue: string; priority: number }
+  /** How a member of a flow ended: moves the flow on, and stays as an input of later members. */
+  | { kind: "flow-end"; flow: string; member: number; end: FlowEnd }
   /** The job's payload, beside it. */
   | { kind: "body"; data: Uint8Array };
 
@@ -134,6 +136,12 @@ export interface Clock {
   now(): number;
 }
 
+/** For what must never happen early. */
+export interface SureClock {
+  /** A time that the nats-server's clock has certainly reached, ms: at most a few behind it. */
+  reached(): number;
+}
+
 /** The other brokers of the namespace. Messages are JSON values, small and rare; none of them carries state that
  *  matters when it is lost. */
 export interface Peers {
@@ -230,4 +238,77 @@ export interface Queues {
   /** Removes what waits in the lanes, up to the last message as of now. Only when nothing is delivered there. */
   purgeReady(scope: QueueScope): Promise<number>;
   purgeScheduled(scope: QueueScope): Promise<number>;
+}
+
+/** How a member of a flow ended. */
+export interface FlowEnd {
+  jobId: string;
+  /** succeeded, failed or cancelled. */
+  outcome: string;
+  result: Content | undefined;
+  failure: Failure | undefined;
+  /** The flow's redrives when the member was begun. */
+  run: number;
+}
+
+/** A flow as it is stored: what of it changes. Times in ms, 0 = unset. */
+export interface FlowRecord {
+  key: string;
+  name: string;
+  labels: { [name: string]: string };
+  submittedAt: number;
+  deadline: number;
+  finishedAt: number;
+  /** Not stored as a whole yet: nothing of it runs. */
+  preparing: boolean;
+  digest: Uint8Array;
+  parts: number;
+  /** A MemberStatus each. */
+  members: Uint8Array;
+  run: number;
+  /** A Stop. */
+  stop: number;
+  stopReason: string;
+  /** Position + 1 of the member that failed first. */
+  failedMember: number;
+  failure: Failure | undefined;
+  nonce: string;
+  lastMembers: number[];
+}
+
+/** A member as its flow knows it; never changes. */
+export interface FlowEntry {
+  task: string;
+  key: string;
+  name: string;
+  dependsOn: number[];
+  onFailure: number;
+}
+
+/** Something that a flow has to act upon. Not acked, it comes again. */
+export interface FlowTicket {
+  flow: string;
+  /** A member's end; undefined: the flow itself, which has begun, was stopped or is over its deadline. */
+  member: number | undefined;
+  end: FlowEnd | undefined;
+  /** The deadline has come. */
+  deadline: boolean;
+  ack(): void;
+}
+
+export interface Flows {
+  read(key: string): Promise<{ record: FlowRecord; seq: number } | undefined>;
+  /** Writes the record if nobody else has since `expected` (0 = there is none), and with `ticket` one for the flow itself
+   *  in the same step. Undefined: somebody has. @throws Refusal STORE_UNAVAILABLE */
+  write(record: FlowRecord, expected: number, ticket: boolean): Promise<number | undefined>;
+  /** @returns how many parts they take */
+  writeMembers(key: string, members: readonly FlowEntry[]): Promise<number>;
+  members(key: string, parts: number): Promise<FlowEntry[]>;
+  /** How these members ended, of those that have. */
+  ends(key: string, members: readonly number[]): Promise<Map<number, FlowEnd>>;
+  list(): Promise<FlowRecord[]>;
+  /** Removes all there is of a flow but its jobs. */
+  remove(key: string): Promise<void>;
+  /** Calls back when the record may have changed. */
+  watch(key: string, hint: () => void): () => void;
 }

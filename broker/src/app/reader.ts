@@ -33,6 +33,20 @@ export class Reader {
     );
   }
 
+  /** The same for whoever goes on looking: of a job that this broker holds, what it knows of it will do. */
+  async glance(refs: readonly JobRef[]): Promise<(JobView | undefined)[]> {
+    const here = refs.map((ref) => this.holdings.get(jobId(ref)));
+    const elsewhere = refs.filter((_, i) => here[i] === undefined);
+    const read = elsewhere.length === 0 ? [] : await this.status(elsewhere, false);
+    let next = 0;
+    return Promise.all(
+      here.map((holding) => {
+        if (holding === undefined) return read[next++];
+        return this.#view(holding.stored, new Map([[holding.id, answerOf(holding)]]), false);
+      }),
+    );
+  }
+
   /** In order. */
   async views(
     stored: readonly (Stored | undefined)[],
@@ -179,6 +193,12 @@ function parsePageToken(token: string): ListPosition | undefined {
     ]);
   }
   return { shard, seq };
+}
+
+/** A job that has ended, of which nobody has to be asked. */
+export function endedView(stored: Stored): JobView {
+  const cancelRequested = stored.job.cancelRequestedAt > 0;
+  return { stored, state: stateOf(stored), running: undefined, cancelRequested, payload: undefined };
 }
 
 export function ended(view: JobView | undefined): boolean {

@@ -166,7 +166,11 @@ export class Settling {
   #ended(changed: Changed): void {
     report(changed, this.telemetry, this.log);
     const { payload } = specOf(changed.before.job);
-    const over = changed.stored.phase !== "failed" && changed.move.job.finishedAt > 0;
+    const over =
+      changed.stored.phase !== "failed" &&
+      changed.move.job.finishedAt > 0 &&
+      // A cancelled member runs again when its flow is redriven.
+      changed.move.job.spec?.payload === undefined;
     if (over && payload !== undefined && payload.externalSize > 0 && stateOf(changed.stored) !== "FAILED") {
       const { task, key } = specOf(changed.stored.job);
       this.jobs.dropBody({ task, key });

@@ -15,6 +15,8 @@ export interface Telemetry {
   /** `ran`: seconds of the last attempt, undefined when none was made. `reason` is FailureReason's name or "". */
   finished(line: Line, outcome: EndState, reason: string, ran: number | undefined): void;
   retried(line: Line): void;
+  /** A delay ended, `late` seconds after its time: by the broker that kept it in mind, or by the store's alarm. */
+  promoted(line: Line, by: "broker" | "alarm", late: number): void;
   leaseLost(line: Line): void;
   /** `why`: redelivered, unserved (waited too long in a buffer) or moved. */
   reissued(line: Line, why: string): void;
@@ -39,6 +41,7 @@ export const silent: Telemetry = {
   started: nothing,
   finished: nothing,
   retried: nothing,
+  promoted: nothing,
   leaseLost: nothing,
   reissued: nothing,
   refused: nothing,

@@ -3,11 +3,11 @@
 // is read again soon; and a job that changed without any hint is found by a slow look now and then.
 
 import { jobNotFound } from "../core/errors.js";
-import type { JobRef } from "../core/job.js";
+import type { JobRef, Stored } from "../core/job.js";
 import { jobId } from "../core/names.js";
 import type { JobView } from "./api.js";
 import type { Hints } from "./hints.js";
-import { ended, type Reader } from "./reader.js";
+import { ended, endedView, type Reader } from "./reader.js";
 
 /** Waits before reading a hinted job again that had not changed yet, ms. */
 const soonAgain = [1, 3, 10, 30, 100, 300, 1_000] as const;
@@ -27,22 +27,32 @@ export class Waiting {
   ): Promise<{ jobs: (JobView | undefined)[]; done: boolean }> {
     const until = Date.now() + timeout;
     const bell = new Bell(gone);
-    const stops = refs.map((ref, i) => this.hints.watch(ref, () => bell.ring(i)));
+    const ends = new Ends(refs.length);
+    const stops = refs.map((ref, i) =>
+      this.hints.watch(ref, (stored) => {
+        if (stored !== undefined) ends.note(i, stored);
+        bell.ring(i);
+      }),
+    );
     try {
-      const jobs = await this.reader.status(refs, false);
+      // A job often ends while it is looked at for the first time: whoever stored its end knows more than that look.
+      const first = await Promise.race([this.reader.glance(refs), ends.all]);
+      const jobs = first.map((view, i) => ends.of(i) ?? view);
       const isDone = () => (mode === "all" ? jobs.every(ended) : jobs.some(ended));
       while (!isDone() && !gone.aborted) {
         const left = until - Date.now();
         if (left <= 0) break;
         const rung = await bell.wait(Math.min(left, slowLook));
+        for (const i of rung) jobs[i] = ends.of(i) ?? jobs[i];
         const open = (rung.length > 0 ? rung : [...refs.keys()]).filter((i) => !ended(jobs[i]));
+        if (open.length === 0) continue;
         const views = await this.reader.status(
           open.map((i) => refs[i] as JobRef),
           false,
         );
         for (const [n, i] of open.entries()) {
           const unchanged = views[n]?.stored.rev === jobs[i]?.stored.rev;
-          jobs[i] = views[n];
+          jobs[i] = ends.of(i) ?? views[n];
           if (rung.length > 0 && unchanged) bell.ringAgain(i);
           else bell.calm(i);
         }
@@ -87,6 +97,33 @@ export class Waiting {
 function fingerprint(view: JobView): string {
   const { stored, state, running, cancelRequested } = view;
   return `${stored.rev} ${state} ${running?.startedAt ?? ""} ${running?.progress?.at ?? ""} ${cancelRequested}`;
+}
+
+/** Ends that this broker stored itself: they come with the hint, and save the read (0.8 ms of an idle round trip). */
+class Ends {
+  readonly #views = new Map<number, JobView>();
+  /** Resolves once every job has ended, if all of their ends are known here. */
+  readonly all: Promise<JobView[]>;
+  #resolve: (views: JobView[]) => void = () => undefined;
+
+  constructor(readonly jobs: number) {
+    this.all = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  note(i: number, stored: Stored): void {
+    const view = endedView(stored);
+    // What ends may be redriven: then it has not ended after all.
+    if (!ended(view)) this.#views.delete(i);
+    else this.#views.set(i, view);
+    if (this.#views.size === this.jobs)
+      this.#resolve(Array.from({ length: this.jobs }, (_, n) => this.of(n) ?? view));
+  }
+
+  of(i: number): JobView | undefined {
+    return this.#views.get(i);
+  }
 }
 
 /** Collects rings until somebody listens. */

@@ -7,6 +7,7 @@ export type Reason =
   | "JOB_EXISTS"
   | "NOT_FAILED"
   | "OWNED_BY_ANOTHER"
+  | "FLOW_NOT_FOUND"
   | "QUEUE_NOT_FOUND"
   | "QUEUE_BUSY"
   | "QUEUE_FULL"
@@ -55,5 +56,11 @@ export function invalid(violations: readonly Violation[]): Refusal {
 export function jobNotFound(id: string): Refusal {
   return new Refusal("JOB_NOT_FOUND", `no job ${id}: never submitted, or its record has aged out`, {
     metadata: { id },
+  });
+}
+
+export function flowNotFound(key: string): Refusal {
+  return new Refusal("FLOW_NOT_FOUND", `no flow ${key}: never submitted, or it has aged out`, {
+    metadata: { key },
   });
 }

@@ -83,13 +83,28 @@ export interface Spec {
   /** First due time, 0 = at once. */
   runAt: number;
   traceParent: string;
-  flow: { flow: string; member: number; dependents: number[]; onFailure: number } | undefined;
+  flow: FlowMembership | undefined;
   inputs: { jobId: string; size: number }[];
   concurrencyKey: string;
   limits: string[];
   unique: { key: string; until: number } | undefined;
   debounce: { wait: number; latest: number } | undefined;
   schedule: { schedule: string; plannedAt: number } | undefined;
+}
+
+/** What makes a job a member of a flow. */
+export interface FlowMembership {
+  flow: string;
+  /** Its position. */
+  member: number;
+  dependents: number[];
+  onFailure: number;
+  /** From the moment it is unblocked, ms. */
+  delay: number;
+  /** Positions of the members that it waits for. */
+  dependsOn: number[];
+  /** The flow's redrives when it was last begun. */
+  run: number;
 }
 
 export interface Failure {

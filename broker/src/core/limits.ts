@@ -58,6 +58,12 @@ export const times = {
   hardLimitGrace: 2 * second,
   /** No ticket waits in a broker for longer. */
   buffered: 5 * second,
+  /** The store's alarm for a delay that a broker means to end by itself comes this much later than its time. */
+  net: 5 * second,
+  /** What a broker could not end within this much of its time it leaves to that alarm. */
+  netIsNear: 4 * second,
+  /** A delay of over this is distant: brokers keep room for nearer ones. */
+  distant: 10 * minute,
   /** How long a purge waits for jobs that are just being handed out. */
   purgePatience: 30 * second,
 } as const;
@@ -72,10 +78,34 @@ export type RunTimes = Readonly<
 
 export const counts = {
   keepSucceeded: 1_000_000,
+  /** Delays that one broker keeps in mind, some 80 bytes each; those beyond are left to the store. */
+  agenda: 150_000,
+  /** How many of them may be distant ones. */
+  agendaDistant: 100_000,
   /** Deliveries that may end without reaching a worker. */
   redeliveries: 20,
   /** Of all owners together. */
   routes: 1_000,
+} as const;
+
+export const flowLimits = {
+  members: 10_000,
+  /** Of all members together. */
+  dependencies: 200_000,
+  /** Characters: a member's own key is made of it and its position. */
+  key: 100,
+  memberName: 128,
+  /** Bytes of a whole submit. */
+  submit: 16 * 1024 * 1024,
+  /** Inputs that are handed out with the lease, bytes; beyond, they are read in pages. */
+  inlineInputs: 256 * KiB,
+  /** Bytes of a page of inputs or of members. */
+  page: 3 * 1024 * 1024,
+  /** How long an ended flow is kept with the results of its members, ms. */
+  keepEnded: 1 * day,
+  keepFailed: 7 * day,
+  /** A submit that got no further for this long was left by a crash, ms. */
+  abandoned: 10 * minute,
 } as const;
 
 export const retryDefaults = {

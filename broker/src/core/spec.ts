@@ -26,6 +26,9 @@ export interface Draft {
   retention?: number | undefined;
   labels: { [name: string]: string };
   headers: { [name: string]: string };
+  /** Fields that are set and that nothing stands behind yet: refused, since ignoring them would run a job otherwise than
+   *  its submitter meant. */
+  notBuilt?: readonly string[];
 }
 
 /** The spec of a draft, or all that is wrong with it, with paths relative to the job. `submittedAt` is left open.
@@ -52,6 +55,7 @@ export function specOfDraft(
   checkRetention(checks, draft.retention);
   checkLabels(checks, draft.labels);
   checkHeaders(checks, draft.headers);
+  for (const field of draft.notBuilt ?? []) checks.add(field, "is not built yet: leave it out");
   if (checks.failed) return { violations: checks.violations };
   return {
     spec: {
@@ -197,14 +201,14 @@ function checkRetention(checks: Checks, retention: number | undefined): void {
   );
 }
 
-function checkLabels(checks: Checks, labels: Draft["labels"]): void {
+export function checkLabels(checks: Checks, labels: Draft["labels"], field = "labels"): void {
   let found = 0;
   for (const name in labels) {
     found++;
-    checkEntryName(checks, "labels", name);
-    checks.bytes(`labels[${quote(name)}]`, labels[name] ?? "", sizes.labelValue);
+    checkEntryName(checks, field, name);
+    checks.bytes(`${field}[${quote(name)}]`, labels[name] ?? "", sizes.labelValue);
   }
-  if (found > sizes.labels) checks.add("labels", `are ${found}, the limit is ${sizes.labels}: drop some`);
+  if (found > sizes.labels) checks.add(field, `are ${found}, the limit is ${sizes.labels}: drop some`);
 }
 
 function checkHeaders(checks: Checks, headers: Draft["headers"]): void {

@@ -16,7 +16,7 @@ import {
   type Stored,
   specOf,
 } from "./job.js";
-import { counts, sizes, times } from "./limits.js";
+import { counts, flowLimits, sizes, times } from "./limits.js";
 import { backoff } from "./retry.js";
 import { cutEnd, cutMiddle } from "./text.js";
 
@@ -40,11 +40,17 @@ export type Event =
   | { type: "cancel"; reason: string }
   /** A schedule fired: the lease, the wait or the deadline is over. */
   | { type: "alarm" }
+  /** A broker that kept a delay in mind ends it at its time, before the schedule does. */
+  | { type: "promote" }
   /** Its ticket was delivered but never reached a worker; `counted` = JetStream redelivered it. */
   | { type: "reissue"; counted: boolean }
   /** The first run had not begun by start_by. */
   | { type: "expire" }
-  | { type: "redrive" };
+  | { type: "redrive" }
+  /** A member of a flow: all that it waited for has ended. */
+  | { type: "unblock" }
+  /** A member of a flow that is redriven; `blocked` = it waits for others that run again. */
+  | { type: "rejoin"; run: number; blocked: boolean };
 
 /** Who ran the attempt that ends. A held job says so itself; of a short run only its holder knows. */
 export interface Run {
@@ -87,9 +93,12 @@ export const transitions: {
   endCancelled: { ready: ["cancelled"], held: ["cancelled"] },
   cancel: { ready: ["cancelled"], later: ["cancelled"], blocked: ["cancelled"] },
   alarm: { held: ["ready", "failed", "cancelled"], later: ["ready"], blocked: ["failed"] },
+  promote: { later: ["ready"] },
   reissue: { ready: ["ready", "failed"] },
   expire: { ready: ["failed"] },
   redrive: { failed: ["ready"] },
+  unblock: { blocked: ["ready", "later"] },
+  rejoin: { failed: ["ready", "blocked"], cancelled: ["ready", "blocked"] },
 };
 
 export function standingOf(stored: Pick<Stored, "phase" | "firedFrom" | "job">): Standing {
@@ -163,12 +172,22 @@ function decide(stored: Stored, event: Event, at: Circumstances): Move {
     }
     case "alarm":
       return alarm(stored, at);
+    case "promote":
+      if (at.now < job.dueAt) throw new Error(`promoted ${job.dueAt - at.now} ms early`);
+      return ready(job);
     case "reissue":
       return reissue(job, event.counted, at);
     case "expire":
       return record("failed", { ...job, attempt: 0, failure: plain(FailureReason.EXPIRED, expired) }, at);
     case "redrive":
       return { ...ready(redriven(job)), tombstones: [stored.phase] };
+    case "unblock":
+      return unblocked(job, at);
+    case "rejoin": {
+      const again = ofRun(redriven(job), event.run);
+      const move = event.blocked ? blocked(again) : ready(again);
+      return { ...move, tombstones: [stored.phase] };
+    }
   }
 }
 
@@ -244,7 +263,10 @@ function alarm(stored: Stored, at: Circumstances): Move {
         {
           ...job,
           attempt: job.attempt - 1,
-          failure: plain(FailureReason.DEADLINE, "blocked until its deadline"),
+          failure:
+            specOf(job).startBy > 0
+              ? plain(FailureReason.EXPIRED, expired)
+              : plain(FailureReason.DEADLINE, "blocked until its deadline"),
         },
         at,
       );
@@ -295,6 +317,33 @@ function waiting(job: Job, delay: number, at: Circumstances): Move {
   return { phase: "later", job: { ...atRest(job), dueAt }, fireAt: dueAt, keepFor: 0, tombstones: [] };
 }
 
+/** What a blocked job waits for may never come: then its start_by ends it, and without one the end of time. */
+export function blocked(job: Job): Move {
+  const deadline = specOf(job).startBy;
+  return {
+    phase: "blocked",
+    job: { ...atRest(job), deadline },
+    fireAt: deadline || times.never,
+    keepFor: 0,
+    tombstones: [],
+  };
+}
+
+/** A delay counts from here on; a time to run at may have passed. */
+function unblocked(job: Job, at: Circumstances): Move {
+  const { runAt, flow } = specOf(job);
+  return waiting(
+    { ...job, deadline: 0 },
+    flow !== undefined && flow.delay > 0 ? flow.delay : runAt - at.now,
+    at,
+  );
+}
+
+function ofRun(job: Job, run: number): Job {
+  const spec = specOf(job);
+  return { ...job, spec: { ...spec, flow: spec.flow && { ...spec.flow, run } } };
+}
+
 /** Without what only a run needs. */
 function atRest(job: Job): Job {
   return job.hold === undefined && job.progress === undefined
@@ -318,8 +367,11 @@ function held(stored: Stored, job: Job): Move {
  *  job ended otherwise stands in its history. */
 function record(phase: "succeeded" | "failed" | "cancelled", job: Job, at: Circumstances): Move {
   const spec = specOf(job);
-  const kept = phase === "failed" ? spec : { ...spec, payload: undefined };
-  const own = spec.retention !== undefined && spec.retention > 0;
+  // A cancelled member runs again when its flow is redriven.
+  const again = phase === "cancelled" && spec.flow !== undefined;
+  const kept = phase === "failed" || again ? spec : { ...spec, payload: undefined };
+  const retention = Math.max(spec.retention ?? 0, again ? flowLimits.keepFailed : 0);
+  const own = retention > 0;
   return {
     phase: own ? "kept" : phase,
     job: {
@@ -330,7 +382,7 @@ function record(phase: "succeeded" | "failed" | "cancelled", job: Job, at: Circu
       outcome: own ? phase : "",
     },
     fireAt: 0,
-    keepFor: own ? Math.max(spec.retention ?? 0, times.idempotencyWindow) : 0,
+    keepFor: own ? Math.max(retention, times.idempotencyWindow) : 0,
     // The nats-server lets it go when its time is over, swept or not: nothing older of the job may be left by then, or it
     // would be the job's state again and run once more.
     tombstones: own ? ["ready", "due"] : [],

@@ -13,6 +13,7 @@ import {
 } from "@grpc/grpc-js";
 import type { Log, Telemetry } from "../app/telemetry.js";
 import { invalid, Refusal } from "../core/errors.js";
+import { flowLimits } from "../core/limits.js";
 import { type Caller, callerOf } from "./identity.js";
 import { statusOf } from "./status.js";
 
@@ -53,7 +54,10 @@ export class Call {
   }
 }
 
-/** Takes the place of a message whose bytes could not be parsed; grpc-js would answer it with a bare INTERNAL. */
+/** Of every method but the one that takes a whole flow. */
+const requestBytes = 4 * 1024 * 1024;
+
+/** Takes the place of a message that is too large or could not be parsed; grpc-js would answer with a bare INTERNAL. */
 class Malformed {
   constructor(readonly problem: string) {}
 }
@@ -62,11 +66,16 @@ class Malformed {
 export function guarded<S extends ServiceDefinition>(service: S): S {
   const methods = Object.entries(service).map(([name, method]) => {
     const parse = method.requestDeserialize;
+    const most = method.path.endsWith("FlowService/Submit") ? flowLimits.submit : requestBytes;
     const requestDeserialize = (bytes: Buffer): unknown => {
+      if (bytes.length > most) {
+        return new Malformed(`has ${bytes.length} bytes, the limit is ${most}: send less at once`);
+      }
       try {
         return parse(bytes);
       } catch (error) {
-        return new Malformed(error instanceof Error ? error.message : String(error));
+        const why = error instanceof Error ? error.message : String(error);
+        return new Malformed(`cannot be parsed as the method's type: ${why}`);
       }
     };
     return [name, { ...method, requestDeserialize }];
@@ -74,12 +83,10 @@ export function guarded<S extends ServiceDefinition>(service: S): S {
   return Object.fromEntries(methods);
 }
 
-/** @throws Refusal INVALID_ARGUMENT for a message whose bytes could not be parsed */
+/** @throws Refusal INVALID_ARGUMENT for a message that is too large or could not be parsed */
 export function checkParsed(message: unknown): void {
   if (!(message instanceof Malformed)) return;
-  throw invalid([
-    { field: "message", description: `cannot be parsed as the method's type: ${message.problem}` },
-  ]);
+  throw invalid([{ field: "message", description: message.problem }]);
 }
 
 export class Calls {

@@ -75,7 +75,16 @@ export function toDraft(job: JobSpec): Draft {
     retention: fromDuration(job.resultRetention),
     labels: job.labels,
     headers: job.headers,
+    notBuilt: notBuilt(job),
   };
+}
+
+function notBuilt(job: JobSpec): string[] {
+  const fields: string[] = [];
+  if (job.concurrencyKey !== "") fields.push("concurrency_key");
+  if (job.unique !== undefined) fields.push("unique");
+  if (job.debounce !== undefined) fields.push("debounce");
+  return fields;
 }
 
 export function toPayload(content: Content | undefined): Payload | undefined {
@@ -150,7 +159,7 @@ function toProgress(progress: Progress | undefined): WireProgress | undefined {
   );
 }
 
-function toFailure(failure: Failure | undefined): WireFailure | undefined {
+export function toFailure(failure: Failure | undefined): WireFailure | undefined {
   // The domain's reasons are the contract's numbers.
   return failure && { ...failure, reason: failure.reason as WireFailureReason };
 }

@@ -16,6 +16,7 @@ import { FailureReason } from "../core/job.js";
 import { defaultQueue, sizes, times } from "../core/limits.js";
 import { isName, jobId, nameRule } from "../core/names.js";
 import { checkContentType } from "../core/spec.js";
+import { toInput } from "./convert-flow.js";
 import { fromPayload, toPayload } from "./convert-job.js";
 import { fromDuration, toDurationOrUnset, toTimestamp, toTimestampOrUnset } from "./time.js";
 
@@ -49,8 +50,8 @@ export function toLease(grant: Grant): Lease {
     softTimeLimit: toDurationOrUnset(spec.softLimit),
     hardTimeLimit: toDurationOrUnset(spec.hardLimit),
     expiresAt: toTimestampOrUnset(grant.expiresAt),
-    inputs: [],
-    inputCount: 0,
+    inputs: grant.inputs.map(toInput),
+    inputCount: spec.flow?.dependsOn.length ?? 0,
     flow: spec.flow?.flow ?? "",
     flowMember: spec.flow?.member ?? 0,
   };
@@ -59,7 +60,11 @@ export function toLease(grant: Grant): Lease {
 /** Bytes of a grant on the wire, never too low by much. */
 export function sizeOfGrant(grant: Grant): number {
   const { labels, headers } = grant.spec;
-  return 512 + (grant.payload?.data.length ?? 0) + sizeOfEntries(labels) + sizeOfEntries(headers);
+  const inputs = grant.inputs.reduce(
+    (sum, { end }) => sum + 64 + end.jobId.length + (end.result?.data.length ?? 0),
+    0,
+  );
+  return 512 + inputs + (grant.payload?.data.length ?? 0) + sizeOfEntries(labels) + sizeOfEntries(headers);
 }
 
 function sizeOfEntries(entries: { [name: string]: string }): number {

@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import {
+  FlowServiceService,
   InspectServiceService,
   JobServiceService,
   QueueServiceService,
@@ -11,7 +12,9 @@ import { Server, ServerCredentials, type ServerOptions } from "@grpc/grpc-js";
 import type { BrokerApi } from "../app/api.js";
 import type { Clock } from "../app/ports.js";
 import type { Log, Telemetry } from "../app/telemetry.js";
+import { flowLimits } from "../core/limits.js";
 import { Calls, guarded } from "./calls.js";
+import { flowService } from "./flow-service.js";
 import { Health } from "./health.js";
 import { identify } from "./identity.js";
 import { inspectService } from "./inspect-service.js";
@@ -46,7 +49,8 @@ export interface GrpcServer {
 }
 
 const options: ServerOptions = {
-  "grpc.max_receive_message_length": 4 * 1024 * 1024,
+  // A whole flow; calls.ts holds every other method to less.
+  "grpc.max_receive_message_length": flowLimits.submit + 64 * 1024,
   "grpc.max_send_message_length": -1,
   "grpc.max_concurrent_streams": 10_000,
   // Finds callers that went without a word; workers have pings of their own.
@@ -60,6 +64,7 @@ const flush = 250;
 
 const services = {
   "drover.v1.JobService": JobServiceService,
+  "drover.v1.FlowService": FlowServiceService,
   "drover.v1.WorkerService": WorkerServiceService,
   "drover.v1.QueueService": QueueServiceService,
   "drover.v1.InspectService": InspectServiceService,
@@ -73,6 +78,7 @@ export async function startGrpc(parts: GrpcParts, at: GrpcOptions): Promise<Grpc
   const server = new Server({ ...options, interceptors: [identify(at.namespace)] });
   server.addService(guarded(JobServiceService), jobService(api.jobs, api.routes, clock, calls));
   server.addService(guarded(WorkerServiceService), workerService(api.workers, clock, calls));
+  server.addService(guarded(FlowServiceService), flowService(api.flows, api.routes, clock, calls));
   server.addService(guarded(QueueServiceService), {
     ...queueService(api.queues, calls),
     ...routeMethods(api.routes, clock, calls),

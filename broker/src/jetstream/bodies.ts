@@ -62,6 +62,8 @@ export class Bodies {
       const current = snapshots[i]?.current;
       const state = current && stateOf(current);
       if (state !== undefined && state !== "SUCCEEDED" && state !== "CANCELLED") continue;
+      // A cancelled member runs again when its flow is redriven.
+      if (state === "CANCELLED" && current?.job.spec?.flow !== undefined) continue;
       // By sequence: a job of the same key that is submitted right now has a newer body.
       const purged = await purgeBelow(this.jsm, stream, subject, last + 1);
       removed += purged;

@@ -4,7 +4,7 @@
 //
 // It counts on the local monotonic clock, so that setting the local time changes nothing.
 
-import type { Clock } from "../app/ports.js";
+import type { Clock, SureClock } from "../app/ports.js";
 
 /** One answer with the server's time in it. All times are ms. */
 export interface TimeSample {
@@ -21,6 +21,8 @@ export interface TimeSample {
 export interface ClockState {
   /** Gives the server's time. */
   readonly offset: number;
+  /** Gave a time that the server's clock had certainly reached, when the last sample came (monotonic). */
+  readonly sure: { offset: number; at: number };
   /** Gave the local wall clock's time at the last sample that was believed. */
   readonly wallOffset: number;
   /** Another time that samples speak for, not believed yet: where it is, how sure, and since when (monotonic). */
@@ -36,6 +38,8 @@ export const clockRules = {
   settle: 10_000,
   /** How long a sample that did not fit makes the clock doubtful, ms. */
   memory: 15_000,
+  /** The most that the two clocks drift apart in a ms: what ntp may slew by. */
+  slew: 0.0005,
   /** Share of a deviation that one sample corrects. */
   gain: 0.1,
 } as const;
@@ -47,14 +51,18 @@ export function observe(state: ClockState | undefined, sample: TimeSample): Cloc
   // is what parsing cuts off.
   const doubt = (sample.received - sample.sent) / 2 + 1;
   const wallOffset = sample.wall - sample.received;
-  const believed = { offset: measured, wallOffset, rival: undefined, misfit: undefined };
+  // It read its clock before the answer came: whatever the trip took, by then it was at least that late.
+  const sure = { offset: sample.server - sample.received, at: sample.received };
+  const believed = { offset: measured, sure, wallOffset, rival: undefined, misfit: undefined };
   if (state === undefined) return believed;
 
   const deviation = measured - state.offset;
   if (Math.abs(deviation) <= clockRules.tolerance + doubt) {
     const smooth = state.offset + clockRules.gain * deviation;
     const offset = Math.min(measured + doubt, Math.max(measured - doubt, smooth));
-    return { offset, wallOffset, rival: undefined, misfit: state.misfit };
+    const before = surelyAt(state, sample.received);
+    if (before > sure.offset) sure.offset = before;
+    return { offset, sure, wallOffset, rival: undefined, misfit: state.misfit };
   }
 
   // A machine that slept: its monotonic clock stood still, so that the server and the wall clock moved on alike.
@@ -70,13 +78,18 @@ export function observe(state: ClockState | undefined, sample: TimeSample): Cloc
   return { ...state, rival: { offset: measured, doubt, since: rival.since }, misfit };
 }
 
+/** ms to add to the monotonic clock at `at` for a time that the server's has certainly reached. */
+export function surelyAt(state: ClockState, at: number): number {
+  return state.sure.offset - clockRules.slew * Math.max(0, at - state.sure.at);
+}
+
 /** By how much (ms) the server's time has been moving without a reason at a monotonic time; 0 when it has not. */
 export function driftAt(state: ClockState | undefined, at: number): number {
   const misfit = state?.misfit;
   return misfit !== undefined && at - misfit.at < clockRules.memory ? misfit.by : 0;
 }
 
-export class ServerClock implements Clock {
+export class ServerClock implements Clock, SureClock {
   #state: ClockState | undefined;
   #last = 0;
 
@@ -99,6 +112,15 @@ export class ServerClock implements Clock {
     if (now < this.#last && this.#last - now <= clockRules.tolerance) return this.#last;
     this.#last = now;
     return now;
+  }
+
+  /** A time that the server's clock has certainly reached, ms since 1970; 0 while nothing is known of it. Behind now(), by
+   *  about what the best of the last answers took to come. */
+  reached(): number {
+    const state = this.#state;
+    if (state === undefined) return 0;
+    const at = performance.now();
+    return Math.min(this.now(), Math.floor(at + surelyAt(state, at)));
   }
 
   /** By how much (ms) the server's time has lately been moving without a reason: its clock was set, or the servers of

@@ -2,6 +2,7 @@
 // batch it was stored in, and publishing them again would make it a member of a batch that is long gone.
 
 import { headers, type Msg, type MsgHdrs } from "nats";
+import type { FlowEnd } from "../app/ports.js";
 import { type Job, newJob, type Phase, type ScheduledPhase, type Stored, unreadable } from "../core/job.js";
 import { storage } from "./storage-proto.js";
 import { type JobSubject, parseJobSubject } from "./subjects.js";
@@ -26,6 +27,10 @@ export const header = {
 
 export function encodeJob(job: Job): Uint8Array {
   return storage.Job.encode(job).finish();
+}
+
+export function encodeFlowEnd(end: FlowEnd): Uint8Array {
+  return storage.FlowEnd.encode(end).finish();
 }
 
 export type Decoded =

@@ -19,7 +19,7 @@ import { times } from "../core/limits.js";
 import { decode } from "./codec.js";
 import type { Delivery, Puller, PullInbox } from "./puller.js";
 import { firstFrom } from "./seq-at.js";
-import type { Subjects } from "./subjects.js";
+import { keyIn, type Subjects } from "./subjects.js";
 
 const listEvery = 5_000;
 /** What was listed longer ago than this (a broker that was frozen) is listed again before it is relied on. */
@@ -323,10 +323,9 @@ export class StreamLanes implements Lanes {
   #ticket(lane: StreamLane, delivery: Delivery): Ticket {
     const decoded = decode(delivery.subject, delivery.seq, delivery.headers, delivery.data);
     const stored = decoded === undefined || decoded.kind === "tombstone" ? undefined : decoded.stored;
-    const key = delivery.subject.slice(delivery.subject.lastIndexOf(".") + 1).replaceAll("/", ".");
     return {
       lane: lane.key,
-      ref: { task: lane.key.task, key },
+      ref: { task: lane.key.task, key: keyIn(delivery.subject) },
       seq: delivery.seq,
       deliveries: delivery.deliveries,
       trusted: delivery.deliveries === 1 && delivery.seq > lane.trustAbove,

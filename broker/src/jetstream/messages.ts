@@ -3,7 +3,7 @@
 
 import type { MsgHdrs } from "nats";
 import type { Change, Write } from "../app/ports.js";
-import { at, encodeJob, header, headersOf, line } from "./codec.js";
+import { at, encodeFlowEnd, encodeJob, header, headersOf, line } from "./codec.js";
 import type { Subjects } from "./subjects.js";
 
 export interface Outgoing {
@@ -59,6 +59,12 @@ function messageOf(write: Write, change: Change, subjects: Subjects): Outgoing {
         // Every broker pulls alarms, so those are swept soon.
         head: write.phase === "due" ? "" : line(header.ttl, `${tombstoneSeconds}s`),
         data: nothing,
+      };
+    case "flow-end":
+      return {
+        subject: subjects.flowEnd(subjects.shard(ref.task), write.flow, String(write.member)),
+        head: "",
+        data: encodeFlowEnd(write.end),
       };
     case "body":
       return { subject: subjects.body(ref), head: "", data: write.data };

@@ -45,6 +45,13 @@ export class JobReads implements Jobs {
     return messages[0]?.data;
   }
 
+  /** The message of each of these subjects of a shard, in no order; subjects without one are left out. @throws Refusal */
+  async last(shard: number, subjects: readonly string[]): Promise<Raw[]> {
+    if (subjects.length === 0) return [];
+    if (this.replicas === 1) return this.#direct(shard, { multi_last: subjects });
+    return (await Promise.all(subjects.map((subject) => this.#fromLeader(shard, subject)))).flat();
+  }
+
   dropBody(ref: JobRef): void {
     const stream = this.subjects.stream(this.subjects.shard(ref.task));
     // Best effort: what is missed here the sweep of bodies finds.
@@ -203,7 +210,8 @@ export class JobReads implements Jobs {
   }
 }
 
-interface Raw {
+/** A message as it lies in the store. */
+export interface Raw {
   subject: string;
   seq: number;
   headers: MsgHdrs | undefined;

@@ -8,6 +8,7 @@ import { JsApi } from "./api.js";
 import { ServerClock } from "./clock.js";
 import { Connection } from "./connect.js";
 import { EmbeddedServer } from "./embedded.js";
+import { FlowStore } from "./flow-store.js";
 import { StreamJournal } from "./journal.js";
 import { StreamLanes } from "./lanes.js";
 import type { NatsTarget } from "./nats-target.js";
@@ -54,6 +55,7 @@ export class Store {
     readonly lanes: StreamLanes,
     readonly queues: QueueStore,
     readonly routes: RouteStore,
+    readonly flows: FlowStore,
     readonly tokenKey: Buffer,
     readonly replicas: number,
     readonly telemetry: Telemetry,
@@ -119,6 +121,7 @@ export class Store {
       log.warn({ error: String(error) }, `${during} failed`);
     });
     const queues = new QueueStore(nc, jsm, subjects, lanes);
+    const flows = new FlowStore(nc, jsm, inbox, subjects, jobs, () => journal.nonce());
     connection.onDisconnected(() => {
       journal.disconnected();
       lanes.disconnected();
@@ -146,6 +149,7 @@ export class Store {
       lanes,
       queues,
       new RouteStore(nc, jsm, subjects),
+      flows,
       made.tokenKey,
       made.replicas,
       telemetry,

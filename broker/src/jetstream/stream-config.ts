@@ -7,7 +7,7 @@
 import type { StreamConfig } from "./api.js";
 
 /** Of the way jobs are laid out in streams. A broker refuses every other one. */
-export const storageFormat = "1";
+export const storageFormat = "2";
 
 export const metadataKeys = {
   format: "drover-format",

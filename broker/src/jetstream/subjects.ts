@@ -1,17 +1,25 @@
 // Where everything of a namespace lies:
 //
-//   drover.<ns>.<shard>.job.<phase>.<task>.<queue>.<priority>.<key>   a job; of a schedule (held, later, blocked), the
-//                                                                     priority is followed by a dash and the nonce
-//   drover.<ns>.<shard>.body.<task>.<key>                             a large payload, beside its job
-//   drover.<ns>.0.queue.<queue>                                       a queue's settings
-//   drover.<ns>.0.routes                                              all routes
-//   drover.<ns>.ctl.>                                                 brokers among themselves (no stream)
+//   drover.<ns>.<shard>.job.<phase>.<task>.<queue>.<priority>.<key>.<one>   a job; `one` is the commit's nonce for a
+//                                                                           schedule (held, later, blocked), else 0
+//   drover.<ns>.<shard>.body.<task>.<key>                                   a large payload, beside its job
+//   drover.<ns>.0.queue.<queue>                                             a queue's settings
+//   drover.<ns>.0.routes                                                    all routes
+//   drover.<ns>.<shard>.flow.record.<flow>                                  a flow; its shard is the hash of its key
+//   drover.<ns>.<shard>.flow.part.<flow>.<n>                                its members
+//   drover.<ns>.<shard>.flow.alarm.<flow>                                   its deadline, a schedule
+//   drover.<ns>.<shard>.flow.end.<flow>.<member>                            how a member ended (the shard is its task's);
+//                                                                           `flow` or `deadline`: of the flow itself
+//   drover.<ns>.ctl.>                                                       brokers among themselves (no stream)
 //
 // A dot in a name is written `/`, which no name may hold, so that a name is always one token.
 
 import type { LaneKey } from "../app/ports.js";
 import type { JobRef, Phase } from "../core/job.js";
 import { shardOf } from "../core/names.js";
+
+/** Stands where a schedule has its nonce. */
+const onlyOne = "0";
 
 export interface JobSubject {
   phase: Phase;
@@ -43,23 +51,24 @@ export class Subjects {
 
   job(phase: Phase, ref: JobRef, queue: string, priority: number): string {
     const { home, token } = this.#task(ref.task);
-    return `${home}job.${phase}.${token}.${asToken(queue)}.${priority}.${asToken(ref.key)}`;
+    return `${home}job.${phase}.${token}.${asToken(queue)}.${priority}.${asToken(ref.key)}.${onlyOne}`;
   }
 
   /** Of a message that is a schedule. A firing purges its schedule's subject, whatever lies there by then, and a pass over
    *  many schedules can outlast several leases of a job, or its cancel and a new job of the same key (2,300 firings/s on
    *  one fsyncing node). So no two schedules share a subject: a ghost that took the one after its own would leave a job
-   *  that nothing ends or runs any more. */
+   *  that nothing ends or runs any more. The nonce stands behind the key: the compare-and-set of every job of the task
+   *  leaves queue and priority open, and would walk along all schedules if it stood further ahead. */
   schedule(phase: Phase, ref: JobRef, queue: string, priority: number, nonce: string): string {
     const { home, token } = this.#task(ref.task);
-    return `${home}job.${phase}.${token}.${asToken(queue)}.${priority}-${nonce}.${asToken(ref.key)}`;
+    return `${home}job.${phase}.${token}.${asToken(queue)}.${priority}.${asToken(ref.key)}.${nonce}`;
   }
 
   /** Every message of a job, whatever its phase, queue and priority: always this very text for a job, since the server
    *  serialises in-flight checks by it. */
   ofJob(ref: JobRef): string {
     const { home, token } = this.#task(ref.task);
-    return `${home}job.*.${token}.*.*.${asToken(ref.key)}`;
+    return `${home}job.*.${token}.*.*.${asToken(ref.key)}.*`;
   }
 
   body(ref: JobRef): string {
@@ -69,13 +78,13 @@ export class Subjects {
 
   lane(lane: LaneKey): string {
     const { home, token } = this.#task(lane.task);
-    return `${home}job.ready.${token}.${asToken(lane.queue)}.${lane.priority}.*`;
+    return `${home}job.ready.${token}.${asToken(lane.queue)}.${lane.priority}.*.*`;
   }
 
   /** All jobs of a shard in one phase, of one task or all, one queue or all. */
   phase(shard: number, phase: Phase, task?: string, queue?: string): string {
     const tokens = [task, queue].map((name) => (name === undefined ? "*" : asToken(name)));
-    return `${this.#root}${shard}.job.${phase}.${tokens.join(".")}.*.*`;
+    return `${this.#root}${shard}.job.${phase}.${tokens.join(".")}.*.*.*`;
   }
 
   bodies(shard: number): string {
@@ -98,6 +107,26 @@ export class Subjects {
     return `${this.#root}0.routes`;
   }
 
+  flow(kind: "record" | "alarm", key: string): string {
+    return `${this.#root}${this.shard(key)}.flow.${kind}.${asToken(key)}`;
+  }
+
+  flowPart(key: string, n: number | "*"): string {
+    return `${this.#root}${this.shard(key)}.flow.part.${asToken(key)}.${n}`;
+  }
+
+  flowEnd(shard: number, key: string, what: string): string {
+    return `${this.#root}${shard}.flow.end.${asToken(key)}.${what}`;
+  }
+
+  flowRecords(shard: number): string {
+    return `${this.#root}${shard}.flow.record.*`;
+  }
+
+  flowEnds(shard: number): string {
+    return `${this.#root}${shard}.flow.end.*.*`;
+  }
+
   #task(task: string): { home: string; token: string } {
     let known = this.#tasks.get(task);
     if (known === undefined) {
@@ -114,7 +143,7 @@ export class Subjects {
 export function parseJobSubject(subject: string): JobSubject | undefined {
   const tokens = subject.split(".");
   const [, , , kind, phase, task, queue, priority, key] = tokens;
-  if (tokens.length !== 9 || kind !== "job") return undefined;
+  if (tokens.length !== 10 || kind !== "job") return undefined;
   if (phase === undefined || task === undefined || queue === undefined || key === undefined) return undefined;
   return {
     phase: phase as Phase,
@@ -123,6 +152,19 @@ export function parseJobSubject(subject: string): JobSubject | undefined {
     priority: Number.parseInt(priority ?? "", 10),
     key: asName(key),
   };
+}
+
+/** The key in a job's subject, without a look at the rest. */
+export function keyIn(subject: string): string {
+  const end = subject.lastIndexOf(".");
+  return asName(subject.slice(subject.lastIndexOf(".", end - 1) + 1, end));
+}
+
+/** Flow and member (or what else) of a `flow.end` subject. */
+export function parseFlowEnd(subject: string): { flow: string; what: string } | undefined {
+  const [, , , kind, end, flow, what] = subject.split(".");
+  if (kind !== "flow" || end !== "end" || flow === undefined || what === undefined) return undefined;
+  return { flow: asName(flow), what };
 }
 
 /** Task and key of a body's subject. */

@@ -15,6 +15,7 @@ import { purgeBelow } from "./purge.js";
 import { countMessages } from "./queue-store.js";
 import { firstFrom, seqAt } from "./seq-at.js";
 import type { Subjects } from "./subjects.js";
+import { endOfSurplus } from "./surplus.js";
 
 export interface SweepRules {
   every: number;
@@ -252,7 +253,7 @@ export class Sweeps {
     }
   }
 
-  /** Too many records: the sequence below which the surplus lies is searched for by halving. */
+  /** Too many records: the oldest of them go. */
   async #retainCount(shard: number, floors: Floors): Promise<void> {
     const stream = this.subjects.stream(shard);
     const { state } = await this.jsm.streams.info(stream);
@@ -260,16 +261,12 @@ export class Sweeps {
       const most = this.settingsOf(queue)?.keepSucceededCount || counts.keepSucceeded;
       const filter = this.subjects.phase(shard, "succeeded", undefined, queue);
       // Counting costs a consumer and a walk over the records: only where there may be too many.
-      if (state.messages <= most || (await countMessages(this.jsm, stream, filter)) <= most) continue;
-      let low = state.first_seq;
-      let high = state.last_seq + 1;
-      while (high - low > 1) {
-        const middle = Math.floor((low + high) / 2);
-        const above = await countMessages(this.jsm, stream, filter, middle);
-        if (above > most) low = middle;
-        else high = middle;
-      }
-      await this.#purgeRecords(shard, "succeeded", queue, tasks, high);
+      const total = state.messages <= most ? 0 : await countMessages(this.jsm, stream, filter);
+      const first = total <= most ? undefined : await firstFrom(this.nc, stream, filter, 1);
+      if (first === undefined) continue;
+      const countFrom = (seq: number) => countMessages(this.jsm, stream, filter, seq);
+      const end = await endOfSurplus({ first, last: state.last_seq, total, countFrom }, most);
+      await this.#purgeRecords(shard, "succeeded", queue, tasks, end);
     }
   }
 

@@ -43,6 +43,12 @@ function list(registry: Registry) {
     deduplicated: counter("jobs_deduplicated_total", "Submits that met a job of the same key.", line),
     finished: counter("jobs_finished_total", "Jobs that ended.", [...line, "outcome", "reason"]),
     retried: counter("jobs_retried_total", "Failed attempts that are followed by another.", line),
+    promoted: histogram(
+      "due_late_seconds",
+      "From a delay's due time to its job being made ready: by the broker in bulk, or by the store's alarm.",
+      latencies,
+      ["by"],
+    ),
     leasesLost: counter("leases_lost_total", "Attempts that ended without a report.", line),
     reissued: counter("jobs_reissued_total", "Tickets written anew because they reached no worker.", [
       ...line,
@@ -114,6 +120,7 @@ function telemetryOf(metrics: ReturnType<typeof list>): Telemetry {
       if (ran !== undefined) metrics.ran.observe(labels(line), Math.max(0, ran));
     },
     retried: (line) => metrics.retried.inc(labels(line)),
+    promoted: (_, by, late) => metrics.promoted.observe({ by }, Math.max(0, late)),
     leaseLost: (line) => metrics.leasesLost.inc(labels(line)),
     reissued: (line, why) => metrics.reissued.inc({ ...labels(line), why }),
     refused: (reason) => metrics.refused.inc({ reason }),

@@ -1,6 +1,7 @@
 // A broker's use cases, as they ship, on a store in memory. Whatever they ask of the outside waits until the test lets it
 // happen, so that any two brokers can be interleaved in any way, and one can vanish between any two steps.
 
+import { Agenda } from "../../../broker/src/app/agenda.js";
 import { Alarms } from "../../../broker/src/app/alarms.js";
 import { Cancel } from "../../../broker/src/app/cancel.js";
 import { Deliveries } from "../../../broker/src/app/deliveries.js";
@@ -12,6 +13,7 @@ import { Inspect } from "../../../broker/src/app/inspect.js";
 import { Keeper } from "../../../broker/src/app/keeper.js";
 import { type Changed, type Fence, type Known, Ledger } from "../../../broker/src/app/ledger.js";
 import type { Jobs, Lanes, Ticket } from "../../../broker/src/app/ports.js";
+import { Promoter } from "../../../broker/src/app/promoter.js";
 import { Reader } from "../../../broker/src/app/reader.js";
 import { Sessions } from "../../../broker/src/app/sessions.js";
 import { Settling } from "../../../broker/src/app/settling.js";
@@ -55,6 +57,8 @@ export class ModelBroker implements Host {
   readonly keeper: Keeper;
   readonly cancel: Cancel;
   readonly alarms: Alarms;
+  /** Moved on by the test: its timer never starts. */
+  readonly promoter: Promoter;
   readonly #hints: Hints;
 
   constructor(
@@ -67,7 +71,10 @@ export class ModelBroker implements Host {
     const peers = new ModelPeers(this);
     const lanes = new OneLane();
     this.#hints = new Hints(jobs, peers);
-    this.ledger = new WatchedLedger(this, jobs, lanes, this.#hints);
+    // Few places, so that some delays are left to the store.
+    const agenda = new Agenda({ places: 2, distantPlaces: 2, distant: 1e9 });
+    this.ledger = new WatchedLedger(this, jobs, lanes, this.#hints, agenda);
+    this.promoter = new Promoter(agenda, this.ledger, jobs, clock, silent, log);
     this.settling = new Settling(this.ledger, holdings, jobs, clock, silent, log, name);
     this.granting = new Granting(
       this.ledger,
@@ -79,6 +86,7 @@ export class ModelBroker implements Host {
       clock,
       silent,
       log,
+      async () => [],
     );
     const deliveries: Deliveries = new Deliveries(
       this.ledger,
@@ -133,7 +141,7 @@ export class ModelBroker implements Host {
       log,
     );
     new Inspect(peers, holdings, this.sessions, this.dispatcher, this.keeper);
-    this.alarms = new Alarms(this.ledger, jobs, peers, silent, log);
+    this.alarms = new Alarms(this.ledger, jobs, peers, clock, silent, log);
   }
 
   /** The process is gone, with everything in it. */
@@ -191,8 +199,8 @@ export class ModelBroker implements Host {
 class WatchedLedger extends Ledger {
   readonly #shared: Shared;
 
-  constructor(broker: ModelBroker, jobs: Jobs, lanes: Lanes, hints: Hints) {
-    super(new ModelJournal(broker), jobs, lanes, broker.shared.clock, hints, () => 0.5);
+  constructor(broker: ModelBroker, jobs: Jobs, lanes: Lanes, hints: Hints, agenda: Agenda) {
+    super(new ModelJournal(broker), jobs, lanes, broker.shared.clock, hints, agenda, () => 0.5);
     this.#shared = broker.shared;
   }
 

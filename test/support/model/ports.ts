@@ -12,6 +12,7 @@ import {
   type LaneView,
   type LeaseClaim,
   type Peers,
+  type SureClock,
   type Tokens,
 } from "../../../broker/src/app/ports.js";
 import { Refusal } from "../../../broker/src/core/errors.js";
@@ -27,7 +28,7 @@ export type Fate = "answered" | "answer-lost" | "request-lost" | "given-up" | "g
 /** What all brokers of a world share. */
 export interface Shared {
   readonly store: ModelStore;
-  readonly clock: Clock;
+  readonly clock: Clock & SureClock;
   readonly brokers: readonly Host[];
   /** Settles when the test lets the next step of this broker happen; never, when the broker is gone by then. */
   turn(broker: Host): Promise<Fate>;

@@ -52,6 +52,15 @@ export const steps = {
     return true;
   },
 
+  /** A broker ends the delays that it kept in mind. */
+  promote(world, a) {
+    const { promoter } = brokerOf(world, a);
+    const { next } = promoter.agenda;
+    if (next === undefined || next > world.clock.reached()) return false;
+    void promoter.round();
+    return true;
+  },
+
   go(world, a, b) {
     world.go(a, fates[b] ?? "answered");
   },

@@ -13,6 +13,8 @@ export interface StoreRules {
   schedulesFireInto: "due" | "ready";
   /** Of each schedule its own, or one of each phase for all that come after one another. */
   scheduleSubject: "own" | "shared";
+  /** Whether alarms are set at all for delays that a broker may end. */
+  net: boolean;
   sweep: "acked" | "delivered";
   retention: "swept" | "anything";
 }
@@ -22,6 +24,7 @@ export const soundRules: StoreRules = {
   stateBy: "revision",
   schedulesFireInto: "due",
   scheduleSubject: "own",
+  net: true,
   sweep: "acked",
   retention: "swept",
 };
@@ -86,7 +89,8 @@ export class ModelStore {
         const goesAt = write.phase === "due" ? 0 : now + 5_000;
         this.#put({ ref, phase: write.phase, stored: undefined, fireAt: 0, goesAt }, "");
       } else if (write.kind === "job") {
-        const { phase, queue, priority, rev, fireAt, keepFor, purges } = write;
+        const { phase, queue, priority, rev, keepFor, purges } = write;
+        const fireAt = phase === "later" && !this.rules.net ? Number.MAX_VALUE : write.fireAt;
         const stored = { phase, queue, priority, rev, seq: 0, nonce, job: frozen(write.job) };
         const goesAt = keepFor > 0 ? now + keepFor : 0;
         seq = this.#put({ ref, phase, stored, fireAt, goesAt }, fireAt > 0 ? nonce : "");

@@ -11,7 +11,7 @@ import {
   type Phase,
   specOf,
 } from "../../../broker/src/core/job.js";
-import { sizes } from "../../../broker/src/core/limits.js";
+import { sizes, times } from "../../../broker/src/core/limits.js";
 import { jobId } from "../../../broker/src/core/names.js";
 import type { ModelStore } from "./store.js";
 
@@ -24,6 +24,7 @@ interface Life {
   /** Of its latest message. */
   seq: number;
   fireAt: number;
+  dueAt: number;
   /** Whose lease it is, while it is one's or can be. */
   origin: number | undefined;
   /** Number of the last attempt that ended. */
@@ -133,7 +134,7 @@ export class JobWitness {
       this.#say(id, `is held from ${job.hold.origin}, its ticket was ${life.origin}`);
     }
     const waited = life.phase === "later" && phase === "ready";
-    if (waited && this.now() < life.fireAt) this.#say(id, "was due early");
+    if (waited && this.now() < life.dueAt) this.#say(id, "was due early");
     const { maxAttempts, maxCrashes } = spec.retry ?? { maxAttempts: 0, maxCrashes: 0 };
     const over = endOf(phase, job) === "" ? 0 : 1;
     if (job.failures > maxAttempts - 1 + over) this.#say(id, `failed ${job.failures} times`);
@@ -174,7 +175,11 @@ export class JobWitness {
   ): Life {
     const origin = phase === "ready" ? seq : job.hold === undefined ? undefined : before.origin;
     if (phase === "ready") this.#born.set(seq, before.serial);
-    return { ...before, phase, rev, seq, fireAt, origin, ended: endOf(phase, job) };
+    const { dueAt } = job;
+    if (phase === "later" && (fireAt < dueAt || fireAt > dueAt + times.net)) {
+      this.#say(jobId(before.ref), `is due at ${dueAt} and its alarm at ${fireAt}`);
+    }
+    return { ...before, phase, rev, seq, fireAt, dueAt, origin, ended: endOf(phase, job) };
   }
 
   #say(id: string, what: string): void {

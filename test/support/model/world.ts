@@ -12,9 +12,11 @@ import { ModelWorker, success } from "./worker.js";
 export interface WorldRules extends StoreRules {
   fenced: boolean;
   wary: boolean;
+  /** By how much the brokers' clock is ahead of the store's, ms. */
+  ahead: number;
 }
 
-export const soundWorld: WorldRules = { ...soundRules, fenced: true, wary: true };
+export const soundWorld: WorldRules = { ...soundRules, fenced: true, wary: true, ahead: 0 };
 
 export class World implements Shared {
   readonly store: ModelStore;
@@ -23,14 +25,16 @@ export class World implements Shared {
   readonly workers: ModelWorker[];
   readonly fenced: boolean;
   readonly wary: boolean;
-  readonly clock = { now: () => this.time };
+  readonly clock = { now: () => this.time + this.#ahead, reached: () => this.time + this.#ahead };
   time = Date.UTC(2026, 0, 1);
+  readonly #ahead: number;
   #nonce = 0;
   #waiting: { broker: ModelBroker; go(fate: Fate): void }[] = [];
 
   constructor(rules: WorldRules) {
     this.fenced = rules.fenced;
     this.wary = rules.wary;
+    this.#ahead = rules.ahead;
     this.store = new ModelStore(rules);
     this.witness = new JobWitness(this.store, () => this.time);
     this.brokers = ["x", "y"].map((name) => new ModelBroker(name, this));

@@ -23,6 +23,7 @@ const weights: Record<StepName, number> = {
   wait: 6,
   renew: 5,
   fire: 4,
+  promote: 5,
   call: 4,
   extend: 3,
   end: 3,
@@ -52,7 +53,13 @@ const met = [
   ...["held-a", "ready", "later", "succeeded", "failed", "cancelled"].map((phase) => `ready -> ${phase}`),
   ...["held-b", ...ends].flatMap((phase) => [`held-a -> ${phase}`, `due held-a -> ${phase}`]),
   ...["held-a", ...ends].flatMap((phase) => [`held-b -> ${phase}`, `due held-b -> ${phase}`]),
-  ...["later -> cancelled", "due later -> ready", "due later -> cancelled", "failed -> ready"],
+  ...[
+    "later -> cancelled",
+    "later -> ready",
+    "due later -> ready",
+    "due later -> cancelled",
+    "failed -> ready",
+  ],
 ];
 
 /** Lives through a story and the recovery from it. Throws what should not have happened. */
@@ -98,6 +105,8 @@ describe("a world without one of its rules is found out", () => {
     ["a subject of its own for each schedule", { scheduleSubject: "shared" }],
     ["the fence of who may report", { fenced: false }],
     ["the trust line below which tickets are read", { wary: false }],
+    ["an alarm under every delay that a broker means to end", { net: false }],
+    ["brokers that go by the store's clock", { ahead: 10_000 }],
     ["sweeps up to the ack floor only", { sweep: "delivered" }],
     ["records kept while anything older lies about", { retention: "anything" }],
   ])("%s", { timeout: patience }, async (_, without) => {

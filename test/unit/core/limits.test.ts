@@ -43,8 +43,15 @@ test("times and counts are as designed", () => {
     cancelGrace: 10 * second,
     buffered: 5 * second,
     never: Date.parse("2200-01-01T00:00:00Z"),
+    net: 5 * second,
+    netIsNear: 4 * second,
   });
-  expect(counts).toEqual({ keepSucceeded: 1_000_000, redeliveries: 20, routes: 1_000 });
+  expect(counts).toMatchObject({
+    keepSucceeded: 1_000_000,
+    redeliveries: 20,
+    agenda: 150_000,
+    routes: 1_000,
+  });
 });
 
 test("what a submit leaves open is as designed", () => {

@@ -33,9 +33,12 @@ const designed: Record<Event["type"], Partial<Record<Standing, Standing[]>>> = {
   endCancelled: { ready: ["cancelled"], held: ["cancelled"] },
   cancel: { ready: ["cancelled"], later: ["cancelled"], blocked: ["cancelled"] },
   alarm: { held: ["ready", "failed", "cancelled"], later: ["ready"], blocked: ["failed"] },
+  promote: { later: ["ready"] },
   reissue: { ready: ["ready", "failed"] },
   expire: { ready: ["failed"] },
   redrive: { failed: ["ready"] },
+  unblock: { blocked: ["ready", "later"] },
+  rejoin: { failed: ["ready", "blocked"], cancelled: ["ready", "blocked"] },
 };
 
 /** Every event in all its shades. */
@@ -54,10 +57,14 @@ const events: Event[] = [
   { type: "endCancelled", run },
   { type: "cancel", reason: "no more" },
   { type: "alarm" },
+  { type: "promote" },
   { type: "reissue", counted: true },
   { type: "reissue", counted: false },
   { type: "expire" },
   { type: "redrive" },
+  { type: "unblock" },
+  { type: "rejoin", run: 1, blocked: false },
+  { type: "rejoin", run: 1, blocked: true },
 ];
 
 /** Jobs at and between their limits, as they were submitted and asked to end. */
@@ -73,6 +80,12 @@ const shades: Partial<Job>[] = [0, 3, counts.redeliveries].flatMap((counted) =>
 const specs = [
   retrying({ maxAttempts: 4, maxCrashes: 3 }),
   retrying({ maxCrashes: 0 }, { retention: 900_000 }),
+  retrying(
+    {},
+    {
+      flow: { flow: "f", member: 1, dependents: [], onFailure: 1, delay: 5_000, dependsOn: [0], run: 0 },
+    },
+  ),
 ];
 
 /** Where an event takes a job from a standing, whatever the job. */
@@ -117,12 +130,29 @@ describe("what the table does not allow is refused, and throws where it was not 
   });
 });
 
+describe("a delay that a broker ends", () => {
+  const waiting = (dueAt: number) => stored("later", {}, { dueAt });
+
+  test("leaves a ticket, and ends the schedule under it", () => {
+    const from = waiting(now);
+    expect(advance(from, { type: "promote" }, at)).toMatchObject({ phase: "ready", fireAt: 0 });
+    expect(armedSchedule(from)).toBe("later");
+  });
+
+  test("is never ended early", () => {
+    expect(() => advance(waiting(now + 1), { type: "promote" }, at)).toThrow("1 ms early");
+  });
+});
+
 describe("a job that has ended", () => {
   const ended = (["succeeded", "failed", "cancelled"] as const).flatMap((standing) => standingAs(standing));
 
-  test.each(events.filter(({ type }) => type !== "redrive"))("is beyond the reach of $type", ({ type }) => {
-    for (const job of ended) expect(isAllowed(job, type)).toBe(false);
-  });
+  test.each(events.filter(({ type }) => type !== "redrive" && type !== "rejoin"))(
+    "is beyond the reach of $type",
+    ({ type }) => {
+      for (const job of ended) expect(isAllowed(job, type)).toBe(false);
+    },
+  );
 
   test("comes back by a redrive, and only if it failed", () => {
     const redrivable = ended.filter((job) => isAllowed(job, "redrive"));

@@ -29,6 +29,7 @@ function grant(draft: Partial<Draft> = {}): Grant {
     ref,
     spec,
     payload: spec.payload,
+    inputs: [],
     attempt: 2,
     failures: 1,
     expiresAt: 0,

@@ -26,12 +26,14 @@ function headersIn({ head }: Outgoing): Record<string, string> {
 
 const check = {
   "Nats-Expected-Last-Subject-Sequence": "17",
-  "Nats-Expected-Last-Subject-Sequence-Subject": "drover.default.0.job.*.mail/send.*.*.k1",
+  "Nats-Expected-Last-Subject-Sequence-Subject": "drover.default.0.job.*.mail/send.*.*.k1.*",
 };
 
 test("a plain change is one message with its revision, its commit and the compare-and-set", () => {
   const { messages, atomic, jobMessage } = group(jobWrite());
-  expect(messages.map(({ subject }) => subject)).toEqual(["drover.default.0.job.ready.mail/send.bulk.9.k1"]);
+  expect(messages.map(({ subject }) => subject)).toEqual([
+    "drover.default.0.job.ready.mail/send.bulk.9.k1.0",
+  ]);
   expect(messages.map(headersIn)).toEqual([{ "Drover-Rev": "4", "Drover-Nonce": "boot-1", ...check }]);
   expect({ atomic, jobMessage }).toEqual({ atomic: false, jobMessage: 0 });
 });
@@ -43,12 +45,12 @@ describe("a schedule", () => {
   test("fires into due and never into a lane", () => {
     expect(message && headersIn(message)).toMatchObject({
       "Nats-Schedule": "@at 2026-01-01T00:00:00.005Z",
-      "Nats-Schedule-Target": "drover.default.0.job.due.mail/send.bulk.9.k1",
+      "Nats-Schedule-Target": "drover.default.0.job.due.mail/send.bulk.9.k1.0",
     });
   });
 
   test("lies on a subject of its own, which the one who ends it can name", () => {
-    expect(message?.subject).toBe("drover.default.0.job.later.mail/send.bulk.9-boot-1.k1");
+    expect(message?.subject).toBe("drover.default.0.job.later.mail/send.bulk.9.k1.boot-1");
     const purges = { phase: "later", ...place, nonce: "boot-1" } as const;
     const [ending] = group(jobWrite({ phase: "cancelled", purges })).messages;
     expect(ending && headersIn(ending)).toMatchObject({
@@ -68,8 +70,8 @@ describe("indivisible, even alone, is", () => {
     const tombstone: Write = { kind: "tombstone", phase: "ready", ...place };
     const { messages, atomic, jobMessage } = group(jobWrite({ phase: "cancelled" }), tombstone);
     expect(messages.map(({ subject }) => subject)).toEqual([
-      "drover.default.0.job.ready.mail/send.bulk.9.k1",
-      "drover.default.0.job.cancelled.mail/send.bulk.9.k1",
+      "drover.default.0.job.ready.mail/send.bulk.9.k1.0",
+      "drover.default.0.job.cancelled.mail/send.bulk.9.k1.0",
     ]);
     expect(messages[0]?.data).toHaveLength(0);
     expect(messages.map(headersIn)).toEqual([
@@ -83,7 +85,7 @@ describe("indivisible, even alone, is", () => {
     const data = new Uint8Array(20_000);
     const { messages, atomic, jobMessage } = group({ kind: "body", data }, jobWrite());
     expect(messages.map(({ subject }) => subject)).toEqual([
-      "drover.default.0.job.ready.mail/send.bulk.9.k1",
+      "drover.default.0.job.ready.mail/send.bulk.9.k1.0",
       "drover.default.0.body.mail/send.k1",
     ]);
     expect(messages[1]?.data).toBe(data);

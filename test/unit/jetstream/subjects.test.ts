@@ -4,6 +4,7 @@ import { shardOf } from "../../../broker/src/core/names.js";
 import {
   asName,
   asToken,
+  keyIn,
   parseBodySubject,
   parseJobSubject,
   Subjects,
@@ -36,7 +37,7 @@ function matches(filter: string, subject: string): boolean {
 
 test("a job's subject says where it stands, what it is and where it waits", () => {
   expect(subjects.job("ready", { task: "mail", key: "k1" }, "bulk", 9)).toBe(
-    "drover.default.0.job.ready.mail.bulk.9.k1",
+    "drover.default.0.job.ready.mail.bulk.9.k1.0",
   );
 });
 
@@ -45,7 +46,7 @@ describe("a dot in a name is no token of its own", () => {
 
   test("in any place of a subject", () => {
     expect(subjects.job("later", ref, "eu.west", 5)).toBe(
-      "drover.default.0.job.later.notifications/send/email.eu/west.5.order/17/",
+      "drover.default.0.job.later.notifications/send/email.eu/west.5.order/17/.0",
     );
     expect(subjects.body(ref)).toBe("drover.default.0.body.notifications/send/email.order/17/");
     expect(subjects.queue("eu.west")).toBe("drover.default.0.queue.eu/west");
@@ -71,6 +72,7 @@ describe.each(phases)("a subject of %s", (phase) => {
       subjects.schedule(phase, ref, "q.1", 7, "boot-1z"),
     ]) {
       expect(parseJobSubject(subject)).toEqual({ phase, task: "a.b", queue: "q.1", priority: 7, key: "k.1" });
+      expect(keyIn(subject)).toBe("k.1");
     }
   });
 
@@ -108,7 +110,7 @@ describe.each(phases)("a subject of %s", (phase) => {
 test("a lane takes tickets of its task, queue and priority only", () => {
   const lane = subjects.lane({ task: "a.b", queue: "q", priority: 5 });
   const ref = { task: "a.b", key: "k" };
-  expect(lane).toBe("drover.default.0.job.ready.a/b.q.5.*");
+  expect(lane).toBe("drover.default.0.job.ready.a/b.q.5.*.*");
   expect(matches(lane, subjects.job("ready", ref, "q", 5))).toBe(true);
   for (const other of [
     subjects.job("ready", ref, "q", 6),
@@ -124,7 +126,7 @@ test("a lane takes tickets of its task, queue and priority only", () => {
 test("the filter of a job is always the same text: the server serialises checks by it", () => {
   const ref = { task: "a.b", key: "k" };
   expect(new Subjects("default", 1).ofJob({ ...ref })).toBe(subjects.ofJob(ref));
-  expect(subjects.ofJob(ref)).toBe("drover.default.0.job.*.a/b.*.*.k");
+  expect(subjects.ofJob(ref)).toBe("drover.default.0.job.*.a/b.*.*.k.*");
 });
 
 test("no two schedules of a job share a subject, for a firing purges whatever lies on its own", () => {
@@ -132,6 +134,13 @@ test("no two schedules of a job share a subject, for a firing purges whatever li
   const first = subjects.schedule("held-a", ref, "q", 5, "boot-1");
   const second = subjects.schedule("held-a", ref, "q", 5, "boot-2");
   expect(first).not.toBe(second);
+});
+
+test("what tells schedules apart stands behind the key: checks of other jobs do not walk along them", () => {
+  const ref = { task: "a", key: "k" };
+  const upToKey = (subject: string) => subject.slice(0, subject.indexOf(".k."));
+  const schedule = subjects.schedule("later", ref, "q", 5, "boot-1");
+  expect(upToKey(schedule)).toBe(upToKey(subjects.job("later", ref, "q", 5)));
 });
 
 describe("of several shards", () => {
@@ -169,11 +178,11 @@ describe("of several shards", () => {
 describe("what is no job's is not taken for one", () => {
   test.each([
     "",
-    "drover.default.0.job.ready.a.q.5",
-    "drover.default.0.job.ready.a.q.5.k.more",
+    "drover.default.0.job.ready.a.q.5.k",
+    "drover.default.0.job.ready.a.q.5.k.0.more",
     "drover.default.0.body.a.k",
     "drover.default.0.queue.q",
-    "drover.default.0.cron.ready.a.q.5.k",
+    "drover.default.0.cron.ready.a.q.5.k.0",
   ])("%j", (subject) => {
     expect(parseJobSubject(subject)).toBeUndefined();
   });

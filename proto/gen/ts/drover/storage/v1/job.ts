@@ -75,6 +75,12 @@ export interface FlowMembership {
   dependents: number[];
   /** What a failure of this member does to the flow. */
   onFailure: number;
+  /** From the moment it is unblocked to its first run. */
+  delay: number;
+  /** Members that it waits for, whose results are its inputs. */
+  dependsOn: number[];
+  /** The flow's redrives when it was last begun. */
+  run: number;
 }
 
 /** A parent's result, by reference. */
@@ -909,7 +915,7 @@ export const Spec_HeadersEntry: MessageFns<Spec_HeadersEntry> = {
 };
 
 function createBaseFlowMembership(): FlowMembership {
-  return { flow: "", member: 0, dependents: [], onFailure: 0 };
+  return { flow: "", member: 0, dependents: [], onFailure: 0, delay: 0, dependsOn: [], run: 0 };
 }
 
 export const FlowMembership: MessageFns<FlowMembership> = {
@@ -929,6 +935,19 @@ export const FlowMembership: MessageFns<FlowMembership> = {
     }
     if (message.onFailure !== 0) {
       writer.uint32(32).uint32(message.onFailure);
+    }
+    if (message.delay !== 0) {
+      writer.uint32(40).int64(message.delay);
+    }
+    if (message.dependsOn.length !== 0) {
+      writer.uint32(50).fork();
+      for (const v of message.dependsOn) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.run !== 0) {
+      writer.uint32(56).uint32(message.run);
     }
     return writer;
   },
@@ -988,6 +1007,40 @@ export const FlowMembership: MessageFns<FlowMembership> = {
             message.onFailure = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.delay = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag === 48) {
+              message.dependsOn.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 50) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.dependsOn.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.run = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1009,6 +1062,9 @@ export const FlowMembership: MessageFns<FlowMembership> = {
     message.member = object.member ?? 0;
     message.dependents = object.dependents?.map((e) => e) || [];
     message.onFailure = object.onFailure ?? 0;
+    message.delay = object.delay ?? 0;
+    message.dependsOn = object.dependsOn?.map((e) => e) || [];
+    message.run = object.run ?? 0;
     return message;
   },
 };

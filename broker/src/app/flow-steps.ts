@@ -1,0 +1,236 @@
+// Moving flows on. A member's end comes as a ticket that was stored with its record; many are looked into in one pass.
+// First the flow's record takes them in (compare-and-set), then what follows from it is done: members unblocked, skipped
+// or cancelled; only then are the tickets acked. Whoever dies on the way leaves tickets that come again, and every one
+// of these steps may be done twice.
+
+import { Refusal } from "../core/errors.js";
+import {
+  type End,
+  flowStateOf,
+  hasMemberEnded,
+  MemberStatus,
+  type Progress,
+  Stop,
+  settle,
+} from "../core/flow.js";
+import { hasEnded, type JobRef, type Stored, specOf, stateOf } from "../core/job.js";
+import { standingOf } from "../core/transitions.js";
+import type { Cancel } from "./cancel.js";
+import { isPassing, unmoved } from "./fences.js";
+import type { FlowGraphs, FlowPlan } from "./flow-graphs.js";
+import type { Known, Ledger } from "./ledger.js";
+import type { Clock, FlowEnd, FlowRecord, Flows, FlowTicket, Jobs } from "./ports.js";
+import type { Log } from "./telemetry.js";
+
+const attempts = 50;
+const readAtOnce = 200;
+/** The deadline was told by the nats-server's clock, of which ours is an estimate, ms. */
+const clockSlack = 1_000;
+/** Jobs that are changed at the same time. */
+const changedAtOnce = 1_000;
+
+export class FlowSteps {
+  constructor(
+    readonly flows: Flows,
+    readonly graphs: FlowGraphs,
+    readonly jobs: Pick<Jobs, "read">,
+    readonly ledger: Ledger,
+    readonly cancel: Cancel,
+    readonly clock: Clock,
+    readonly log: Log,
+  ) {}
+
+  /** Never rejects: what could not be done is not acked and comes again. */
+  async look(tickets: readonly FlowTicket[]): Promise<void> {
+    const byFlow = new Map<string, FlowTicket[]>();
+    for (const ticket of tickets) {
+      const list = byFlow.get(ticket.flow);
+      if (list === undefined) byFlow.set(ticket.flow, [ticket]);
+      else list.push(ticket);
+    }
+    await Promise.all([...byFlow].map(([flow, list]) => this.#pass(flow, list)));
+  }
+
+  async #pass(flow: string, tickets: readonly FlowTicket[]): Promise<void> {
+    try {
+      await this.step(flow, tickets);
+      for (const ticket of tickets) ticket.ack();
+    } catch (error) {
+      if (isPassing(error)) this.log.warn({ flow, error: String(error) }, "a flow could not be moved on yet");
+      else this.log.error({ flow, err: error }, "a flow could not be moved on");
+    }
+  }
+
+  /** Takes the tickets in and does all that follows. @throws Refusal when not all of it could be done */
+  async step(
+    flow: string,
+    tickets: readonly Pick<FlowTicket, "member" | "end" | "deadline">[],
+  ): Promise<void> {
+    const whole = tickets.some(({ member }) => member === undefined);
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const found = await this.flows.read(flow);
+      // Removed with all that belongs to it, or not there as a whole yet: nothing of it runs.
+      if (found === undefined || found.record.preparing) return;
+      const { record, seq } = found;
+      const plan = await this.graphs.of(record);
+      const late =
+        tickets.some(({ deadline }) => deadline) &&
+        record.deadline > 0 &&
+        record.deadline <= this.clock.now() + clockSlack;
+      const stop = late && record.stop === Stop.NONE && record.finishedAt === 0 ? Stop.DEADLINE : record.stop;
+      const ends = tickets.flatMap((ticket) => endOf(ticket, record));
+      const progress = settle(plan.graph, record.members, stop, ends);
+      if (progress.changed || progress.stop !== record.stop) {
+        const next = this.#next(record, plan, progress, tickets);
+        if ((await this.flows.write(next, seq, false)) === undefined) continue;
+        return this.#follow(next, plan, whole || next.stop !== record.stop, tickets);
+      }
+      return this.#follow(record, plan, whole, tickets);
+    }
+    throw new Refusal("STORE_UNAVAILABLE", `the flow ${flow} is being changed by many at once`, {
+      retryAfter: 200,
+    });
+  }
+
+  #next(
+    record: FlowRecord,
+    plan: FlowPlan,
+    { members, failed, stop }: Progress,
+    tickets: readonly Pick<FlowTicket, "member" | "end">[],
+  ): FlowRecord {
+    const next: FlowRecord = { ...record, members, stop };
+    if (failed !== undefined && record.failedMember === 0) {
+      next.failedMember = failed + 1;
+      next.failure = tickets.find(({ member }) => member === failed)?.end?.failure;
+    }
+    if (flowStateOf(members, plan.graph.onFailure, stop) !== "RUNNING") next.finishedAt = this.clock.now();
+    return next;
+  }
+
+  /** What the record says is done to the jobs. With `whole` all members that have not ended are looked at, else those
+   *  that depend on one that did. */
+  async #follow(
+    record: FlowRecord,
+    plan: FlowPlan,
+    whole: boolean,
+    tickets: readonly Pick<FlowTicket, "member">[],
+  ): Promise<void> {
+    const { members } = record;
+    const touched = new Set<number>();
+    if (whole) for (let i = 0; i < members.length; i++) touched.add(i);
+    else
+      for (const { member } of tickets)
+        if (member !== undefined) addDependents(plan, members, member, touched);
+    const concerned = [...touched].filter(
+      (i) => !hasMemberEnded(members[i]) || members[i] === MemberStatus.SKIPPED,
+    );
+    for (let i = 0; i < concerned.length; i += changedAtOnce) {
+      const some = concerned.slice(i, i + changedAtOnce);
+      await this.#bring(record, plan, some);
+    }
+  }
+
+  /** Brings jobs to where their flow has them. */
+  async #bring(record: FlowRecord, plan: FlowPlan, some: readonly number[]): Promise<void> {
+    const refs = some.map((i) => plan.entries[i] as JobRef);
+    const known: (Known | undefined)[] = [];
+    for (let i = 0; i < refs.length; i += readAtOnce) {
+      for (const { current, last } of await this.jobs.read(refs.slice(i, i + readAtOnce))) {
+        known.push(current === undefined ? undefined : { stored: current, last });
+      }
+    }
+    const done = await Promise.allSettled(
+      some.map((member, n) => this.#bringOne(record, member, refs[n] as JobRef, known[n])),
+    );
+    for (const outcome of done) if (outcome.status === "rejected") throw outcome.reason;
+  }
+
+  async #bringOne(record: FlowRecord, member: number, ref: JobRef, known: Known | undefined): Promise<void> {
+    if (known === undefined || specOf(known.stored.job).flow?.flow !== record.key) return;
+    const status = record.members[member];
+    const state = stateOf(known.stored);
+    try {
+      if (hasEnded(state)) {
+        const run = specOf(known.stored.job).flow?.run ?? 0;
+        // Of an earlier run: the flow was redriven, and this member is to run again.
+        if (hasMemberEnded(status) || run >= record.run) return;
+        const blocked = status === MemberStatus.BLOCKED;
+        await this.ledger.change(ref, known, { type: "rejoin", run: record.run, blocked }, unmoved);
+      } else if (status === MemberStatus.SKIPPED) {
+        await this.cancel.cancel(ref, "a member of its flow that it depends on did not succeed");
+      } else if (record.stop !== Stop.NONE) {
+        await this.cancel.cancel(ref, reasonOf(record), record.stop === Stop.FAILED);
+      } else if (status === MemberStatus.OPEN && standingOf(known.stored) === "blocked") {
+        await this.ledger.change(ref, known, { type: "unblock" }, unmoved);
+      }
+    } catch (error) {
+      // It moved meanwhile: another broker did the same, or it ended and its own ticket comes.
+      if (error instanceof Refusal && (error.reason === "LEASE_LOST" || error.reason === "JOB_NOT_FOUND"))
+        return;
+      throw error;
+    }
+  }
+
+  /** For a flow whose tickets may be lost (a queue was purged, a record could not be read): asks the jobs themselves. */
+  async heal(record: FlowRecord): Promise<void> {
+    const plan = await this.graphs.of(record);
+    const open = [...record.members.keys()].filter((i) => !hasMemberEnded(record.members[i]));
+    const ends: { member: number; end: FlowEnd; deadline: false }[] = [];
+    for (let i = 0; i < open.length; i += readAtOnce) {
+      const some = open.slice(i, i + readAtOnce);
+      const snapshots = await this.jobs.read(some.map((member) => plan.entries[member] as JobRef));
+      for (const [n, member] of some.entries()) {
+        const end = lostEnd(snapshots[n]?.current, record);
+        if (end !== undefined) ends.push({ member, end, deadline: false });
+      }
+    }
+    const late = record.deadline > 0 && record.deadline <= this.clock.now();
+    if (ends.length > 0 || late) {
+      await this.step(record.key, [...ends, { member: undefined, end: undefined, deadline: late }]);
+    }
+  }
+}
+
+/** What a job says of itself that its flow has not heard. */
+function lostEnd(current: Stored | undefined, record: FlowRecord): FlowEnd | undefined {
+  const jobId = current === undefined ? "" : `${specOf(current.job).task}~${specOf(current.job).key}`;
+  if (current === undefined) {
+    return { jobId, outcome: "cancelled", result: undefined, failure: undefined, run: record.run };
+  }
+  const state = stateOf(current);
+  if (!hasEnded(state)) return undefined;
+  const run = specOf(current.job).flow?.run;
+  // A member that waits to be begun again by a redrive; what cannot be read has no flow and no run.
+  if (run !== undefined && run < record.run) return undefined;
+  const { result, failure } = current.job;
+  return { jobId, outcome: state.toLowerCase(), result, failure, run: record.run };
+}
+
+function endOf({ member, end }: Pick<FlowTicket, "member" | "end">, record: FlowRecord): End[] {
+  // One of a run before the flow was redriven, delivered late.
+  if (member === undefined || end === undefined || end.run !== record.run) return [];
+  const status =
+    end.outcome === "succeeded"
+      ? MemberStatus.SUCCEEDED
+      : end.outcome === "failed"
+        ? MemberStatus.FAILED
+        : MemberStatus.CANCELLED;
+  return [{ member, status }];
+}
+
+/** Those that depend on a member, and through what is skipped theirs. */
+function addDependents({ graph }: FlowPlan, members: Uint8Array, member: number, into: Set<number>): void {
+  const open = [member];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    for (const child of graph.children[next] ?? []) {
+      if (into.has(child)) continue;
+      into.add(child);
+      if (members[child] === MemberStatus.SKIPPED) open.push(child);
+    }
+  }
+}
+
+function reasonOf(record: FlowRecord): string {
+  if (record.stop === Stop.CANCELLED) return record.stopReason;
+  return record.stop === Stop.DEADLINE ? "its flow is over its deadline" : "its flow has failed";
+}

@@ -1,0 +1,459 @@
+// Flows: submitted as a whole, read, cancelled and redriven. All members are stored blocked first; the flow's record,
+// written together with a ticket for the flow itself, is the moment from which it exists, whatever the number of
+// members and their shards. What a crash leaves before that moment runs nothing, and a repeated submit finishes it or a
+// sweep removes it.
+
+import { flowNotFound, invalid, Refusal } from "../core/errors.js";
+import { begun, countsOf, graphOf, hasMemberEnded, redriven, Stop } from "../core/flow.js";
+import type { FlowSpec } from "../core/flow-spec.js";
+import type { JobRef, Spec } from "../core/job.js";
+import { specOf } from "../core/job.js";
+import { flowLimits } from "../core/limits.js";
+import { jobId, makeKey } from "../core/names.js";
+import type { FlowInput, FlowMemberView, FlowsApi, FlowView } from "./api.js";
+import type { FlowGraphs } from "./flow-graphs.js";
+import type { FlowSteps } from "./flow-steps.js";
+import type { Ledger } from "./ledger.js";
+import type { Clock, FlowEnd, FlowRecord, Flows, Jobs, StorageGauge } from "./ports.js";
+import type { Log } from "./telemetry.js";
+
+const attempts = 20;
+const storedAtOnce = 1_000;
+const slowLook = 5_000;
+/** Between two answers of a watch, ms. */
+const watchPause = 50;
+
+export class FlowControl implements FlowsApi {
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    readonly flows: Flows,
+    readonly graphs: FlowGraphs,
+    readonly steps: FlowSteps,
+    readonly ledger: Ledger,
+    readonly jobs: Pick<Jobs, "read">,
+    readonly storage: StorageGauge,
+    readonly clock: Clock,
+    readonly log: Log,
+    readonly randomBytes: (n: number) => Uint8Array,
+    readonly digest: (content: readonly (string | Uint8Array)[]) => Uint8Array,
+  ) {}
+
+  start(every = 60_000): void {
+    this.#timer = setInterval(() => {
+      this.sweep().catch((error: unknown) =>
+        this.log.warn({ error: String(error) }, "sweeping flows failed"),
+      );
+    }, every);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  async submit(flow: FlowSpec): Promise<{ key: string; deduplicated: boolean; jobIds: string[] }> {
+    if (this.storage.full) {
+      throw new Refusal("STORAGE_FULL", "the store is above its high-water mark", { retryAfter: 5_000 });
+    }
+    const now = this.clock.now();
+    const key = flow.key === "" ? makeKey(now, this.randomBytes(10)) : flow.key;
+    const specs = flow.members.map(
+      (member, i): Spec => ({
+        ...member.spec,
+        key: member.spec.key === "" ? `${key}.${i}` : member.spec.key,
+        submittedAt: now,
+        flow: {
+          flow: key,
+          member: i,
+          dependents: [],
+          onFailure: member.onFailure,
+          delay: member.delay,
+          dependsOn: [...member.dependsOn],
+          run: 0,
+        },
+      }),
+    );
+    const graph = graphOf(flow.members);
+    const draft: FlowRecord = {
+      key,
+      name: flow.name,
+      labels: flow.labels,
+      submittedAt: now,
+      deadline: flow.deadline,
+      finishedAt: 0,
+      preparing: true,
+      digest: this.digest(contentOf(flow)),
+      parts: 0,
+      members: begun(graph),
+      run: 0,
+      stop: Stop.NONE,
+      stopReason: "",
+      failedMember: 0,
+      failure: undefined,
+      nonce: "",
+      lastMembers: graph.children.flatMap((children, i) => (children.length === 0 ? [i] : [])),
+    };
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const there = await this.flows.read(key);
+      if (there !== undefined && !there.record.preparing) return this.#known(there.record);
+      // Left by a crash, or somebody stores it right now: either way it is taken over, and only one gets to commit it.
+      if (there !== undefined && !equal(there.record.digest, draft.digest)) {
+        await this.#undo(there.record);
+        continue;
+      }
+      const claimed = await this.flows.write(draft, there?.seq ?? 0, false);
+      if (claimed === undefined) continue;
+      const entries = flow.members.map(({ name, dependsOn, onFailure }, i) => ({
+        task: specs[i]?.task ?? "",
+        key: specs[i]?.key ?? "",
+        name,
+        dependsOn: [...dependsOn],
+        onFailure,
+      }));
+      const parts = await this.flows.writeMembers(key, entries);
+      const listed = await this.flows.write({ ...draft, parts }, claimed, false);
+      if (listed === undefined) continue;
+      try {
+        await this.#storeMembers(specs);
+      } catch (error) {
+        if (error instanceof Refusal && error.reason === "JOB_EXISTS") await this.#undo({ ...draft, parts });
+        throw error;
+      }
+      const committed = await this.flows.write({ ...draft, parts, preparing: false }, listed, true);
+      if (committed === undefined) continue;
+      return { key, deduplicated: false, jobIds: specs.map((spec) => jobId(spec)) };
+    }
+    throw new Refusal("STORE_UNAVAILABLE", `the flow ${key} is being submitted by many at once`, {
+      retryAfter: 500,
+    });
+  }
+
+  async get(key: string): Promise<FlowView> {
+    return viewOf(await this.#read(key));
+  }
+
+  async members(
+    key: string,
+    from: number,
+    count: number,
+    options: { results: boolean; lastOnly: boolean },
+  ): Promise<{ flow: FlowView; members: FlowMemberView[]; next: number }> {
+    const record = await this.#read(key);
+    const { entries } = await this.graphs.of(record);
+    const all = options.lastOnly ? record.lastMembers : [...entries.keys()];
+    const positions = all.filter((i) => i >= from).slice(0, count);
+    const views: FlowMemberView[] = [];
+    let bytes = 0;
+    let cut: number | undefined;
+    for (let n = 0; n < positions.length && cut === undefined; n += endsAtOnce) {
+      const some = positions.slice(n, n + endsAtOnce);
+      const ends = options.results ? await this.flows.ends(key, some) : new Map<number, FlowEnd>();
+      for (const i of some) {
+        const entry = entries[i];
+        if (entry === undefined) continue;
+        const end = hasMemberEnded(record.members[i]) ? ends.get(i) : undefined;
+        bytes += bytesOf(end) + entry.name.length + entry.dependsOn.length * 3 + 256;
+        if (bytes > flowLimits.page && views.length > 0) {
+          cut = i;
+          break;
+        }
+        const status = record.members[i] ?? 0;
+        views.push({ ...entry, member: i, status, result: end?.result, failure: end?.failure });
+      }
+    }
+    const next = cut ?? all.find((i) => i > (positions.at(-1) ?? Number.POSITIVE_INFINITY)) ?? 0;
+    return { flow: viewOf(record), members: views, next };
+  }
+
+  async list(query: {
+    state: FlowView["state"] | undefined;
+    name: string;
+    pageSize: number;
+    pageToken: string;
+  }): Promise<{ flows: FlowView[]; nextPageToken: string }> {
+    const from = parsePageToken(query.pageToken);
+    const all = (await this.flows.list()).filter((record) => !record.preparing).map(viewOf);
+    const fitting = all
+      .filter(({ state }) => query.state === undefined || state === query.state)
+      .filter(({ record }) => query.name === "" || record.name === query.name)
+      .sort((a, b) => b.record.submittedAt - a.record.submittedAt || (a.record.key < b.record.key ? -1 : 1))
+      .filter(({ record }) => from === undefined || isAfter(record, from));
+    const flows = fitting.slice(0, query.pageSize);
+    const last = flows.at(-1)?.record;
+    const more = fitting.length > flows.length && last !== undefined;
+    return { flows, nextPageToken: more ? `${last.submittedAt}-${last.key}` : "" };
+  }
+
+  async *watch(key: string, gone: AbortSignal): AsyncIterable<FlowView> {
+    let wake: (() => void) | undefined;
+    let rung = false;
+    const ring = () => {
+      rung = true;
+      wake?.();
+    };
+    const stop = this.flows.watch(key, ring);
+    gone.addEventListener("abort", ring);
+    try {
+      let told = "";
+      while (!gone.aborted) {
+        const found = await this.flows.read(key);
+        if (found === undefined || found.record.preparing) {
+          if (told === "") throw flowNotFound(key);
+          return;
+        }
+        const view = viewOf(found.record);
+        if (found.record.nonce !== told) {
+          told = found.record.nonce;
+          yield view;
+          if (view.state !== "RUNNING") return;
+        }
+        // A hint may be early: what it announces is read a little later, together with what follows it.
+        await new Promise((resolve) => setTimeout(resolve, watchPause));
+        if (!rung && !gone.aborted) {
+          await new Promise<void>((resolve) => {
+            const timer = setTimeout(resolve, slowLook);
+            wake = () => {
+              clearTimeout(timer);
+              resolve();
+            };
+          });
+          wake = undefined;
+          if (rung) await new Promise((resolve) => setTimeout(resolve, watchPause));
+        }
+        rung = false;
+      }
+    } finally {
+      stop();
+      gone.removeEventListener("abort", ring);
+    }
+  }
+
+  async cancel(key: string, reason: string) {
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const { record, seq } = await this.#found(key);
+      const view = viewOf(record);
+      if (view.state !== "RUNNING") return { cancelled: 0, requested: 0, alreadyFinished: true };
+      // With its ticket: whatever becomes of this broker, the wish is carried out.
+      const next = { ...record, stop: Stop.CANCELLED, stopReason: reason };
+      if ((await this.flows.write(next, seq, true)) === undefined) continue;
+      await this.steps.step(key, [{ member: undefined, end: undefined, deadline: false }]);
+      const plan = await this.graphs.of(record);
+      const open = [...record.members.keys()].filter((i) => !hasMemberEnded(record.members[i]));
+      const after = await this.jobs.read(open.map((i) => plan.entries[i] as JobRef));
+      const left = after.filter(
+        ({ current }) => current !== undefined && current.job.finishedAt === 0,
+      ).length;
+      return { cancelled: open.length - left, requested: left, alreadyFinished: false };
+    }
+    throw busy(key);
+  }
+
+  async redrive(key: string): Promise<{ flow: FlowView; redriven: number }> {
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const { record, seq } = await this.#found(key);
+      const { state } = viewOf(record);
+      if (state !== "FAILED" && state !== "CANCELLED") {
+        throw new Refusal(
+          "NOT_FAILED",
+          `the flow ${key} is ${state}: only one that FAILED or was CANCELLED can be redriven`,
+        );
+      }
+      const { graph } = await this.graphs.of(record);
+      const { members, again } = redriven(graph, record.members);
+      const next: FlowRecord = {
+        ...record,
+        members,
+        run: record.run + 1,
+        stop: Stop.NONE,
+        stopReason: "",
+        failedMember: 0,
+        failure: undefined,
+        // Whoever redrives a flow that came too late wants it run all the same.
+        deadline: record.deadline > this.clock.now() ? record.deadline : 0,
+        finishedAt: 0,
+      };
+      if ((await this.flows.write(next, seq, true)) !== undefined)
+        return { flow: viewOf(next), redriven: again.length };
+    }
+    throw busy(key);
+  }
+
+  /** A page of what the members that a job depends on came to. */
+  async inputs(ref: JobRef, from: number, count: number): Promise<{ inputs: FlowInput[]; next: number }> {
+    const [snapshot] = await this.jobs.read([ref]);
+    if (snapshot?.current === undefined) {
+      throw new Refusal(
+        "JOB_NOT_FOUND",
+        `no job ${jobId(ref)}: never submitted, or its record has aged out`,
+        {
+          metadata: { id: jobId(ref) },
+        },
+      );
+    }
+    const { flow } = specOf(snapshot.current.job);
+    if (flow === undefined) return { inputs: [], next: 0 };
+    return this.#inputs(flow.flow, flow.dependsOn, from, count, flowLimits.page);
+  }
+
+  /** All inputs of a member, unless they are more than goes with a lease. */
+  async inlineInputs(spec: Spec): Promise<FlowInput[]> {
+    const { flow } = spec;
+    if (flow === undefined || flow.dependsOn.length > flowLimits.inlineInputs / leastInput) return [];
+    const { inputs, next } = await this.#inputs(
+      flow.flow,
+      flow.dependsOn,
+      0,
+      flow.dependsOn.length,
+      flowLimits.inlineInputs,
+    );
+    const bytes = inputs.reduce((sum, input) => sum + bytesOf(input.end), 0);
+    return next > 0 || bytes > flowLimits.inlineInputs ? [] : inputs;
+  }
+
+  async #inputs(flow: string, parents: readonly number[], from: number, count: number, most: number) {
+    const inputs: FlowInput[] = [];
+    const until = Math.min(parents.length, from + count);
+    let bytes = 0;
+    for (let i = from; i < until; i += endsAtOnce) {
+      const some = parents.slice(i, Math.min(until, i + endsAtOnce));
+      const ends = await this.flows.ends(flow, some);
+      for (const [n, member] of some.entries()) {
+        const end = ends.get(member) ?? missing;
+        bytes += bytesOf(end);
+        if (bytes > most && inputs.length > 0) return { inputs, next: i + n };
+        inputs.push({ member, end });
+      }
+    }
+    return { inputs, next: until < parents.length ? until : 0 };
+  }
+
+  /** What crashes left, what has aged out, and what is not moved on by any ticket. */
+  async sweep(): Promise<void> {
+    const now = this.clock.now();
+    for (const record of await this.flows.list()) {
+      const { state } = viewOf(record);
+      if (record.preparing) {
+        if (now - record.submittedAt > flowLimits.abandoned) await this.#undo(record);
+      } else if (state === "RUNNING") {
+        await this.steps.heal(record);
+      } else {
+        const keep = state === "SUCCEEDED" ? flowLimits.keepEnded : flowLimits.keepFailed;
+        if (now - record.finishedAt > keep) await this.flows.remove(record.key);
+      }
+    }
+  }
+
+  async #storeMembers(specs: readonly Spec[]): Promise<void> {
+    for (let i = 0; i < specs.length; i += storedAtOnce) {
+      const stored = await Promise.allSettled(
+        specs.slice(i, i + storedAtOnce).map((spec, n) => this.#store(spec, i + n)),
+      );
+      for (const outcome of stored) if (outcome.status === "rejected") throw outcome.reason;
+    }
+  }
+
+  async #store(spec: Spec, member: number): Promise<void> {
+    const made = await this.ledger.create(spec, true);
+    if (made.created) return;
+    const { current } = made.existing;
+    // Stored by an earlier try of this very flow.
+    if (current?.phase === "blocked" && current.job.spec?.flow?.flow === spec.flow?.flow) return;
+    const id = jobId(spec);
+    throw new Refusal("JOB_EXISTS", `member ${member}: there is a job ${id} already, outside of this flow`, {
+      metadata: { id, member: String(member) },
+    });
+  }
+
+  /** Removes a flow that never came to be. */
+  async #undo(record: FlowRecord): Promise<void> {
+    for (const entry of await this.flows.members(record.key, record.parts)) {
+      const [snapshot] = await this.jobs.read([entry]);
+      const current = snapshot?.current;
+      if (current?.phase !== "blocked" || current.job.spec?.flow?.flow !== record.key) continue;
+      await this.steps.cancel
+        .cancel(entry, "its flow was not submitted as a whole")
+        .catch((error: unknown) => {
+          if (!(error instanceof Refusal) || error.reason !== "JOB_NOT_FOUND") throw error;
+        });
+    }
+    await this.flows.remove(record.key);
+  }
+
+  async #known(record: FlowRecord) {
+    const { entries } = await this.graphs.of(record);
+    return { key: record.key, deduplicated: true, jobIds: entries.map((entry) => jobId(entry)) };
+  }
+
+  async #read(key: string): Promise<FlowRecord> {
+    return (await this.#found(key)).record;
+  }
+
+  async #found(key: string): Promise<{ record: FlowRecord; seq: number }> {
+    const found = await this.flows.read(key);
+    if (found === undefined || found.record.preparing) throw flowNotFound(key);
+    return found;
+  }
+}
+
+const endsAtOnce = 200;
+/** Bytes that an input takes at the least. */
+const leastInput = 64;
+const missing: FlowEnd = { jobId: "", outcome: "", result: undefined, failure: undefined, run: 0 };
+
+function bytesOf(end: FlowEnd | undefined): number {
+  if (end === undefined) return 0;
+  const { result, failure } = end;
+  return (
+    leastInput +
+    end.jobId.length +
+    (result?.data.length ?? 0) +
+    (failure === undefined ? 0 : failure.message.length + failure.stack.length + failure.type.length)
+  );
+}
+
+function viewOf(record: FlowRecord): FlowView {
+  // While it is not over it runs; how it ended was settled by the policies when the last member did.
+  const state =
+    record.finishedAt === 0
+      ? "RUNNING"
+      : record.stop === Stop.CANCELLED
+        ? "CANCELLED"
+        : record.stop !== Stop.NONE || record.failedMember > 0
+          ? "FAILED"
+          : "SUCCEEDED";
+  return { record, state, counts: countsOf(record.members) };
+}
+
+/** What a flow is told from another of the same key by. */
+function contentOf(flow: FlowSpec): (string | Uint8Array)[] {
+  return flow.members.flatMap(({ spec, dependsOn, onFailure, name, delay }) => [
+    JSON.stringify([spec.task, spec.key, dependsOn, onFailure, name, delay, spec.queue, spec.priority]),
+    spec.payload?.data ?? "",
+  ]);
+}
+
+function equal(one: Uint8Array, other: Uint8Array): boolean {
+  return Buffer.compare(one, other) === 0;
+}
+
+function busy(key: string): Refusal {
+  return new Refusal("STORE_UNAVAILABLE", `the flow ${key} is being changed by many at once`, {
+    retryAfter: 200,
+  });
+}
+
+function isAfter(record: FlowRecord, from: { submittedAt: number; key: string }): boolean {
+  return (
+    record.submittedAt < from.submittedAt ||
+    (record.submittedAt === from.submittedAt && record.key > from.key)
+  );
+}
+
+function parsePageToken(token: string): { submittedAt: number; key: string } | undefined {
+  if (token === "") return undefined;
+  const [, submittedAt, key] = /^(\d{1,15})-([A-Za-z0-9_.-]+)$/.exec(token) ?? [];
+  if (submittedAt !== undefined && key !== undefined) return { submittedAt: Number(submittedAt), key };
+  throw invalid([
+    { field: "page_token", description: "not a token of List: pass next_page_token as it came" },
+  ]);
+}

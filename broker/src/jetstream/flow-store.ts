@@ -1,0 +1,253 @@
+// Flows in the store: a record each, changed by compare-and-set; their members in parts that never change; and how each
+// member ended, which is written with the job's own record and delivered here.
+
+import type { JetStreamManager } from "@nats-io/jetstream";
+import { type NatsConnection, TimeoutError } from "nats";
+import type { FlowEnd, FlowEntry, FlowRecord, Flows, FlowTicket } from "../app/ports.js";
+import { at, header, headersOf, line } from "./codec.js";
+import { ackWait } from "./lanes.js";
+import { memberHeaders, type Outgoing } from "./messages.js";
+import type { Delivery, Puller, PullInbox } from "./puller.js";
+import { purgeBelow } from "./purge.js";
+import { type JobReads, unavailable } from "./reads.js";
+import { storage } from "./storage-proto.js";
+import { parseFlowEnd, type Subjects } from "./subjects.js";
+import { verdictOf } from "./verdict.js";
+
+const perMs = 1_000_000;
+const partBytes = 256 * 1024;
+const readAtOnce = 200;
+const timeout = 5_000;
+const tries = 20;
+export const flowConsumer = "flows";
+/** Ends that wait to be looked into together: what comes while one pass is under way makes the next. */
+const atOnce = 1_000;
+
+export class FlowStore implements Flows {
+  readonly #pullers: Puller[] = [];
+  #waiting: FlowTicket[] = [];
+  #working = false;
+  #batches = 0;
+
+  constructor(
+    readonly nc: NatsConnection,
+    readonly jsm: JetStreamManager,
+    readonly inbox: PullInbox,
+    readonly subjects: Subjects,
+    readonly reads: Pick<JobReads, "last">,
+    readonly nonce: () => string,
+  ) {}
+
+  /** Delivers tickets, many at a time, one call after the other. `look` must not reject. */
+  async start(look: (tickets: readonly FlowTicket[]) => Promise<void>): Promise<void> {
+    for (let shard = 0; shard < this.subjects.shards; shard++) {
+      const stream = this.subjects.stream(shard);
+      await this.jsm.consumers.add(stream, {
+        durable_name: flowConsumer,
+        filter_subject: this.subjects.flowEnds(shard),
+        ack_policy: "explicit",
+        deliver_policy: "all",
+        ack_wait: ackWait * perMs,
+        max_deliver: -1,
+        max_ack_pending: -1,
+      });
+      const puller = this.inbox.open(
+        { stream, name: flowConsumer },
+        {
+          delivered: (delivery) => this.#delivered(delivery, look),
+          over: () => undefined,
+          distrust: () => undefined,
+        },
+      );
+      this.#pullers.push(puller);
+      puller.keepOpen(atOnce);
+    }
+  }
+
+  stop(): void {
+    for (const puller of this.#pullers) puller.keepOpen(0);
+  }
+
+  async read(key: string): Promise<{ record: FlowRecord; seq: number } | undefined> {
+    const subject = this.subjects.flow("record", key);
+    const [found] = await this.reads.last(this.subjects.shard(key), [subject]);
+    return found === undefined || found.data.length === 0
+      ? undefined
+      : { record: recordOf(found.data), seq: found.seq };
+  }
+
+  async write(record: FlowRecord, expected: number, ticket: boolean): Promise<number | undefined> {
+    const next = { ...record, nonce: this.nonce() };
+    const { key } = record;
+    const shard = this.subjects.shard(key);
+    const subject = this.subjects.flow("record", key);
+    const messages: Outgoing[] = [
+      { subject, head: line(header.expected, String(expected)), data: storage.Flow.encode(next).finish() },
+    ];
+    if (ticket) {
+      messages.push({ subject: this.subjects.flowEnd(shard, key, "flow"), head: "", data: nothing });
+      if (record.deadline > 0) {
+        const target = this.subjects.flowEnd(shard, key, "deadline");
+        const head = line(header.schedule, at(record.deadline)) + line(header.target, target);
+        messages.push({ subject: this.subjects.flow("alarm", key), head, data: nothing });
+      }
+    }
+    for (let attempt = 0; attempt < tries; attempt++) {
+      const verdict = await this.#publish(messages);
+      if (verdict === "unanswered") {
+        const now = await this.read(key);
+        if (now?.record.nonce === next.nonce) return now.seq;
+        if ((now?.seq ?? 0) !== expected) return undefined;
+      } else if (verdict === "conflict") {
+        const now = await this.read(key);
+        return now?.record.nonce === next.nonce ? now.seq : undefined;
+      } else if (typeof verdict === "object" && "seq" in verdict) {
+        // A batch answers with its last sequence; they are in a row.
+        return verdict.seq - (messages.length - 1);
+      } else if (verdict !== "again") {
+        throw unavailable("failed" in verdict ? verdict.failed : "the store has no room left");
+      }
+      await new Promise((resolve) => setTimeout(resolve, 10 + Math.random() * 40));
+    }
+    throw unavailable(`the flow ${key} could not be written in time`);
+  }
+
+  async writeMembers(key: string, members: readonly FlowEntry[]): Promise<number> {
+    let part: FlowEntry[] = [];
+    let bytes = 0;
+    let parts = 0;
+    const flush = async () => {
+      const subject = this.subjects.flowPart(key, parts++);
+      const data = storage.FlowPart.encode({ members: part }).finish();
+      const verdict = await this.#publish([{ subject, head: "", data }]);
+      if (typeof verdict !== "object" || !("seq" in verdict))
+        throw unavailable("a flow's members were not stored");
+      part = [];
+      bytes = 0;
+    };
+    for (const entry of members) {
+      part.push(entry);
+      bytes += entry.task.length + entry.key.length + entry.name.length * 3 + entry.dependsOn.length * 2 + 16;
+      if (bytes >= partBytes) await flush();
+    }
+    if (part.length > 0) await flush();
+    return parts;
+  }
+
+  async members(key: string, parts: number): Promise<FlowEntry[]> {
+    const subjects = Array.from({ length: parts }, (_, n) => this.subjects.flowPart(key, n));
+    const found = await this.reads.last(this.subjects.shard(key), subjects);
+    const bySubject = new Map(found.map((message) => [message.subject, message.data]));
+    return subjects.flatMap((subject) => storage.FlowPart.decode(bySubject.get(subject) ?? nothing).members);
+  }
+
+  async ends(key: string, members: readonly number[]): Promise<Map<number, FlowEnd>> {
+    const found = new Map<number, FlowEnd>();
+    for (let i = 0; i < members.length; i += readAtOnce) {
+      const some = members.slice(i, i + readAtOnce);
+      // Each lies in the shard of its task.
+      for (let shard = 0; shard < this.subjects.shards; shard++) {
+        const subjects = some.map((member) => this.subjects.flowEnd(shard, key, String(member)));
+        for (const { subject, data } of await this.reads.last(shard, subjects)) {
+          const what = parseFlowEnd(subject)?.what;
+          if (what !== undefined && data.length > 0) found.set(Number(what), storage.FlowEnd.decode(data));
+        }
+      }
+    }
+    return found;
+  }
+
+  async list(): Promise<FlowRecord[]> {
+    const records: FlowRecord[] = [];
+    for (let shard = 0; shard < this.subjects.shards; shard++) {
+      const { state } = await this.#asked(() =>
+        this.jsm.streams.info(this.subjects.stream(shard), {
+          subjects_filter: this.subjects.flowRecords(shard),
+        }),
+      );
+      const subjects = Object.keys(state.subjects ?? {});
+      for (let i = 0; i < subjects.length; i += readAtOnce) {
+        for (const { data } of await this.reads.last(shard, subjects.slice(i, i + readAtOnce))) {
+          if (data.length > 0) records.push(recordOf(data));
+        }
+      }
+    }
+    return records;
+  }
+
+  async remove(key: string): Promise<void> {
+    const home = this.subjects.shard(key);
+    const purge = (shard: number, filter: string) =>
+      this.#asked(async () => {
+        const stream = this.subjects.stream(shard);
+        const { state } = await this.jsm.streams.info(stream);
+        await purgeBelow(this.jsm, stream, filter, state.last_seq + 1);
+      });
+    for (let shard = 0; shard < this.subjects.shards; shard++)
+      await purge(shard, this.subjects.flowEnd(shard, key, "*"));
+    await purge(home, this.subjects.flow("alarm", key));
+    await purge(home, this.subjects.flowPart(key, "*"));
+    // Last: as long as it is there, what a crash left is found.
+    await purge(home, this.subjects.flow("record", key));
+  }
+
+  watch(key: string, hint: () => void): () => void {
+    const subscription = this.nc.subscribe(this.subjects.flow("record", key), { callback: () => hint() });
+    return () => subscription.unsubscribe();
+  }
+
+  async #publish(messages: readonly Outgoing[]) {
+    const batch = `${this.nonce()}f${this.#batches++}`;
+    try {
+      for (const [i, message] of messages.entries()) {
+        const last = i === messages.length - 1;
+        const hdrs =
+          messages.length === 1 ? headersOf(message.head) : memberHeaders(message, batch, i + 1, last);
+        if (!last) this.nc.publish(message.subject, message.data, { headers: hdrs });
+        else
+          return verdictOf(await this.nc.request(message.subject, message.data, { headers: hdrs, timeout }));
+      }
+      throw new Error("an empty batch");
+    } catch (error) {
+      if (error instanceof TimeoutError || (error as Error).name === "TimeoutError")
+        return "unanswered" as const;
+      throw unavailable((error as Error).message);
+    }
+  }
+
+  #delivered(delivery: Delivery, look: (tickets: readonly FlowTicket[]) => Promise<void>): void {
+    const parsed = parseFlowEnd(delivery.subject);
+    const ack = () => this.inbox.ack(delivery);
+    if (parsed === undefined) return ack();
+    const member = /^\d+$/.test(parsed.what) ? Number(parsed.what) : undefined;
+    this.#waiting.push({
+      flow: parsed.flow,
+      member,
+      end: member === undefined ? undefined : storage.FlowEnd.decode(delivery.data),
+      deadline: parsed.what === "deadline",
+      ack,
+    });
+    if (!this.#working) void this.#work(look);
+  }
+
+  async #work(look: (tickets: readonly FlowTicket[]) => Promise<void>): Promise<void> {
+    this.#working = true;
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.#waiting.length > 0) await look(this.#waiting.splice(0, atOnce));
+    this.#working = false;
+  }
+
+  async #asked<T>(ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask();
+    } catch (error) {
+      throw unavailable((error as Error).message);
+    }
+  }
+}
+
+const nothing = new Uint8Array(0);
+
+function recordOf(data: Uint8Array): FlowRecord {
+  return storage.Flow.decode(data);
+}
