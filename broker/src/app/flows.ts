@@ -18,6 +18,9 @@ import type { Clock, FlowEnd, FlowRecord, Flows, Jobs, StorageGauge } from "./po
 import type { Log } from "./telemetry.js";
 
 const attempts = 20;
+/** Submitters of one flow that meet take it from one another: each next try waits up to twice as long, ms, by chance. */
+const firstRest = 25;
+const longestRest = 3_000;
 const storedAtOnce = 1_000;
 const slowLook = 5_000;
 /** Between two answers of a watch, ms. */
@@ -94,6 +97,7 @@ export class FlowControl implements FlowsApi {
       lastMembers: graph.children.flatMap((children, i) => (children.length === 0 ? [i] : [])),
     };
     for (let attempt = 0; attempt < attempts; attempt++) {
+      if (attempt > 0) await this.#rest(attempt);
       const there = await this.flows.read(key);
       if (there !== undefined && !there.record.preparing) return this.#known(there.record);
       // Left by a crash, or somebody stores it right now: either way it is taken over, and only one gets to commit it.
@@ -126,6 +130,12 @@ export class FlowControl implements FlowsApi {
     throw new Refusal("STORE_UNAVAILABLE", `the flow ${key} is being submitted by many at once`, {
       retryAfter: 500,
     });
+  }
+
+  async #rest(attempt: number): Promise<void> {
+    const share = (this.randomBytes(1)[0] ?? 0) / 255;
+    const ms = share * Math.min(longestRest, firstRest * 2 ** attempt);
+    await new Promise((resolve) => setTimeout(resolve, ms));
   }
 
   async get(key: string): Promise<FlowView> {
