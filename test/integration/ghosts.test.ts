@@ -23,6 +23,8 @@ import { SessionWorker } from "../support/session-worker.js";
 import { until } from "../support/until.js";
 
 const minute = 60_000;
+/** For what thousands of firings take, while which the nats-server answers nobody: machines may be busy. */
+const patience = minute;
 const scheduled: readonly ScheduledPhase[] = ["held-a", "held-b", "later", "blocked"];
 
 describe.each([1, 3])("on %i shards", (shards) => {
@@ -35,6 +37,10 @@ describe.each([1, 3])("on %i shards", (shards) => {
   });
   afterAll(() => scene.close());
 
+  const unlessAway = (error: unknown) => {
+    if (error instanceof Refusal && error.reason === "STORE_UNAVAILABLE") return undefined;
+    throw error;
+  };
   const extend = (token: string, duration: number) =>
     broker.api.workers.extend([{ token, duration, progress: undefined }]).then(([answer]) => answer);
   const armed = (lying: readonly Lying[]) =>
@@ -195,53 +201,70 @@ describe.each([1, 3])("on %i shards", (shards) => {
       const { done } = await broker.api.jobs.wait(
         refs.slice(0, 1_000),
         "all",
-        30_000,
+        patience,
         new AbortController().signal,
       );
       expect(done).toBe(true);
-      await until("the other jobs to have run", () => worker.recorded.length >= refs.length - doomed.length);
-      for (const view of await broker.api.jobs.status(doomed, false)) expect(view?.state).toBe("CANCELLED");
+      await until(
+        "the other jobs to have run",
+        () => worker.recorded.length >= refs.length - doomed.length,
+        patience,
+      );
+      const views = await until(
+        "the store to answer",
+        () => broker.api.jobs.status(doomed, false).catch(unlessAway),
+        patience,
+      );
+      for (const view of views) expect(view?.state).toBe("CANCELLED");
       expect(worker.grants).toHaveLength(refs.length - doomed.length);
       worker.leave();
     },
-    90_000,
+    3 * minute,
   );
 
-  test("extensions and outcomes that are accepted while a thousand leases end all hold", async () => {
-    const task = freshTask();
-    const specs = Array.from({ length: 1_000 }, () => specOf({ task, retry: { maxCrashes: 50 } }));
-    await broker.api.jobs.submit(specs, "return");
-    const grants: { token: string; ref: JobRef; attempt: number; expiresAt: number }[] = [];
-    while (grants.length < 1_000) {
-      grants.push(...(await lease(broker, task, { maxJobs: 1_000, leaseDuration: 4_000 })));
-    }
-    const end = Math.min(...grants.map(({ expiresAt }) => expiresAt));
-    await until("the leases to end", () => broker.parts.store.clock.now() >= end);
-    const answers = await Promise.all(
-      grants.map(async ({ token }, i) => {
-        if (i % 2 === 0) return (await extend(token, minute)) instanceof Refusal ? "late" : "extended";
-        return (await ack(broker, token)) === "SUCCEEDED" ? "reported" : "late";
-      }),
-    );
-    expect(answers).toContain("extended");
-    expect(answers).toContain("reported");
-    await until("every firing to be looked into", async () => {
-      const { stream } = scene.lane(task);
-      const info = await scene.jsm.consumers.info(stream, "due");
-      return info.num_pending + info.num_ack_pending === 0;
-    });
-    const views = await broker.api.jobs.status(
-      grants.map(({ ref }) => ref),
-      false,
-    );
-    for (const [i, view] of views.entries()) {
-      const { attempt } = grants[i] ?? { attempt: 0 };
-      const { job } = view?.stored ?? { job: undefined };
-      if (answers[i] === "extended") expect([view?.state, job?.attempt]).toEqual(["RUNNING", attempt]);
-      if (answers[i] === "reported") expect([view?.state, job?.attempt]).toEqual(["SUCCEEDED", attempt]);
-      if (answers[i] === "late") expect(job?.crashes).toBe(1);
-    }
-  }, 90_000);
+  test(
+    "extensions and outcomes that are accepted while a thousand leases end all hold",
+    async () => {
+      const task = freshTask();
+      const specs = Array.from({ length: 1_000 }, () => specOf({ task, retry: { maxCrashes: 50 } }));
+      await broker.api.jobs.submit(specs, "return");
+      const grants: { token: string; ref: JobRef; attempt: number; expiresAt: number }[] = [];
+      while (grants.length < 1_000) {
+        grants.push(...(await lease(broker, task, { maxJobs: 1_000, leaseDuration: 4_000 })));
+      }
+      const end = Math.min(...grants.map(({ expiresAt }) => expiresAt));
+      await until("the leases to end", () => broker.parts.store.clock.now() >= end);
+      const answers = await Promise.all(
+        grants.map(async ({ token }, i) => {
+          if (i % 2 === 0) return (await extend(token, minute)) instanceof Refusal ? "late" : "extended";
+          return (await ack(broker, token)) === "SUCCEEDED" ? "reported" : "late";
+        }),
+      );
+      expect(answers).toContain("extended");
+      expect(answers).toContain("reported");
+      await until(
+        "every firing to be looked into",
+        async () => {
+          const { stream } = scene.lane(task);
+          const info = await scene.jsm.consumers.info(stream, "due");
+          return info.num_pending + info.num_ack_pending === 0;
+        },
+        patience,
+      );
+      const views = await broker.api.jobs.status(
+        grants.map(({ ref }) => ref),
+        false,
+      );
+      for (const [i, view] of views.entries()) {
+        const { attempt } = grants[i] ?? { attempt: 0 };
+        const { job } = view?.stored ?? { job: undefined };
+        if (answers[i] === "extended") expect([view?.state, job?.attempt]).toEqual(["RUNNING", attempt]);
+        if (answers[i] === "reported") expect([view?.state, job?.attempt]).toEqual(["SUCCEEDED", attempt]);
+        if (answers[i] === "late") expect(job?.crashes).toBe(1);
+      }
+    },
+    3 * minute,
+  );
 
   test("a job that was stored in a batch and fired is made ready by a message of its own", async () => {
     const task = freshTask();
