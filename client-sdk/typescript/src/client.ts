@@ -4,6 +4,7 @@ import { type AddressOptions, addressesOf } from "./addresses.js";
 import { Brokers } from "./brokers.js";
 import { Caller, type CallOptions } from "./call.js";
 import type { CallError } from "./errors.js";
+import { Flows } from "./flows.js";
 import { type JobCalls, JobHandle, SubmittedJob } from "./handle.js";
 import { Inspect } from "./inspect.js";
 import { type JobState, type JobStatus, jobStatus, wireState } from "./job.js";
@@ -60,6 +61,7 @@ const MAX_PENDING = 50_000;
 
 /** Submits jobs and asks after them. One per process is enough: it gathers concurrent calls into batches by itself. */
 export class Client {
+  readonly flows: Flows;
   readonly queues: Queues;
   readonly inspect: Inspect;
   readonly #brokers: Brokers;
@@ -78,6 +80,7 @@ export class Client {
     this.#caller = new Caller(this.#brokers, timeout);
     this.#submitter = new Submitter(this.#brokers, maxPending);
     this.#calls = { caller: this.#caller, lookup: new Lookup(this.#caller), waits: new Waits(this.#brokers) };
+    this.flows = new Flows(this.#caller);
     this.queues = new Queues(this.#caller);
     this.inspect = new Inspect(this.#caller);
   }

@@ -3,6 +3,7 @@
 
 import type { ItemStatus } from "@drover/proto/v1";
 import { type ServiceError, status } from "@grpc/grpc-js";
+import type { FlowMemberStatus, FlowStatus } from "./flows.js";
 import type { Failure, JobStatus } from "./job.js";
 import { detailsOf, type FieldViolation } from "./rpc-status.js";
 
@@ -56,6 +57,8 @@ export class JobNotFoundError extends CallError {}
 export class QueueNotFoundError extends CallError {}
 /** The task has a job of this key, and the submit said `onConflict: "reject"`. */
 export class JobExistsError extends CallError {}
+/** Never submitted, or aged out. */
+export class FlowNotFoundError extends CallError {}
 /** Only failed jobs can be redriven. */
 export class NotFailedError extends CallError {}
 /** The broker has no room (STORAGE_FULL, QUEUE_FULL, TOO_MANY_LANES), and had none until the deadline. */
@@ -79,6 +82,7 @@ const byReason: Record<string, CallErrorClass> = {
   INVALID_ARGUMENT: InvalidArgumentError,
   JOB_NOT_FOUND: JobNotFoundError,
   QUEUE_NOT_FOUND: QueueNotFoundError,
+  FLOW_NOT_FOUND: FlowNotFoundError,
   JOB_EXISTS: JobExistsError,
   NOT_FAILED: NotFailedError,
 };
@@ -157,5 +161,35 @@ export class JobCancelledError extends DroverError {
   constructor(readonly job: JobStatus) {
     super(`job ${job.id} was cancelled`);
     this.jobId = job.id;
+  }
+}
+
+/** The flow did not end within the timeout. It goes on. */
+export class FlowTimeoutError extends DroverError {
+  override readonly name = "FlowTimeoutError";
+  override readonly reason = "FLOW_TIMEOUT";
+  constructor(
+    readonly key: string,
+    /** In ms. */
+    readonly timeout: number,
+  ) {
+    super(`flow ${key} has not ended within ${timeout} ms; it goes on`);
+  }
+}
+
+/** The flow failed or was cancelled. */
+export class FlowFailedError extends DroverError {
+  override readonly name = "FlowFailedError";
+  /** FLOW_FAILED or FLOW_CANCELLED. */
+  override readonly reason: string;
+  constructor(
+    readonly flow: FlowStatus,
+    /** Of the members that no other one depends on, in their order: what did succeed is among them. */
+    readonly outcomes: readonly FlowMemberStatus[],
+  ) {
+    const { key, state, failure, failedMember } = flow;
+    const where = failedMember === undefined ? "" : ` at member ${failedMember}`;
+    super(`flow ${key} ${state.toLowerCase()}${where}${failure === undefined ? "" : told(failure)}`);
+    this.reason = `FLOW_${state}`;
   }
 }

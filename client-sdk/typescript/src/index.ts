@@ -14,6 +14,9 @@ export {
   ClientClosedError,
   DeadlineExceededError,
   DroverError,
+  FlowFailedError,
+  FlowNotFoundError,
+  FlowTimeoutError,
   InvalidArgumentError,
   JobCancelledError,
   JobExistsError,
@@ -25,6 +28,24 @@ export {
   ResultTimeoutError,
   UnavailableError,
 } from "./errors.js";
+export {
+  chain,
+  chord,
+  type FlowNode,
+  group,
+  type OnFailure,
+  type StepOptions,
+  step,
+} from "./flow-builders.js";
+export type {
+  FlowFilter,
+  FlowHandle,
+  FlowMemberStatus,
+  FlowOptions,
+  FlowState,
+  FlowStatus,
+  Flows,
+} from "./flows.js";
 export { type Cancelled, type CancelOutcome, JobHandle, type StatusOptions, SubmittedJob } from "./handle.js";
 export type { ActiveJob, Inspect, Inspected, RegisteredTask, ServerInfo, WorkerStatus } from "./inspect.js";
 export type {

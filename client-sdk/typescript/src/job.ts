@@ -137,14 +137,14 @@ export function jobStatus<R>(job: Job): JobStatus<R> {
     progress: progress(job.progress),
     payload: value(job.payload),
     result: value(job.result) as R | undefined,
-    failure: failure(job.failure),
+    failure: failureOf(job.failure),
     history: job.history.map((attempt) => ({
       number: attempt.number,
       worker: attempt.worker,
       startedAt: toDate(attempt.startedAt),
       endedAt: toDate(attempt.endedAt),
       outcome: short(WireAttemptOutcome, "ATTEMPT_OUTCOME_", attempt.outcome) as AttemptOutcome,
-      failure: failure(attempt.failure),
+      failure: failureOf(attempt.failure),
     })),
     labels: job.labels,
     headers: job.headers,
@@ -162,7 +162,7 @@ function progress(of: Job["progress"]): Progress | undefined {
   return { value: of.value, detail, reportedAt: toDate(of.reportedAt) };
 }
 
-function failure(of: Job["failure"]): Failure | undefined {
+export function failureOf(of: Job["failure"]): Failure | undefined {
   if (of === undefined) return undefined;
   const { reason, type, message, stack } = of;
   return {

@@ -134,7 +134,7 @@ function duration(field: string, ms: number | undefined): Duration | undefined {
   return toDuration(ms);
 }
 
-function timestamp(field: string, date: Date | undefined): Timestamp | undefined {
+export function timestamp(field: string, date: Date | undefined): Timestamp | undefined {
   if (date === undefined) return undefined;
   const ms = date instanceof Date ? date.getTime() : Number.NaN;
   if (Number.isNaN(ms)) throw InvalidArgumentError.of(field, "not a valid Date");

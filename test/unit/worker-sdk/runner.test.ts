@@ -31,6 +31,7 @@ function running(handler: Handler<unknown, unknown>, { options = {}, ...setup }:
     prefetch: 0,
     around: undefined,
     logger: { debug: log, info: log, warn: log, error: log },
+    inputs: async () => [],
     changed: () => {},
     ...setup,
   });

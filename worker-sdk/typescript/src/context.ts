@@ -1,5 +1,6 @@
 import type { Lease } from "@drover/proto/v1";
 import type { Interrupted } from "./errors.js";
+import type { FlowInput } from "./inputs.js";
 import { type Logger, withFields } from "./log.js";
 import { encodeJson, PayloadError } from "./payload.js";
 import { toDate, toMillis } from "./time.js";
@@ -14,6 +15,7 @@ export interface ProgressReport {
 export interface ContextHost {
   readonly logger: Logger;
   readonly onProgress: (report: ProgressReport) => void;
+  readonly inputs: (lease: Lease) => Promise<readonly FlowInput[]>;
 }
 
 const DETAIL_BYTES = 4 * 1024;
@@ -28,6 +30,7 @@ export class TaskContext {
   #controller: AbortController | undefined;
   #interrupted: Interrupted | undefined;
   #logger: Logger | undefined;
+  #inputs: Promise<readonly FlowInput[]> | undefined;
 
   constructor(lease: Lease, host: ContextHost) {
     this.#lease = lease;
@@ -70,6 +73,18 @@ export class TaskContext {
   get contentType(): string {
     return this.#lease.payload?.contentType ?? "";
   }
+  /** Key of the flow that the job is a member of; undefined for a job alone. */
+  get flow(): string | undefined {
+    return this.#lease.flow || undefined;
+  }
+
+  /** In a flow: what the members that this one depends on came to, in their order (the one before it in a chain, all of
+   *  a chord's header). Up to 256 KiB in all they came with the job; more is read from the broker when first asked for. */
+  inputs(): Promise<readonly FlowInput[]> {
+    this.#inputs ??= this.#host.inputs(this.#lease);
+    return this.#inputs;
+  }
+
   get submittedAt(): Date | undefined {
     return toDate(this.#lease.submittedAt);
   }
@@ -133,6 +148,7 @@ export interface DetachedRun {
   readonly headers?: Record<string, string>;
   readonly logger?: Logger;
   readonly onProgress?: (value: number | undefined, detail: unknown) => void;
+  readonly inputs?: readonly FlowInput[];
 }
 
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
@@ -165,5 +181,6 @@ export function detachedContext(task: string, run: DetachedRun = {}): TaskContex
     logger: run.logger ?? silent,
     onProgress: ({ value, detail }) =>
       run.onProgress?.(value, detail.length === 0 ? undefined : JSON.parse(Buffer.from(detail).toString())),
+    inputs: () => Promise.resolve(run.inputs ?? []),
   });
 }

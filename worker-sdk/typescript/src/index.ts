@@ -11,6 +11,7 @@ export {
   SoftTimeLimitExceeded,
   WorkerDraining,
 } from "./errors.js";
+export type { FlowInput } from "./inputs.js";
 export { jsonLogger, type Logger } from "./log.js";
 export type { QueueOption, WorkerOptions } from "./options.js";
 export type { ErrorRule, FailureRules } from "./outcomes.js";

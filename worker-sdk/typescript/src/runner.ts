@@ -11,6 +11,7 @@ import {
   SoftTimeLimitExceeded,
 } from "./errors.js";
 import type { Holdings, Run } from "./holdings.js";
+import type { FlowInput } from "./inputs.js";
 import type { Logger } from "./log.js";
 import { CANCELLED, RELEASED, type Report, succeeded, threw, timedOut } from "./outcomes.js";
 import { decode, encode } from "./payload.js";
@@ -30,6 +31,7 @@ export interface RunnerOptions {
   readonly prefetch: number;
   readonly around: Around | undefined;
   readonly logger: Logger;
+  readonly inputs: (lease: Lease) => Promise<readonly FlowInput[]>;
   /** There is something to send: outcomes, progress or another credit. */
   readonly changed: () => void;
 }
@@ -150,6 +152,7 @@ export class Runner {
         this.#holdings.progress(run, progress);
         this.#options.changed();
       },
+      inputs: this.#options.inputs,
     });
     run.context = context;
     if (lease.softTimeLimit !== undefined || lease.hardTimeLimit !== undefined) this.#arm(run);

@@ -5,6 +5,7 @@ import { credentials } from "@grpc/grpc-js";
 import { addressesOf } from "./addresses.js";
 import { LeaseLost, WorkerDraining } from "./errors.js";
 import { Holdings } from "./holdings.js";
+import { Inputs } from "./inputs.js";
 import { Link } from "./link.js";
 import { jsonLogger, type Logger } from "./log.js";
 import { capacityOf, queuesOf, type WorkerOptions } from "./options.js";
@@ -30,6 +31,7 @@ export class Worker {
   readonly #tasks = new Map<string, AnyTask>();
   readonly #holdings = new Holdings();
   readonly #runner: Runner;
+  readonly #inputs: Inputs;
   readonly #link: Link;
   readonly #uplink: Uplink;
   readonly #attachOnce: Omit<Attach, "tasks" | "credit" | "held">;
@@ -46,8 +48,13 @@ export class Worker {
     for (const task of options.tasks ?? []) this.register(task);
     const capacity = capacityOf(options);
     const { around, namespace } = options;
+    const addresses = addressesOf(options);
+    const channel = options.credentials ?? credentials.createInsecure();
+    const metadata: Record<string, string> = namespace === undefined ? {} : { "drover-namespace": namespace };
+    this.#inputs = new Inputs(addresses, channel, metadata);
     this.#runner = new Runner(this.#holdings, {
       ...capacity,
+      inputs: (lease) => this.#inputs.of(lease),
       tasks: this.#tasks,
       around,
       logger: this.#logger,
@@ -55,9 +62,9 @@ export class Worker {
     });
     this.#link = new Link(
       {
-        addresses: addressesOf(options),
-        credentials: options.credentials ?? credentials.createInsecure(),
-        metadata: namespace === undefined ? {} : { "drover-namespace": namespace },
+        addresses,
+        credentials: channel,
+        metadata,
         attachTimeout: ATTACH_TIMEOUT,
         logger: this.#logger,
       },
@@ -161,6 +168,7 @@ export class Worker {
     this.#link.stop();
     await this.#link.end(CLOSE_TIMEOUT);
     this.#uplink.close();
+    this.#inputs.close();
     await this.#options.onStop?.();
     const left = { unsettled: settled ? 0 : this.#holdings.size, abandoned: this.#runner.abandoned };
     this.#logger.info({ event: "worker_stopped", ...left }, "worker_stopped");
