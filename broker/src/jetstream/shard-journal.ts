@@ -24,6 +24,8 @@ export const journalLimits = {
   second: 128,
   /** Below this many messages plain publishes beat a batch, which costs about 2.4 ms whatever its size. */
   plain: 12,
+  /** A refused batch of this many changes or more is sorted out by reading its jobs. */
+  sortedOut: 16,
   /** Changes that may wait; submits are refused earlier, so that outcomes still find room. */
   waiting: 64_000,
   waitingSubmits: 16_000,
@@ -200,6 +202,7 @@ export class ShardJournal {
       return;
     }
     if (entries.length > 1) {
+      if (verdict === "conflict" && (await this.#sortOut(entries))) return;
       const half = Math.ceil(entries.length / 2);
       await this.#send(entries.slice(0, half));
       return this.#send(entries.slice(half));
@@ -248,6 +251,22 @@ export class ShardJournal {
     for (const entry of entries) {
       entry.resolve(next + entry.group.jobMessage);
       next += entry.group.messages.length;
+    }
+  }
+
+  /** Finds out by one read which changes of a refused batch are in conflict, and sends the others again. Halving alone
+   *  needs a write for each guilty change: 500 cancels among 1,000 promotions took 14 s. False: no change stands out,
+   *  or nothing could be read. */
+  async #sortOut(entries: readonly Entry[]): Promise<boolean> {
+    if (entries.length < journalLimits.sortedOut || this.#closed || !this.#up) return false;
+    try {
+      const snapshots = await this.jobs.read(entries.map(({ change }) => change.ref));
+      if (entries.every(({ change }, i) => snapshots[i]?.last === change.expected)) return false;
+      await this.#recognise(entries, snapshots);
+      return true;
+    } catch (error) {
+      if (error instanceof Refusal) return false;
+      throw error;
     }
   }
 
