@@ -19,9 +19,9 @@ export class Deliveries {
   #busy = false;
 
   constructor(
-    readonly ledger: Ledger,
+    readonly ledger: Pick<Ledger, "change" | "bury">,
     readonly jobs: Pick<Jobs, "read">,
-    readonly peers: Peers,
+    readonly peers: Pick<Peers, "ask">,
     readonly holdings: Holdings,
     readonly telemetry: Telemetry,
     readonly log: Log,
@@ -72,21 +72,29 @@ export class Deliveries {
   }
 
   async #round(tickets: readonly Ticket[]): Promise<void> {
-    const snapshots = await this.jobs.read(tickets.map((ticket) => ticket.ref));
-    const current: Ticket[] = [];
-    for (const [i, ticket] of tickets.entries()) {
-      const now = snapshots[i]?.current;
-      if (now?.phase === "ready" && now.seq === ticket.seq) current.push(ticket);
-      else ticket.ack();
-    }
+    const current = await this.#stillTheJob(tickets);
     if (current.length === 0) return;
     const { held, silent } = await this.#askHolders(current.map((ticket) => jobId(ticket.ref)));
-    for (const ticket of current) {
-      if (held.has(jobId(ticket.ref)) || this.#isOurs(ticket)) continue;
+    const free = current.filter((ticket) => !held.has(jobId(ticket.ref)) && !this.#isOurs(ticket));
+    if (free.length === 0) return;
+    // Read again: whoever held it may have stored its end between the read and the question, and held it no more.
+    for (const ticket of await this.#stillTheJob(free)) {
+      if (this.#isOurs(ticket)) continue;
       // Somebody who cannot be heard may be running it: only a new ticket fences that run off.
       if (ticket.deliveries === 1 && silent === 0) this.accept(ticket);
       else void this.#reissue(ticket, ticket.deliveries > 1);
     }
+  }
+
+  /** The tickets that are their jobs' state; the others are acked. */
+  async #stillTheJob(tickets: readonly Ticket[]): Promise<Ticket[]> {
+    const snapshots = await this.jobs.read(tickets.map((ticket) => ticket.ref));
+    return tickets.filter((ticket, i) => {
+      const now = snapshots[i]?.current;
+      if (now?.phase === "ready" && now.seq === ticket.seq) return true;
+      ticket.ack();
+      return false;
+    });
   }
 
   async #askHolders(ids: readonly string[]): Promise<{ held: Set<string>; silent: number }> {
