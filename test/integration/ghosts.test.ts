@@ -37,10 +37,17 @@ describe.each([1, 3])("on %i shards", (shards) => {
   });
   afterAll(() => scene.close());
 
-  const unlessAway = (error: unknown) => {
-    if (error instanceof Refusal && error.reason === "STORE_UNAVAILABLE") return undefined;
-    throw error;
-  };
+  /** Again and again while the store does not answer, as a client would. */
+  const patiently = <T>(ask: () => Promise<T>): Promise<T> =>
+    until<T>(
+      "the store to answer",
+      () =>
+        ask().catch((error: unknown) => {
+          if (error instanceof Refusal && error.reason === "STORE_UNAVAILABLE") return undefined;
+          throw error;
+        }),
+      patience,
+    );
   const extend = (token: string, duration: number) =>
     broker.api.workers.extend([{ token, duration, progress: undefined }]).then(([answer]) => answer);
   const armed = (lying: readonly Lying[]) =>
@@ -192,29 +199,24 @@ describe.each([1, 3])("on %i shards", (shards) => {
       await until("the due time", () => broker.parts.store.clock.now() >= runAt);
       // The last to be submitted are the last to fire.
       const doomed = refs.slice(-1_500).reverse();
-      const outcomes = await Promise.all(doomed.map((ref) => broker.api.jobs.cancel(ref, "")));
+      const outcomes = await Promise.all(
+        doomed.map((ref) => patiently(() => broker.api.jobs.cancel(ref, ""))),
+      );
       expect(outcomes.every(({ outcome }) => outcome === "cancelled")).toBe(true);
       const worker = await SessionWorker.attach(broker, task, {
         credit: 1_000,
         run: ({ leaseId }, w) => w.report(leaseId),
       });
-      const { done } = await broker.api.jobs.wait(
-        refs.slice(0, 1_000),
-        "all",
-        patience,
-        new AbortController().signal,
-      );
+      const first = refs.slice(0, 1_000);
+      const { signal } = new AbortController();
+      const { done } = await patiently(() => broker.api.jobs.wait(first, "all", patience, signal));
       expect(done).toBe(true);
       await until(
         "the other jobs to have run",
         () => worker.recorded.length >= refs.length - doomed.length,
         patience,
       );
-      const views = await until(
-        "the store to answer",
-        () => broker.api.jobs.status(doomed, false).catch(unlessAway),
-        patience,
-      );
+      const views = await patiently(() => broker.api.jobs.status(doomed, false));
       for (const view of views) expect(view?.state).toBe("CANCELLED");
       expect(worker.grants).toHaveLength(refs.length - doomed.length);
       worker.leave();
