@@ -309,9 +309,11 @@ export class ShardJournal {
 
   async #recognise(entries: readonly Entry[], snapshots: readonly Snapshot[]): Promise<void> {
     const missing: Entry[] = [];
+    const ours = entries.filter(({ change }, i) => isOurs(change, snapshots[i]));
+    await Promise.all(ours.map(({ change }) => this.#disarm(change)));
     for (const [i, entry] of entries.entries()) {
       const snapshot = snapshots[i];
-      if (snapshot !== undefined && bears(snapshot, entry.change.nonce)) {
+      if (snapshot !== undefined && isOurs(entry.change, snapshot)) {
         entry.resolve(snapshot.current?.seq ?? snapshot.last);
       } else if (snapshot !== undefined && snapshot.last !== entry.change.expected) {
         this.telemetry.journalConflict();
@@ -321,6 +323,24 @@ export class ShardJournal {
       }
     }
     if (missing.length > 0) await this.#again(missing, 1);
+  }
+
+  /** A crash may have come between the write and the purge that goes with it: the schedule would fire for a job that has
+   *  moved on. That changes nothing, but is looked into for nothing. Best effort. */
+  async #disarm({ ref, expected, writes }: Change): Promise<void> {
+    for (const write of writes) {
+      if (write.kind !== "job" || write.purges === undefined) continue;
+      const { phase, queue, priority, nonce } = write.purges;
+      const filter = this.subjects.schedule(phase, ref, queue, priority, nonce);
+      const stream = this.subjects.stream(this.subjects.shard(ref.task));
+      // The schedule lies no higher than what the change was made from. 0 and 1 would mean "everything".
+      const seq = Math.max(2, expected + 1);
+      try {
+        await this.nc.request(`$JS.API.STREAM.PURGE.${stream}`, JSON.stringify({ filter, seq }));
+      } catch {
+        // Away again: it fires, and is found to be for nothing.
+      }
+    }
   }
 
   /** While the store is away, changes wait for as long as they may. */
@@ -334,4 +354,9 @@ export class ShardJournal {
     this.#queue = kept;
     if (kept.length > 0 && !this.#closed) setTimeout(() => this.#schedule(), 250).unref();
   }
+}
+
+/** Whether the job bears the change's own commit. */
+function isOurs(change: Change, snapshot: Snapshot | undefined): boolean {
+  return snapshot !== undefined && bears(snapshot, change.nonce);
 }
