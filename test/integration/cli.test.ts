@@ -4,7 +4,7 @@ import { execFile, spawn } from "node:child_process";
 import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { Client } from "@drover/client";
+import { Client, chain, step } from "@drover/client";
 import { Permanent, Worker } from "@drover/worker";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { run } from "../../client-sdk/typescript/src/cli/run.js";
@@ -84,6 +84,11 @@ describe("run", () => {
 });
 
 describe("submit", () => {
+  test("takes the payload from standard input", async () => {
+    const { code, out } = await drover(["run", "cli.add", "-"], '{"a": 20, "b": 1}');
+    expect({ code, out }).toEqual({ code: 0, out: "21\n" });
+  });
+
   test("prints the id, and a repeated key is said to be one", async () => {
     expect(await drover(["submit", "cli.add", '{"a":1,"b":1}', "--key", "twice"])).toMatchObject({
       code: 0,
@@ -223,6 +228,66 @@ describe("what changes many", () => {
     expect((await drover(["queue", "ls"])).out).toMatch(/quiet +paused/);
     expect((await drover(["queue", "resume", "quiet"])).code).toBe(0);
     expect((await drover(["queue", "show", "never-heard-of"])).code).toBe(1);
+  });
+});
+
+describe("routes", () => {
+  const routes = JSON.stringify([
+    { name: "mails", task: "mail.*", queue: "mail", priority: 3 },
+    { name: "german", task: "*", labels: { country: "de" }, queue: "de" },
+  ]);
+
+  test("are put from a file after a dry run, listed and tried", async () => {
+    const dry = await drover(["route", "put", "shop", "-", "--dry-run"], routes);
+    expect(dry).toMatchObject({ code: 0, out: "added: mails, german\n" });
+    expect((await drover(["route", "ls"])).err).toContain("no routes");
+    expect((await drover(["route", "put", "shop", "-"], routes)).out).toBe("added: mails, german\n");
+    expect((await drover(["route", "put", "shop", "-"], routes)).out).toBe("no changes\n");
+    expect((await drover(["route", "ls"])).out).toMatch(/shop +german +\* +country=de +de/);
+    expect(await json(["route", "test", "mail.send"])).toMatchObject({ queue: "mail", priority: 3 });
+    expect(await json(["route", "test", "x", "-l", "country=de"])).toMatchObject({
+      queue: "de",
+      priority: 5,
+    });
+    expect(await json(["route", "test", "mail.send", "-q", "own"])).toMatchObject({ queue: "own" });
+    const job = await client.submit("mail.send", null, { delay: 3_600_000 });
+    expect(await job.status()).toMatchObject({ queue: "mail", priority: 3 });
+    const refused = await drover(["route", "put", "other", "-"], routes);
+    expect(refused).toMatchObject({ code: 1, err: expect.stringContaining("OWNED_BY_ANOTHER") });
+    expect((await drover(["route", "put", "shop", "-"], "[]")).out).toBe("removed: mails, german\n");
+  });
+
+  test.each([
+    ["{", "is not JSON"],
+    ["{}", "is no JSON array"],
+    ['[{"name": "a"}]', "route 1 of - needs a name and a task"],
+    ['[{"name": "a", "task": "b", "que": "c"}]', "has no field que"],
+    ['[{"name": "a", "task": "b", "labels": {"c": 1}}]', "its labels are no object of texts"],
+    ['[{"name": "a", "task": "b"}]', "routes[0]"],
+  ])("%s is refused with 2", async (text, said) => {
+    expect(await drover(["route", "put", "shop", "-"], text)).toMatchObject({
+      code: 2,
+      err: expect.stringContaining(said),
+    });
+  });
+});
+
+describe("flows", () => {
+  test("are listed, shown, redriven and cancelled", async () => {
+    const node = chain(step("cli.add", { a: 1, b: 2 }), step("cli.fail"), step("cli.add", { a: 1, b: 1 }));
+    const flow = await client.flows.submit(node, { name: "cli" });
+    await flow.wait({ timeout: 30_000 });
+    expect((await drover(["flow", "ls", "--state", "failed"])).out).toMatch(
+      new RegExp(`${flow.key} +cli +failed +3/3 +1`),
+    );
+    const shown = await drover(["flow", "show", flow.key]);
+    expect(shown.out).toContain("member 1: PERMANENT");
+    expect(shown.out).not.toContain("\u001b");
+    expect((await json(["flow", "show", flow.key])).members).toMatchObject([{ result: 3 }, {}, {}]);
+    expect((await drover(["flow", "redrive", flow.key])).out).toBe("2 members run or wait again\n");
+    await flow.wait({ timeout: 30_000 });
+    expect(await drover(["flow", "cancel", flow.key])).toMatchObject({ code: 1 });
+    expect((await drover(["flow", "show", "none"])).code).toBe(1);
   });
 });
 

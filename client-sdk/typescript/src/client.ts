@@ -11,6 +11,7 @@ import { type JobState, type JobStatus, jobStatus, wireState } from "./job.js";
 import { newKey } from "./key.js";
 import { Lookup } from "./lookup.js";
 import { Queues } from "./queues.js";
+import { Routes } from "./routes.js";
 import { type JobOptions, jobSpec, type TaskRef } from "./spec.js";
 import { type OnConflict, type Submission, Submitter } from "./submit.js";
 import { Waits } from "./wait.js";
@@ -63,6 +64,7 @@ const MAX_PENDING = 50_000;
 export class Client {
   readonly flows: Flows;
   readonly queues: Queues;
+  readonly routes: Routes;
   readonly inspect: Inspect;
   readonly #brokers: Brokers;
   readonly #caller: Caller;
@@ -82,6 +84,7 @@ export class Client {
     this.#calls = { caller: this.#caller, lookup: new Lookup(this.#caller), waits: new Waits(this.#brokers) };
     this.flows = new Flows(this.#caller);
     this.queues = new Queues(this.#caller);
+    this.routes = new Routes(this.#caller);
     this.inspect = new Inspect(this.#caller);
   }
 

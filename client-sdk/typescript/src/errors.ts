@@ -59,6 +59,8 @@ export class QueueNotFoundError extends CallError {}
 export class JobExistsError extends CallError {}
 /** Never submitted, or aged out. */
 export class FlowNotFoundError extends CallError {}
+/** Something of that name was declared by another owner. */
+export class OwnedByAnotherError extends CallError {}
 /** Only failed jobs can be redriven. */
 export class NotFailedError extends CallError {}
 /** The broker has no room (STORAGE_FULL, QUEUE_FULL, TOO_MANY_LANES), and had none until the deadline. */
@@ -84,6 +86,7 @@ const byReason: Record<string, CallErrorClass> = {
   QUEUE_NOT_FOUND: QueueNotFoundError,
   FLOW_NOT_FOUND: FlowNotFoundError,
   JOB_EXISTS: JobExistsError,
+  OWNED_BY_ANOTHER: OwnedByAnotherError,
   NOT_FAILED: NotFailedError,
 };
 

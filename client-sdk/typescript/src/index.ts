@@ -24,6 +24,7 @@ export {
   JobNotFoundError,
   NotFailedError,
   OverloadedError,
+  OwnedByAnotherError,
   QueueNotFoundError,
   ResultTimeoutError,
   UnavailableError,
@@ -61,6 +62,7 @@ export type {
 export { newKey } from "./key.js";
 export { PayloadError, RawPayload } from "./payload.js";
 export type { Purged, PurgeOptions, QueueStatus, Queues } from "./queues.js";
+export type { OwnedRoute, Route, Routes, RoutesPut, RouteTest } from "./routes.js";
 export type { FieldViolation } from "./rpc-status.js";
 export { type JobOptions, type RetryOptions, type SubmitDefaults, type TaskRef, taskRef } from "./spec.js";
 export type { OnConflict } from "./submit.js";

@@ -86,6 +86,13 @@ function credentialsOf({ tlsCa, tlsCert, tlsKey }: Shared): ChannelCredentials {
   return credentials.createSsl(read(tlsCa), read(tlsKey), read(tlsCert));
 }
 
+/** A file, or standard input for `-`. */
+export async function readAll(io: Io, file: string): Promise<Buffer> {
+  if (file !== "-") return readFile(file);
+  const chunks: (string | Uint8Array)[] = await io.in.toArray();
+  return Buffer.concat(chunks.map((chunk) => Buffer.from(chunk)));
+}
+
 export function readFile(file: string): Buffer {
   try {
     return readFileSync(file);

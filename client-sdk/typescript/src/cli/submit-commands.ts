@@ -11,7 +11,7 @@ import { Exit, exits, usage } from "./exit.js";
 import type { Io } from "./io.js";
 import { recordOf } from "./job-view.js";
 import { toDuration, toNumber, toPair, toTime, toWhole } from "./parse.js";
-import { readFile, type Session, withSession } from "./session.js";
+import { readAll, readFile, type Session, withSession } from "./session.js";
 import { count, json } from "./text.js";
 import { Progress } from "./view.js";
 
@@ -210,12 +210,8 @@ async function payloadOf(
 ): Promise<unknown> {
   if (payload === undefined)
     return contentType === undefined ? null : new RawPayload(Buffer.alloc(0), contentType);
-  const bytes =
-    payload === "-"
-      ? Buffer.concat(await io.in.toArray())
-      : payload.startsWith("@")
-        ? readFile(payload.slice(1))
-        : Buffer.from(payload);
+  const file = payload === "-" ? "-" : payload.startsWith("@") ? payload.slice(1) : undefined;
+  const bytes = file === undefined ? Buffer.from(payload) : await readAll(io, file);
   return contentType === undefined
     ? parsed(bytes.toString(), "the payload")
     : new RawPayload(bytes, contentType);
