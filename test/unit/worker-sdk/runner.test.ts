@@ -114,7 +114,9 @@ describe("a handler", () => {
   });
 
   test("fails for good when its result has no JSON", () => {
-    const { accept, holdings } = running(() => 10n);
+    const cycle: Record<string, unknown> = {};
+    cycle.self = cycle;
+    const { accept, holdings } = running(() => cycle);
     accept(lease(1));
     const report = holdings.takeOutcomes()[0]?.report;
     expect(report?.$case === "failure" && report.value.type).toBe("PayloadError");
