@@ -97,7 +97,7 @@ test.each(progress)("progress: $name", ({ value, detail }) => {
   expect(told).toEqual([[value, given]]);
 });
 
-test.each(["payload.ts", "json-text.ts", "time.ts", "addresses.ts", "rpc-status.ts"])(
+test.each(["payload.ts", "json-text.ts", "time.ts", "addresses.ts", "rpc-status.ts", "schema.ts"])(
   "both SDKs have the same %s, since neither depends on the other",
   (name) => {
     const of = (sdk: string) =>

@@ -32,6 +32,7 @@ function running(handler: Handler<unknown, unknown>, { options = {}, ...setup }:
     around: undefined,
     logger: { debug: log, info: log, warn: log, error: log },
     inputs: async () => [],
+    isolated: () => expect.unreachable("nothing here is isolated"),
     changed: () => {},
     ...setup,
   });
