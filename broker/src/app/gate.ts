@@ -87,7 +87,10 @@ export class Gate {
   want(count: number): void {
     this.#wanted = count;
     for (const places of this.places) places.want(this, count);
-    if (this.rates.length === 0 || count === 0) return;
+    if (this.rates.length === 0) return;
+    // Shut, nobody asks the lane whether there is anything: it has to be known when that makes sense again.
+    if (count === 0 && this.shut) this.#wakeBy(this.#next - runLimits.ahead);
+    if (count === 0) return;
     const now = this.parts.clock.now();
     this.#forgetLate();
     const short = this.#short();

@@ -24,6 +24,8 @@ export class Places {
   #taken = 0;
   /** None was left when last looked. */
   #full = false;
+  /** What the store has of this broker is to be written again. */
+  #stale = false;
   #closed = false;
   readonly #wanted = new Map<object, number>();
   #working: Promise<void> | undefined;
@@ -68,9 +70,7 @@ export class Places {
 
   /** Another broker gave places back. */
   look(): void {
-    if (!this.#full) return;
-    this.#full = false;
-    if (this.#sum() > 0) this.#work();
+    if (this.#full) this.#work();
   }
 
   /** Settles when the store agrees with the limit of today. */
@@ -107,18 +107,21 @@ export class Places {
   #work(): void {
     if (this.#working !== undefined || this.#closed) return;
     const before = this.free;
+    const wasFull = this.#full;
+    let failed = false;
     this.#working = this.#settle()
       .catch((error: unknown) => {
         this.parts.log.warn({ error: String(error), ...this.limit }, "places could not be taken");
         this.#full = true;
+        failed = true;
       })
       .finally(() => {
         this.#working = undefined;
         if (this.#closed) return;
         if (this.#full) this.#lookLater();
         // Attached meanwhile.
-        if (this.running > this.#taken && !this.#full) this.#work();
-        if (this.free !== before || this.#full) this.parts.changed();
+        if (this.running > this.#taken && !failed) this.#work();
+        if (this.free !== before || this.#full !== wasFull) this.parts.changed();
       });
   }
 
@@ -134,11 +137,13 @@ export class Places {
       // Only those that were free at the time of the write are given away: what starts meanwhile has to find them.
       const before = this.#taken;
       this.#taken = Math.min(this.#taken, next);
-      if (await store.take(this.limit, broker, next, last)) {
+      const known = next === (taken.get(broker) ?? 0) && !this.#stale;
+      if (known || (await store.take(this.limit, broker, next, last))) {
         this.#taken = next;
-        this.#full = next < wanted;
+        this.#full = next < wanted || (next === wanted && this.most - others <= next);
+        this.#stale = false;
+        if (!known) this.#renewLater();
         if (next < before) this.parts.freed(this.limit);
-        this.#renewLater();
         return;
       }
       this.#taken = before;
@@ -149,13 +154,17 @@ export class Places {
   #renewLater(): void {
     clearTimeout(this.#renewal);
     if (this.#taken === 0 || this.#closed) return;
-    this.#renewal = setTimeout(() => this.#work(), runLimits.placesRenewed).unref();
+    this.#renewal = setTimeout(() => {
+      this.#stale = true;
+      this.#work();
+    }, runLimits.placesRenewed).unref();
   }
 
   #lookLater(): void {
+    const wait = this.#sum() > 0 ? runLimits.placesLooked : runLimits.placesLookedIdle;
     this.#again ??= setTimeout(() => {
       this.#again = undefined;
       this.look();
-    }, runLimits.placesLooked).unref();
+    }, wait).unref();
   }
 }

@@ -126,6 +126,7 @@ export const runLimits = {
   placesUnwanted: 250,
   /** While no place is free it is looked for one this often, unless a broker says that it gave some back. */
   placesLooked: 1 * second,
+  placesLookedIdle: 5 * second,
 } as const;
 
 export const retryDefaults = {
