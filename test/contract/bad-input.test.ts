@@ -257,7 +257,7 @@ const invalid: Row[] = [
     "QueueService/Update",
     "records of a second",
     { queue: "q", retention: { succeeded: { seconds: 1 }, succeededCount: 0 } },
-    ["retention.succeeded", "retention.succeeded_count"],
+    ["retention.succeeded_count", "retention.succeeded"],
   ],
   ["QueueService/GetTask", "no name", {}, ["task"]],
   ["QueueService/UpdateTask", "nothing at all", {}, ["task", "limits"]],
