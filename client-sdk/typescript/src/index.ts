@@ -65,7 +65,15 @@ export { PayloadError, RawPayload } from "./payload.js";
 export type { Purged, PurgeOptions, QueueChange, QueueStatus, Queues } from "./queues.js";
 export type { OwnedRoute, Route, Routes, RoutesPut, RouteTest } from "./routes.js";
 export type { FieldViolation } from "./rpc-status.js";
-export { type JobOptions, type RetryOptions, type SubmitDefaults, type TaskRef, taskRef } from "./spec.js";
+export type { InputOf, OutputOf, Schema } from "./schema.js";
+export {
+  type JobOptions,
+  type RetryOptions,
+  type SubmitDefaults,
+  type TaskRef,
+  type TaskSchemas,
+  taskRef,
+} from "./spec.js";
 export type { OnConflict } from "./submit.js";
 export type { TaskStatus, Tasks } from "./tasks.js";
 export { VERSION } from "./version.js";

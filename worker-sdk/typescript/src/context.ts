@@ -1,6 +1,7 @@
 import type { Lease } from "@drover/proto/v1";
 import type { Interrupted } from "./errors.js";
 import type { FlowInput } from "./inputs.js";
+import { parseJson } from "./json-text.js";
 import { type Logger, withFields } from "./log.js";
 import { encodeJson, PayloadError } from "./payload.js";
 import { toDate, toMillis } from "./time.js";
@@ -180,7 +181,7 @@ export function detachedContext(task: string, run: DetachedRun = {}): TaskContex
   return new TaskContext(lease, {
     logger: run.logger ?? silent,
     onProgress: ({ value, detail }) =>
-      run.onProgress?.(value, detail.length === 0 ? undefined : JSON.parse(Buffer.from(detail).toString())),
+      run.onProgress?.(value, detail.length === 0 ? undefined : parseJson(Buffer.from(detail).toString())),
     inputs: () => Promise.resolve(run.inputs ?? []),
   });
 }
