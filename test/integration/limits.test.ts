@@ -237,7 +237,7 @@ describe("the places", () => {
     const gone = storage.Places.encode({ broker: "gone", taken: 2 }).finish();
     const hdrs = headers();
     hdrs.set("Nats-TTL", "4s");
-    await scene.nc.request(scene.subjects.places(limit, "gone"), gone, { headers: hdrs });
+    await scene.nc.request(scene.subjects.places(limit, "gone"), gone, { headers: hdrs, timeout: 5_000 });
     await fill(3, task, queue);
     const worker = await SessionWorker.attach(at(0), task, { queues: [{ queue, weight: 1 }], credit: 5 });
     await until("the broker to have asked for a place", async () => {
