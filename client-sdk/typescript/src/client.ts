@@ -14,6 +14,7 @@ import { Queues } from "./queues.js";
 import { Routes } from "./routes.js";
 import { checkPayload, type JobOptions, jobSpec, type TaskRef } from "./spec.js";
 import { type OnConflict, type Submission, Submitter } from "./submit.js";
+import { Tasks } from "./tasks.js";
 import { Waits } from "./wait.js";
 
 export interface ClientOptions extends AddressOptions {
@@ -64,6 +65,7 @@ const MAX_PENDING = 50_000;
 export class Client {
   readonly flows: Flows;
   readonly queues: Queues;
+  readonly tasks: Tasks;
   readonly routes: Routes;
   readonly inspect: Inspect;
   readonly #brokers: Brokers;
@@ -84,6 +86,7 @@ export class Client {
     this.#calls = { caller: this.#caller, lookup: new Lookup(this.#caller), waits: new Waits(this.#brokers) };
     this.flows = new Flows(this.#caller);
     this.queues = new Queues(this.#caller);
+    this.tasks = new Tasks(this.#caller);
     this.routes = new Routes(this.#caller);
     this.inspect = new Inspect(this.#caller);
   }
