@@ -8,6 +8,7 @@ import type { BrokerApi } from "./app/api.js";
 import { Cancel } from "./app/cancel.js";
 import { Deliveries } from "./app/deliveries.js";
 import { Dispatcher } from "./app/dispatcher.js";
+import { Firings } from "./app/firings.js";
 import { FlowGraphs } from "./app/flow-graphs.js";
 import { FlowSteps } from "./app/flow-steps.js";
 import { FlowControl } from "./app/flows.js";
@@ -23,6 +24,7 @@ import { Promoter } from "./app/promoter.js";
 import { QueueControl } from "./app/queues.js";
 import { Reader } from "./app/reader.js";
 import { RouteControl } from "./app/routes.js";
+import { ScheduleControl } from "./app/schedules.js";
 import { Sessions } from "./app/sessions.js";
 import { Settling } from "./app/settling.js";
 import { Submit } from "./app/submit.js";
@@ -32,6 +34,7 @@ import { UnaryWorkers } from "./app/unary.js";
 import { Waiting } from "./app/waiting.js";
 import type { Config } from "./config.js";
 import { type RunTimes, times } from "./core/limits.js";
+import { readSchedule } from "./grpc/schedule-service.js";
 import { startGrpc } from "./grpc/server.js";
 import { Bodies } from "./jetstream/bodies.js";
 import { DueFeed } from "./jetstream/due.js";
@@ -246,6 +249,20 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
   const limits = new LimitControl(store.limits, dispatcher, holdings, peers, clock, log);
   const queues = new QueueControl(store.queues, lanes, dispatcher, holdings, peers, clock, log, limits, run);
   const routes = new RouteControl(store.routes, peers, clock, log);
+  const random = randomPool();
+  const firings = new Firings(
+    store.schedules,
+    jobs,
+    submit,
+    cancel,
+    peers,
+    clock,
+    routes,
+    readSchedule,
+    random,
+    log,
+  );
+  const schedules = new ScheduleControl(store.schedules, firings, clock, routes, readSchedule);
   const inspect = new Inspect(peers, holdings, sessions, dispatcher, keeper);
   const tasks = new TaskControl(store.queues, limits, inspect);
   const overdue = new Overdue(jobs, journal, clock, store.storage, log);
@@ -268,6 +285,8 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
   await lanes.start(dispatcher);
   await queues.start();
   await routes.start();
+  await store.schedules.start((tickets) => firings.look(tickets));
+  firings.start();
   promoter.start();
   overdue.start();
   sweeps.start();
@@ -282,6 +301,8 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     due.stop();
     flows.stop();
     store.flows.stop();
+    store.schedules.stop();
+    firings.stop();
     promoter.stop();
     overdue.stop();
     keeper.stop();
@@ -300,6 +321,8 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     cancel,
     submit,
     flows,
+    schedules,
+    firings,
     queues,
     tasks,
     limits,
@@ -334,6 +357,7 @@ function apiOf(config: Config, parts: Parts, readiness: BrokerApi["readiness"]):
     tasks: parts.tasks,
     routes: parts.routes,
     flows: parts.flows,
+    schedules: parts.schedules,
     inspect: {
       workers: () => inspect.workers(),
       active: (limit) => inspect.active(limit),

@@ -15,7 +15,7 @@ import {
 import { loadSync, type ServiceDefinition } from "@grpc/proto-loader";
 
 const protos = fileURLToPath(new URL("../../proto", import.meta.url));
-const services = ["job", "worker", "queue", "flow", "inspect"].map(
+const services = ["job", "worker", "queue", "flow", "schedule", "inspect"].map(
   (name) => `drover/v1/${name}_service.proto`,
 );
 const contract = loadSync(services, {

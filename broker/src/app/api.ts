@@ -7,7 +7,8 @@ import type { FlowSpec } from "../core/flow-spec.js";
 import type { Content, Failure, JobRef, Progress, Spec, State, Stored } from "../core/job.js";
 import type { Route, RouteChanges, Routing } from "../core/routes.js";
 import type { RunLimits } from "../core/run-limits.js";
-import type { FlowEnd, FlowEntry, FlowRecord } from "./ports.js";
+import type { Schedule } from "../core/schedule.js";
+import type { FlowEnd, FlowEntry, FlowRecord, ScheduleRecord } from "./ports.js";
 
 /** A job for a reader. */
 export interface JobView {
@@ -231,6 +232,42 @@ export interface RoutesApi extends Routing {
   put(request: { owner: string; routes: readonly DeclaredRoute[]; dryRun: boolean }): Promise<RoutesPut>;
 }
 
+export interface ScheduleView {
+  record: ScheduleRecord;
+  schedule: Schedule;
+}
+
+/** A schedule and the bytes that it was sent as. */
+export interface DeclaredSchedule {
+  schedule: Schedule;
+  bytes: Uint8Array;
+}
+
+export interface SchedulesApi {
+  /** Declares an owner's schedules: all or nothing. @throws Refusal OWNED_BY_ANOTHER, INVALID_ARGUMENT */
+  put(request: {
+    owner: string;
+    schedules: readonly DeclaredSchedule[];
+    removeUndeclared: boolean;
+    dryRun: boolean;
+  }): Promise<{ added: string[]; changed: string[]; unchanged: string[]; undeclared: string[] }>;
+  /** @throws Refusal SCHEDULE_NOT_FOUND, as those below do */
+  get(name: string): Promise<ScheduleView>;
+  list(query: {
+    owner: string;
+    task: string;
+    pageSize: number;
+    pageToken: string;
+  }): Promise<{ schedules: ScheduleView[]; nextPageToken: string }>;
+  remove(name: string): Promise<void>;
+  pause(name: string): Promise<ScheduleView>;
+  resume(name: string): Promise<ScheduleView>;
+  /** The id of the job that it submitted. */
+  trigger(name: string): Promise<string>;
+  /** The next planned times, ms since 1970; `from` 0 = now. */
+  preview(of: string | Schedule, count: number, from: number): Promise<number[]>;
+}
+
 export interface FlowView {
   record: FlowRecord;
   state: FlowState;
@@ -335,6 +372,7 @@ export interface BrokerApi {
   tasks: TasksApi;
   routes: RoutesApi;
   flows: FlowsApi;
+  schedules: SchedulesApi;
   inspect: InspectApi;
   /** Whether this broker can serve, and if not, why, in one line each. */
   readiness(): { ready: boolean; problems: string[] };

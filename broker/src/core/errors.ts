@@ -8,6 +8,7 @@ export type Reason =
   | "NOT_FAILED"
   | "OWNED_BY_ANOTHER"
   | "FLOW_NOT_FOUND"
+  | "SCHEDULE_NOT_FOUND"
   | "QUEUE_NOT_FOUND"
   | "QUEUE_BUSY"
   | "QUEUE_FULL"
@@ -62,5 +63,11 @@ export function jobNotFound(id: string): Refusal {
 export function flowNotFound(key: string): Refusal {
   return new Refusal("FLOW_NOT_FOUND", `no flow ${key}: never submitted, or it has aged out`, {
     metadata: { key },
+  });
+}
+
+export function scheduleNotFound(name: string): Refusal {
+  return new Refusal("SCHEDULE_NOT_FOUND", `no schedule ${name}: never declared, or removed`, {
+    metadata: { name },
   });
 }

@@ -108,6 +108,24 @@ export const flowLimits = {
   abandoned: 10 * minute,
 } as const;
 
+export const scheduleLimits = {
+  /** Characters: a planned time follows, and both are a job's key. */
+  name: 100,
+  shortest: 1 * second,
+  longest: 365 * day,
+  jitter: 1 * hour,
+  catchUp: 1_000,
+  catchUpUnset: 10,
+  /** A planned time that nobody dealt with for this long is missed; a dead broker's are dealt with sooner. */
+  grace: 30 * second,
+  /** In one declaration: each takes two messages of one batch. */
+  declared: 400,
+  /** Of all owners. */
+  schedules: 50_000,
+  firings: 20,
+  preview: 1_000,
+} as const;
+
 /** What may be set for a queue or a task, and how brokers share it. */
 export const runLimits = {
   rateCount: 1_000_000,

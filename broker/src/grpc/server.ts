@@ -6,6 +6,7 @@ import {
   InspectServiceService,
   JobServiceService,
   QueueServiceService,
+  ScheduleServiceService,
   WorkerServiceService,
 } from "@drover/proto/v1";
 import { Server, ServerCredentials, type ServerOptions } from "@grpc/grpc-js";
@@ -23,6 +24,7 @@ import { limitMethods } from "./limit-methods.js";
 import { queueService } from "./queue-service.js";
 import { addReflection } from "./reflection.js";
 import { routeMethods } from "./route-methods.js";
+import { scheduleService } from "./schedule-service.js";
 import { workerService } from "./worker-service.js";
 
 export interface GrpcParts {
@@ -66,6 +68,7 @@ const flush = 250;
 const services = {
   "drover.v1.JobService": JobServiceService,
   "drover.v1.FlowService": FlowServiceService,
+  "drover.v1.ScheduleService": ScheduleServiceService,
   "drover.v1.WorkerService": WorkerServiceService,
   "drover.v1.QueueService": QueueServiceService,
   "drover.v1.InspectService": InspectServiceService,
@@ -79,6 +82,7 @@ export async function startGrpc(parts: GrpcParts, at: GrpcOptions): Promise<Grpc
   const server = new Server({ ...options, interceptors: [identify(at.namespace)] });
   server.addService(guarded(JobServiceService), jobService(api.jobs, api.routes, clock, calls));
   server.addService(guarded(WorkerServiceService), workerService(api.workers, clock, calls));
+  server.addService(guarded(ScheduleServiceService), scheduleService(api.schedules, calls));
   server.addService(guarded(FlowServiceService), flowService(api.flows, api.routes, clock, calls));
   server.addService(guarded(QueueServiceService), {
     ...queueService(api.queues, calls),

@@ -17,6 +17,7 @@ export const codeOf: Readonly<Record<Reason, status>> = {
   INVALID_TOKEN: status.INVALID_ARGUMENT,
   JOB_NOT_FOUND: status.NOT_FOUND,
   FLOW_NOT_FOUND: status.NOT_FOUND,
+  SCHEDULE_NOT_FOUND: status.NOT_FOUND,
   QUEUE_NOT_FOUND: status.NOT_FOUND,
   NAMESPACE_NOT_FOUND: status.NOT_FOUND,
   JOB_EXISTS: status.ALREADY_EXISTS,

@@ -17,6 +17,7 @@ export const header = {
   scheduler: "Nats-Scheduler",
   scheduleNext: "Nats-Schedule-Next",
   ttl: "Nats-TTL",
+  rollup: "Nats-Rollup",
   batch: "Nats-Batch-Id",
   batchSequence: "Nats-Batch-Sequence",
   batchCommit: "Nats-Batch-Commit",

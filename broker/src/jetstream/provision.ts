@@ -179,7 +179,8 @@ async function checkRights(
   for (let shard = 0; shard < shards; shard += 1) stored.push(`drover.${namespace}.${shard}`);
   let missing: string[];
   try {
-    missing = await missingRights(connection, namespace, streams, [...stored, `drover.${namespace}.fire`]);
+    const scheduled = [`drover.${namespace}.fire`, `drover.${namespace}.cron`];
+    missing = await missingRights(connection, namespace, streams, [...stored, ...scheduled]);
   } catch (error) {
     throw new StartupError(`the connection to NATS was lost while the broker started: ${messageOf(error)}`);
   }

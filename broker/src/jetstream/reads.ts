@@ -41,15 +41,22 @@ export class JobReads implements Jobs {
 
   async body(ref: JobRef): Promise<Uint8Array | undefined> {
     const shard = this.subjects.shard(ref.task);
-    const messages = await this.#direct(shard, { multi_last: [this.subjects.body(ref)] });
+    const messages = await this.#direct(this.subjects.stream(shard), {
+      multi_last: [this.subjects.body(ref)],
+    });
     return messages[0]?.data;
   }
 
   /** The message of each of these subjects of a shard, in no order; subjects without one are left out. @throws Refusal */
-  async last(shard: number, subjects: readonly string[]): Promise<Raw[]> {
+  last(shard: number, subjects: readonly string[]): Promise<Raw[]> {
+    return this.lastIn(this.subjects.stream(shard), subjects);
+  }
+
+  /** The same of any stream. */
+  async lastIn(stream: string, subjects: readonly string[]): Promise<Raw[]> {
     if (subjects.length === 0) return [];
-    if (this.replicas === 1) return this.#direct(shard, { multi_last: subjects });
-    return (await Promise.all(subjects.map((subject) => this.#fromLeader(shard, subject)))).flat();
+    if (this.replicas === 1) return this.#direct(stream, { multi_last: subjects });
+    return (await Promise.all(subjects.map((subject) => this.#fromLeader(stream, subject)))).flat();
   }
 
   dropBody(ref: JobRef): void {
@@ -103,7 +110,11 @@ export class JobReads implements Jobs {
   }> {
     const only = query.phases.length === 1 ? query.phases[0] : undefined;
     const filter = this.subjects.phase(shard, only ?? ("*" as Phase), query.task, query.queue);
-    const messages = await this.#direct(shard, { batch: query.limit, seq: from, next_by_subj: filter });
+    const messages = await this.#direct(this.subjects.stream(shard), {
+      batch: query.limit,
+      seq: from,
+      next_by_subj: filter,
+    });
     const candidates: { ref: JobRef; seq: number }[] = [];
     const seqs = new Set<number>();
     let last = from;
@@ -120,10 +131,10 @@ export class JobReads implements Jobs {
   }
 
   async #readChunk(shard: number, refs: readonly JobRef[], found: Map<string, Snapshot>): Promise<void> {
-    const messages =
-      this.replicas === 1
-        ? await this.#direct(shard, { multi_last: refs.map((ref) => this.subjects.ofJob(ref)) })
-        : (await Promise.all(refs.map((ref) => this.#fromLeader(shard, this.subjects.ofJob(ref))))).flat();
+    const messages = await this.last(
+      shard,
+      refs.map((ref) => this.subjects.ofJob(ref)),
+    );
     for (const message of messages) {
       const decoded = decode(message.subject, message.seq, message.headers, message.data);
       if (decoded === undefined) continue;
@@ -139,15 +150,15 @@ export class JobReads implements Jobs {
   }
 
   /** A direct read of many messages: they come one by one, then an empty one that says how it ended. */
-  async #direct(shard: number, request: object): Promise<Raw[]> {
+  async #direct(stream: string, request: object): Promise<Raw[]> {
     for (let attempt = 0; ; attempt++) {
-      const outcome = await this.#directOnce(shard, request);
+      const outcome = await this.#directOnce(stream, request);
       if (outcome !== "again") return outcome;
       if (attempt === 3) throw unavailable("a message vanished while it was read");
     }
   }
 
-  #directOnce(shard: number, request: object): Promise<Raw[] | "again"> {
+  #directOnce(stream: string, request: object): Promise<Raw[] | "again"> {
     if (this.nc.isClosed()) return Promise.reject(unavailable("the connection is closed"));
     return new Promise((resolve, reject) => {
       const messages: Raw[] = [];
@@ -176,7 +187,6 @@ export class JobReads implements Jobs {
         else resolve(outcome);
       };
       try {
-        const stream = this.subjects.stream(shard);
         this.nc.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(request), { reply: inbox });
       } catch (error) {
         done(unavailable(String(error)));
@@ -184,8 +194,8 @@ export class JobReads implements Jobs {
     });
   }
 
-  async #fromLeader(shard: number, filter: string): Promise<Raw[]> {
-    const subject = `$JS.API.STREAM.MSG.GET.${this.subjects.stream(shard)}`;
+  async #fromLeader(stream: string, filter: string): Promise<Raw[]> {
+    const subject = `$JS.API.STREAM.MSG.GET.${stream}`;
     const messages: Raw[] = [];
     for (let seq = 1; ; ) {
       const answer = await this.nc

@@ -19,6 +19,7 @@ import { PullInbox } from "./puller.js";
 import { QueueStore } from "./queue-store.js";
 import { JobReads } from "./reads.js";
 import { RouteStore } from "./route-store.js";
+import { ScheduleStore } from "./schedule-store.js";
 import { StorageMonitor } from "./storage.js";
 import { Subjects } from "./subjects.js";
 
@@ -58,6 +59,7 @@ export class Store {
     readonly routes: RouteStore,
     readonly limits: StreamLimits,
     readonly flows: FlowStore,
+    readonly schedules: ScheduleStore,
     readonly tokenKey: Buffer,
     readonly replicas: number,
     readonly telemetry: Telemetry,
@@ -153,6 +155,7 @@ export class Store {
       new RouteStore(nc, jsm, subjects),
       new StreamLimits(nc, jsm, subjects, jobs, () => journal.nonce()),
       flows,
+      new ScheduleStore(nc, jsm, inbox, subjects, jobs, () => journal.nonce()),
       made.tokenKey,
       made.replicas,
       telemetry,

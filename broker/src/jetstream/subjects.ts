@@ -10,6 +10,9 @@
 //   drover.<ns>.<shard>.flow.alarm.<flow>                                   its deadline, a schedule
 //   drover.<ns>.<shard>.flow.end.<flow>.<member>                            how a member ended (the shard is its task's);
 //                                                                           `flow` or `deadline`: of the flow itself
+//   drover.<ns>.cron.record.<schedule>                                      a schedule, in a stream of its own
+//   drover.<ns>.cron.alarm.<schedule>                                       its next planned time
+//   drover.<ns>.fire.<schedule>                                             where that goes off
 //   drover.<ns>.ctl.>                                                       brokers among themselves (no stream)
 //
 // A dot in a name is written `/`, which no name may hold, so that a name is always one token.
@@ -125,6 +128,14 @@ export class Subjects {
     return `${this.#root}0.routes`;
   }
 
+  schedules(kind: "record" | "alarm", name: string): string {
+    return `${this.#root}cron.${kind}.${name === "*" ? name : asToken(name)}`;
+  }
+
+  firing(name: string): string {
+    return `${this.#root}fire.${name === "*" ? name : asToken(name)}`;
+  }
+
   flow(kind: "record" | "alarm", key: string): string {
     return `${this.#root}${this.shard(key)}.flow.${kind}.${asToken(key)}`;
   }
@@ -199,4 +210,9 @@ export function asToken(name: string): string {
 
 export function asName(token: string): string {
   return token.includes("/") ? token.replaceAll("/", ".") : token;
+}
+
+/** The name of a schedule, in any of its subjects. */
+export function scheduleIn(subject: string): string {
+  return asName(subject.slice(subject.lastIndexOf(".") + 1));
 }

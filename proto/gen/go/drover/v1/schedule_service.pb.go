@@ -79,7 +79,8 @@ func (OverlapPolicy) EnumDescriptor() ([]byte, []int) {
 	return file_drover_v1_schedule_service_proto_rawDescGZIP(), []int{0}
 }
 
-// What happens to planned times that passed while no broker or no nats-server was there.
+// What happens to planned times that passed while no broker or no nats-server was there: those that nobody dealt with
+// within 30 s.
 type MisfirePolicy int32
 
 const (
@@ -200,7 +201,7 @@ func (FiringOutcome) EnumDescriptor() ([]byte, []int) {
 
 type Schedule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A name, unique in the namespace.
+	// A name of at most 100 characters, unique in the namespace.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Types that are valid to be assigned to Rule:
 	//
@@ -209,7 +210,8 @@ type Schedule struct {
 	Rule isSchedule_Rule `protobuf_oneof:"rule"`
 	// An IANA name, for cron; empty = UTC.
 	TimeZone string `protobuf:"bytes,4,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
-	// What is submitted. Its key must be empty: each job's is made from the schedule and its planned time.
+	// What is submitted. Its key must be empty: each job's is made from the schedule and its planned time. No run_at and no
+	// start_by: they are one moment each.
 	Job     *JobSpec      `protobuf:"bytes,5,opt,name=job,proto3" json:"job,omitempty"`
 	Overlap OverlapPolicy `protobuf:"varint,6,opt,name=overlap,proto3,enum=drover.v1.OverlapPolicy" json:"overlap,omitempty"`
 	Misfire MisfirePolicy `protobuf:"varint,7,opt,name=misfire,proto3,enum=drover.v1.MisfirePolicy" json:"misfire,omitempty"`
@@ -220,7 +222,8 @@ type Schedule struct {
 	// No planned time before, or at and after.
 	StartAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=start_at,json=startAt,proto3" json:"start_at,omitempty"`
 	EndAt   *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=end_at,json=endAt,proto3" json:"end_at,omitempty"`
-	Paused  bool                   `protobuf:"varint,12,opt,name=paused,proto3" json:"paused,omitempty"`
+	// A schedule that was paused or resumed by hand stays so when it is declared again as before.
+	Paused bool `protobuf:"varint,12,opt,name=paused,proto3" json:"paused,omitempty"`
 	// For people: at most 1 KiB.
 	Description   string `protobuf:"bytes,13,opt,name=description,proto3" json:"description,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -366,7 +369,9 @@ type isSchedule_Rule interface {
 type Schedule_Cron struct {
 	// Five fields (minute, hour, day of month, month, day of week) or six (second first), with names, ranges, lists and
 	// steps; or @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly. Day of month and day of week, where
-	// both are restricted, are either-or. At most 256 characters.
+	// both are restricted, are either-or. At most 256 characters. Where clocks are put forward, a time that they leave
+	// out counts as what it would have been (02:30 runs at 03:30); where they are put back, one that they show twice
+	// counts once. A rule for every hour goes by the hours that pass.
 	Cron string `protobuf:"bytes,2,opt,name=cron,proto3,oneof"`
 }
 
@@ -562,7 +567,7 @@ type ScheduleServicePutRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Who declares them, normally the application: a name. Required.
 	Owner string `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
-	// At most 1,000.
+	// At most 400.
 	Schedules []*Schedule `protobuf:"bytes,2,rep,name=schedules,proto3" json:"schedules,omitempty"`
 	// Also remove what this owner has and does not declare here.
 	RemoveUndeclared bool `protobuf:"varint,3,opt,name=remove_undeclared,json=removeUndeclared,proto3" json:"remove_undeclared,omitempty"`

@@ -33,7 +33,10 @@ export enum OverlapPolicy {
   OVERLAP_POLICY_CANCEL_PREVIOUS = 3,
 }
 
-/** What happens to planned times that passed while no broker or no nats-server was there. */
+/**
+ * What happens to planned times that passed while no broker or no nats-server was there: those that nobody dealt with
+ * within 30 s.
+ */
 export enum MisfirePolicy {
   /** MISFIRE_POLICY_UNSPECIFIED - As ONCE. */
   MISFIRE_POLICY_UNSPECIFIED = 0,
@@ -59,14 +62,16 @@ export enum FiringOutcome {
 }
 
 export interface Schedule {
-  /** A name, unique in the namespace. */
+  /** A name of at most 100 characters, unique in the namespace. */
   name: string;
   rule:
     | //
     /**
      * Five fields (minute, hour, day of month, month, day of week) or six (second first), with names, ranges, lists and
      * steps; or @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly. Day of month and day of week, where
-     * both are restricted, are either-or. At most 256 characters.
+     * both are restricted, are either-or. At most 256 characters. Where clocks are put forward, a time that they leave
+     * out counts as what it would have been (02:30 runs at 03:30); where they are put back, one that they show twice
+     * counts once. A rule for every hour goes by the hours that pass.
      */
     { $case: "cron"; value: string }
     | //
@@ -75,7 +80,10 @@ export interface Schedule {
     | undefined;
   /** An IANA name, for cron; empty = UTC. */
   timeZone: string;
-  /** What is submitted. Its key must be empty: each job's is made from the schedule and its planned time. */
+  /**
+   * What is submitted. Its key must be empty: each job's is made from the schedule and its planned time. No run_at and no
+   * start_by: they are one moment each.
+   */
   job: JobSpec | undefined;
   overlap: OverlapPolicy;
   misfire: MisfirePolicy;
@@ -87,7 +95,10 @@ export interface Schedule {
     | undefined;
   /** No planned time before, or at and after. */
   startAt: Timestamp | undefined;
-  endAt: Timestamp | undefined;
+  endAt:
+    | Timestamp
+    | undefined;
+  /** A schedule that was paused or resumed by hand stays so when it is declared again as before. */
   paused: boolean;
   /** For people: at most 1 KiB. */
   description: string;
@@ -124,7 +135,7 @@ export interface Firing {
 export interface ScheduleServicePutRequest {
   /** Who declares them, normally the application: a name. Required. */
   owner: string;
-  /** At most 1,000. */
+  /** At most 400. */
   schedules: Schedule[];
   /** Also remove what this owner has and does not declare here. */
   removeUndeclared: boolean;

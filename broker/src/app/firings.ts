@@ -1,0 +1,291 @@
+// What becomes of a planned time. An alarm says only that a schedule is to be looked at; which times are due is worked
+// out from its record, and a job's key is made of the schedule and the time. So whoever looks, and however often, each
+// time gives one job. First the jobs are submitted, then the record moves on: a broker that dies in between leaves an
+// alarm that comes again, and submits what is there already.
+
+import { Refusal } from "../core/errors.js";
+import type { Spec } from "../core/job.js";
+import { hasEnded, type JobRef, stateOf } from "../core/job.js";
+import { scheduleLimits } from "../core/limits.js";
+import { jobId, makeKey } from "../core/names.js";
+import type { Routing } from "../core/routes.js";
+import { type Due, dueOf, keyOfTime, planOf, type Schedule } from "../core/schedule.js";
+import { specOfDraft } from "../core/spec.js";
+import type { Cancel } from "./cancel.js";
+import { isPassing } from "./fences.js";
+import type {
+  Clock,
+  Firing,
+  FiringTicket,
+  Jobs,
+  KnownSchedule,
+  Peers,
+  ScheduleRecord,
+  Schedules,
+} from "./ports.js";
+import type { Submit } from "./submit.js";
+import type { Log } from "./telemetry.js";
+
+const lookEvery = 60_000;
+/** An alarm that is this late is stuck: a firing that failed once is not tried again by the server. */
+const stuckAfter = 30_000;
+const topic = "schedules-changed";
+
+/** Numbers of drover.v1.FiringOutcome. */
+const outcomes = { submitted: 1, overlap: 2, misfire: 3, triggered: 4, refused: 5 } as const;
+
+/** A schedule whose time has come, and what is to be done. */
+interface Round {
+  ticket: FiringTicket;
+  known: KnownSchedule & { record: ScheduleRecord };
+  schedule: Schedule;
+  due: Due;
+  jobs: { plannedAt: number; spec: Spec | Refusal }[];
+  overlapped: number[];
+}
+
+export class Firings {
+  /** Ends when what is being looked at has been dealt with. */
+  #round: Promise<void> = Promise.resolve();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    readonly schedules: Schedules,
+    readonly jobs: Pick<Jobs, "read">,
+    readonly submit: Pick<Submit, "submit">,
+    readonly cancel: Pick<Cancel, "cancel">,
+    readonly peers: Peers,
+    readonly clock: Clock,
+    readonly routes: Routing,
+    readonly read: (declared: Uint8Array) => Schedule,
+    readonly randomBytes: (n: number) => Uint8Array,
+    readonly log: Log,
+  ) {
+    peers.answer(topic, () => this.#round.then(() => true));
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => void this.lookForStuck(), lookEvery);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Once no broker that can be heard works on what it read of a schedule before now. */
+  async settled(): Promise<void> {
+    await this.peers.ask(topic, {});
+  }
+
+  /** Deals with firings. Never rejects: what could not be dealt with comes again. */
+  look(tickets: readonly FiringTicket[]): Promise<void> {
+    this.#round = this.#look(tickets).catch((error: unknown) => {
+      if (!isPassing(error)) this.log.error({ error: String(error) }, "firings could not be dealt with");
+    });
+    return this.#round;
+  }
+
+  /** Deals with schedules whose alarm did not come although it is overdue. */
+  async lookForStuck(): Promise<void> {
+    try {
+      const names = await this.schedules.names();
+      for (let i = 0; i < names.length; i += scheduleLimits.declared) {
+        const known = await this.schedules.read(names.slice(i, i + scheduleLimits.declared));
+        const late = known.flatMap(({ record }) =>
+          record !== undefined && record.nextAt > 0 && record.nextAt < this.clock.now() - stuckAfter
+            ? [record]
+            : [],
+        );
+        if (late.length === 0) continue;
+        this.log.warn({ schedules: late.length }, "schedules did not fire, and are dealt with now");
+        await this.look(late.map(({ name, nextAt }) => ({ name, plannedAt: nextAt, ack: () => undefined })));
+      }
+    } catch (error) {
+      if (!isPassing(error))
+        this.log.error({ error: String(error) }, "overdue schedules could not be looked for");
+    }
+  }
+
+  /** Submits a schedule's job now, apart from its planned times. @throws Refusal */
+  async submitNow(record: ScheduleRecord, schedule: Schedule): Promise<JobRef> {
+    const now = this.clock.now();
+    const spec = this.#specOf(schedule, `${record.name}.${makeKey(now, this.randomBytes(10))}`, now, 0);
+    const [answer] = spec instanceof Refusal ? [spec] : await this.submit.submit([spec], "return");
+    if (answer instanceof Refusal) throw answer;
+    if (answer === undefined) throw new Error("a submit without an answer");
+    return answer.ref;
+  }
+
+  async #look(tickets: readonly FiringTicket[]): Promise<void> {
+    const byName = new Map(tickets.map((ticket) => [ticket.name, ticket]));
+    const names = [...byName.keys()];
+    const known = await this.schedules.read(names);
+    const rounds: Round[] = [];
+    for (const [i, name] of names.entries()) {
+      const ticket = byName.get(name) as FiringTicket;
+      const { record, seq } = known[i] as KnownSchedule;
+      // Removed, paused or changed since: the alarm is one of before.
+      if (record === undefined || record.nextAt !== ticket.plannedAt) ticket.ack();
+      else rounds.push(this.#roundOf(ticket, { record, seq }));
+    }
+    await this.#heedOverlaps(rounds);
+    await this.#submitAll(rounds);
+    // A ticket of the same schedule that came twice is dealt with by the one.
+    for (const ticket of tickets) if (byName.get(ticket.name) !== ticket) ticket.ack();
+  }
+
+  #roundOf(ticket: FiringTicket, known: Round["known"]): Round {
+    const { record } = known;
+    const schedule = this.read(record.declared);
+    const plan = planOf(schedule, record.declaredAt);
+    // Its alarm never goes off early: what this broker takes for the server's time may be behind.
+    const now = Math.max(this.clock.now(), ticket.plannedAt);
+    const due = dueOf(plan, schedule, record.lastAt, now);
+    return { ticket, known, schedule, due, jobs: [], overlapped: [] };
+  }
+
+  /** Leaves out what may not run beside an earlier job, and says which jobs are to be submitted. */
+  async #heedOverlaps(rounds: readonly Round[]): Promise<void> {
+    const heeding = rounds.filter(
+      ({ schedule, due, known }) =>
+        schedule.overlap !== "allow" && due.run.length > 0 && known.record.lastKey !== "",
+    );
+    const before = heeding.map(({ known }) => ({ task: known.record.lastTask, key: known.record.lastKey }));
+    const snapshots = before.length === 0 ? [] : await this.jobs.read(before);
+    const running = new Set<Round>();
+    for (const [i, round] of heeding.entries()) {
+      const current = snapshots[i]?.current;
+      // A time that was submitted by a broker that died then is not its own predecessor: its key tells.
+      if (current === undefined || hasEnded(stateOf(current))) continue;
+      running.add(round);
+    }
+    for (const round of rounds) {
+      const { due, schedule, known } = round;
+      let run = due.run;
+      if (schedule.overlap === "skip") run = running.has(round) ? [] : run.slice(0, 1);
+      if (schedule.overlap === "cancel-previous") run = run.slice(-1);
+      round.overlapped = due.run.filter((time) => !run.includes(time));
+      round.jobs = run.map((plannedAt) => ({
+        plannedAt,
+        spec: this.#specOf(
+          schedule,
+          keyOfTime(known.record.name, plannedAt),
+          plannedAt,
+          schedule.jitter ?? 0,
+        ),
+      }));
+      if (schedule.overlap === "cancel-previous" && running.has(round)) await this.#cancelPrevious(round);
+    }
+  }
+
+  async #cancelPrevious({ known, schedule }: Round): Promise<void> {
+    const { lastTask: task, lastKey: key } = known.record;
+    try {
+      await this.cancel.cancel({ task, key }, `a later time of the schedule ${schedule.name} has come`);
+    } catch (error) {
+      if (!(error instanceof Refusal) || isPassing(error)) throw error;
+    }
+  }
+
+  #specOf(schedule: Schedule, key: string, plannedAt: number, jitter: number): Spec | Refusal {
+    const { job } = schedule;
+    if (job === undefined) throw new Error("a schedule without a job");
+    const now = this.clock.now();
+    const wait = (job.delay ?? 0) + (jitter > 0 ? Math.floor(this.#chance() * jitter) : 0);
+    const runAt = wait > 0 ? plannedAt + wait : undefined;
+    const checked = specOfDraft({ ...job, key, delay: undefined, runAt }, now, this.routes);
+    if ("violations" in checked) {
+      const said = checked.violations.map(({ field, description }) => `${field}: ${description}`).join("; ");
+      return new Refusal("INVALID_ARGUMENT", said);
+    }
+    return { ...checked.spec, schedule: { schedule: schedule.name, plannedAt } };
+  }
+
+  /** 0 to 1. */
+  #chance(): number {
+    const bytes = this.randomBytes(4);
+    return new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0) / 2 ** 32;
+  }
+
+  async #submitAll(rounds: readonly Round[]): Promise<void> {
+    const specs = rounds.flatMap(({ jobs }) =>
+      jobs.flatMap(({ spec }) => (spec instanceof Refusal ? [] : [spec])),
+    );
+    const answers = await this.submit.submit(specs, "return");
+    const refusals = new Map<string, Refusal>();
+    for (const [i, answer] of answers.entries()) {
+      if (answer instanceof Refusal) refusals.set(jobId(specs[i] as Spec), answer);
+    }
+    const done: { round: Round; record: ScheduleRecord }[] = [];
+    for (const round of rounds) {
+      const record = this.#after(round, refusals);
+      if (record !== undefined) done.push({ round, record });
+    }
+    await this.#moveOn(done);
+  }
+
+  /** The record once this round is dealt with; undefined: the store did not take a job, so it is tried again. */
+  #after(
+    { known, due, jobs, overlapped }: Round,
+    refusals: ReadonlyMap<string, Refusal>,
+  ): ScheduleRecord | undefined {
+    const handledAt = this.clock.now();
+    let record: ScheduleRecord = { ...known.record, lastAt: due.handled, nextAt: due.next };
+    if (due.missed > 0) {
+      const { missed: count, lastMissed: plannedAt } = due;
+      record = withFiring(record, { outcome: "misfire", plannedAt, handledAt, count });
+    }
+    for (const plannedAt of overlapped)
+      record = withFiring(record, { outcome: "overlap", plannedAt, handledAt });
+    for (const { plannedAt, spec } of jobs) {
+      const refusal = spec instanceof Refusal ? spec : refusals.get(jobId(spec));
+      if (refusal !== undefined && (isPassing(refusal) || refusal.reason === "STORAGE_FULL"))
+        return undefined;
+      if (refusal !== undefined || spec instanceof Refusal) {
+        const detail = refusal?.message.slice(0, 500) ?? "";
+        record = withFiring(record, { outcome: "refused", plannedAt, handledAt, detail });
+        this.log.warn({ schedule: record.name, refused: detail }, "a schedule's job was refused");
+        continue;
+      }
+      record = withFiring(record, { outcome: "submitted", plannedAt, handledAt, jobId: jobId(spec) });
+      record = { ...record, lastTask: spec.task, lastKey: spec.key };
+    }
+    return record;
+  }
+
+  /** All in one step; where somebody else changed one of them meanwhile, one by one. */
+  async #moveOn(done: readonly { round: Round; record: ScheduleRecord }[]): Promise<void> {
+    const changeOf = ({ round, record }: (typeof done)[number]) => ({
+      name: record.name,
+      record,
+      seq: round.known.seq,
+    });
+    if (done.length === 0) return;
+    if (await this.schedules.write(done.map(changeOf))) {
+      for (const { round } of done) round.ticket.ack();
+      return;
+    }
+    for (const each of done) {
+      // Changed since: another broker dealt with it, or its owner wants something else of it now. Either armed it anew.
+      await this.schedules.write([changeOf(each)]);
+      each.round.ticket.ack();
+    }
+  }
+}
+
+/** The record with one more firing, of which the latest are kept. */
+export function withFiring(
+  record: ScheduleRecord,
+  firing: { outcome: keyof typeof outcomes } & Partial<Omit<Firing, "outcome">>,
+): ScheduleRecord {
+  const whole: Firing = {
+    plannedAt: 0,
+    handledAt: 0,
+    jobId: "",
+    count: 0,
+    detail: "",
+    ...firing,
+    outcome: outcomes[firing.outcome],
+  };
+  return { ...record, firings: [whole, ...record.firings].slice(0, scheduleLimits.firings) };
+}

@@ -1,0 +1,249 @@
+// Schedules as people handle them. Every change is one compare-and-set of the schedule's record, with its next alarm
+// beside it; what becomes of an alarm stands in firings.ts.
+
+import { Checks } from "../core/check.js";
+import { invalid, Refusal, scheduleNotFound } from "../core/errors.js";
+import { scheduleLimits } from "../core/limits.js";
+import { jobId } from "../core/names.js";
+import type { Routing } from "../core/routes.js";
+import { checkSchedule, checkScheduleName, hasSameRule, planOf, type Schedule } from "../core/schedule.js";
+import type { DeclaredSchedule, SchedulesApi, ScheduleView } from "./api.js";
+import { type Firings, withFiring } from "./firings.js";
+import type { Clock, KnownSchedule, ScheduleRecord, Schedules } from "./ports.js";
+
+const attempts = 20;
+
+export class ScheduleControl implements SchedulesApi {
+  constructor(
+    readonly schedules: Schedules,
+    readonly firings: Firings,
+    readonly clock: Clock,
+    readonly routes: Routing,
+    /** A schedule of the bytes that its owner sent. */
+    readonly read: (declared: Uint8Array) => Schedule,
+  ) {}
+
+  async put(request: {
+    owner: string;
+    schedules: readonly DeclaredSchedule[];
+    removeUndeclared: boolean;
+    dryRun: boolean;
+  }) {
+    const { owner, removeUndeclared, dryRun } = request;
+    this.#check(owner, request.schedules);
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const declared = request.schedules.map(({ schedule }) => schedule.name);
+      const known = await this.schedules.read(declared);
+      const undeclared = await this.#undeclared(owner, new Set(declared));
+      const added: string[] = [];
+      const changed: string[] = [];
+      const unchanged: string[] = [];
+      const writes: { name: string; record: ScheduleRecord | undefined; seq: number }[] = [];
+      for (const [i, { schedule, bytes }] of request.schedules.entries()) {
+        const { record, seq } = known[i] as KnownSchedule;
+        if (record !== undefined && record.owner !== owner) throw ownedBy(record);
+        if (record !== undefined && isSame(record.declared, bytes)) {
+          unchanged.push(schedule.name);
+          continue;
+        }
+        (record === undefined ? added : changed).push(schedule.name);
+        writes.push({ name: schedule.name, record: this.#declare(owner, schedule, bytes, record), seq });
+      }
+      if (removeUndeclared)
+        for (const { name, seq } of undeclared) writes.push({ name, record: undefined, seq });
+      const answer = { added, changed, unchanged, undeclared: undeclared.map(({ name }) => name) };
+      if (dryRun) return answer;
+      const places = writes.reduce((sum, { record }) => sum + (record === undefined ? 1 : 2), 0);
+      if (places > 2 * scheduleLimits.declared) {
+        const description = `would remove ${undeclared.length} schedules beside what it declares, ${scheduleLimits.declared} are the limit: remove some by Delete first`;
+        throw invalid([{ field: "remove_undeclared", description }]);
+      }
+      if (await this.schedules.write(writes)) {
+        await this.firings.settled();
+        return answer;
+      }
+    }
+    throw busy();
+  }
+
+  #check(owner: string, declared: readonly DeclaredSchedule[]): void {
+    const checks = new Checks();
+    checks.name("owner", owner);
+    checks.size("schedules", declared.length, 0, scheduleLimits.declared);
+    const places = new Map<string, number>();
+    const now = this.clock.now();
+    for (const [i, { schedule }] of declared.slice(0, scheduleLimits.declared).entries()) {
+      checkSchedule(checks, `schedules[${i}].`, schedule, now, this.routes, true);
+      const twin = places.get(schedule.name);
+      if (twin !== undefined) {
+        checks.add(`schedules[${i}].name`, `is the name of schedules[${twin}] as well: rename one`);
+      }
+      places.set(schedule.name, i);
+    }
+    checks.done();
+  }
+
+  async #undeclared(owner: string, declared: ReadonlySet<string>): Promise<{ name: string; seq: number }[]> {
+    const names = await this.schedules.names();
+    if (names.length + declared.size > scheduleLimits.schedules) {
+      const description = `would be more than ${scheduleLimits.schedules} over all owners: remove some first`;
+      throw invalid([{ field: "schedules", description }]);
+    }
+    const others = names.filter((name) => !declared.has(name));
+    const known = await this.schedules.read(others);
+    return others
+      .map((name, i) => ({ name, ...(known[i] as KnownSchedule) }))
+      .filter(({ record }) => record?.owner === owner);
+  }
+
+  /** What was paused or resumed by hand stays so, unless its declaration says something new about it. */
+  #declare(
+    owner: string,
+    schedule: Schedule,
+    declared: Uint8Array,
+    before: ScheduleRecord | undefined,
+  ): ScheduleRecord {
+    const now = this.clock.now();
+    const was = before && this.read(before.declared);
+    const goesOn = before !== undefined && was !== undefined && hasSameRule(was, schedule);
+    const paused = before === undefined || was?.paused !== schedule.paused ? schedule.paused : before.paused;
+    const record: ScheduleRecord = {
+      ...(before ?? { firings: [], lastTask: "", lastKey: "", createdAt: now, nonce: "" }),
+      name: schedule.name,
+      owner,
+      changedAt: now,
+      declared,
+      declaredAt: goesOn ? before.declaredAt : now,
+      lastAt: goesOn && !before.paused ? before.lastAt : now,
+      paused,
+      nextAt: 0,
+    };
+    return { ...record, nextAt: paused ? 0 : (planOf(schedule, record.declaredAt).next(record.lastAt) ?? 0) };
+  }
+
+  async get(name: string): Promise<ScheduleView> {
+    const [known] = await this.schedules.read([checked(name)]);
+    return this.#view(known?.record ?? missing(name));
+  }
+
+  async list(query: {
+    owner: string;
+    task: string;
+    pageSize: number;
+    pageToken: string;
+  }): Promise<{ schedules: ScheduleView[]; nextPageToken: string }> {
+    const { owner, task, pageSize, pageToken } = query;
+    const names = (await this.schedules.names()).filter((name) => name > pageToken);
+    const schedules: ScheduleView[] = [];
+    for (let i = 0; i < names.length && schedules.length <= pageSize; i += scheduleLimits.declared) {
+      for (const { record } of await this.schedules.read(names.slice(i, i + scheduleLimits.declared))) {
+        if (record === undefined || (owner !== "" && record.owner !== owner)) continue;
+        const view = this.#view({ ...record, firings: [] });
+        if (task === "" || view.schedule.job?.task === task) schedules.push(view);
+      }
+    }
+    const page = schedules.slice(0, pageSize);
+    const last = page.at(-1)?.record.name ?? "";
+    return { schedules: page, nextPageToken: schedules.length > page.length ? last : "" };
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.#change(name, () => undefined);
+  }
+
+  async pause(name: string): Promise<ScheduleView> {
+    return this.#changed(name, (record, now) =>
+      record.paused ? record : { ...record, paused: true, nextAt: 0, changedAt: now },
+    );
+  }
+
+  async resume(name: string): Promise<ScheduleView> {
+    return this.#changed(name, (record, now) => {
+      if (!record.paused) return record;
+      const plan = planOf(this.read(record.declared), record.declaredAt);
+      return { ...record, paused: false, lastAt: now, nextAt: plan.next(now) ?? 0, changedAt: now };
+    });
+  }
+
+  async trigger(name: string): Promise<string> {
+    const record = await this.#changed(name, (found) => found);
+    const ref = await this.firings.submitNow(record.record, record.schedule);
+    const id = jobId(ref);
+    await this.#change(name, (found, now) => {
+      const firing = withFiring(found, { outcome: "triggered", plannedAt: now, handledAt: now, jobId: id });
+      return { ...firing, lastTask: ref.task, lastKey: ref.key };
+    });
+    return id;
+  }
+
+  async preview(of: string | Schedule, count: number, from: number): Promise<number[]> {
+    const now = this.clock.now();
+    if (typeof of === "string") {
+      const { record, schedule } = await this.get(of);
+      return planOf(schedule, record.declaredAt).between(from || now, Number.POSITIVE_INFINITY, count);
+    }
+    const checks = new Checks();
+    const named = of.name === "" ? { ...of, name: "preview" } : of;
+    checkSchedule(checks, "schedule.", named, now, this.routes, false);
+    checks.done();
+    return planOf(of, now).between(from || now, Number.POSITIVE_INFINITY, count);
+  }
+
+  async #changed(
+    name: string,
+    change: (record: ScheduleRecord, now: number) => ScheduleRecord,
+  ): Promise<ScheduleView> {
+    const record = await this.#change(name, change);
+    return this.#view(record ?? missing(name));
+  }
+
+  /** Changes a schedule, whoever else does at the same time; for every broker that can be heard it holds once this has
+   *  settled. */
+  async #change(
+    name: string,
+    change: (record: ScheduleRecord, now: number) => ScheduleRecord | undefined,
+  ): Promise<ScheduleRecord | undefined> {
+    checked(name);
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const [known] = await this.schedules.read([name]);
+      if (known?.record === undefined) throw scheduleNotFound(name);
+      const record = change(known.record, this.clock.now());
+      if (record === known.record) return record;
+      if (!(await this.schedules.write([{ name, record, seq: known.seq }]))) continue;
+      await this.firings.settled();
+      return record;
+    }
+    throw busy();
+  }
+
+  #view(record: ScheduleRecord): ScheduleView {
+    return { record, schedule: this.read(record.declared) };
+  }
+}
+
+function checked(name: string): string {
+  const checks = new Checks();
+  checkScheduleName(checks, "name", name);
+  checks.done();
+  return name;
+}
+
+function missing(name: string): never {
+  throw scheduleNotFound(name);
+}
+
+function ownedBy({ name, owner }: ScheduleRecord): Refusal {
+  return new Refusal("OWNED_BY_ANOTHER", `schedule ${name} is declared by ${owner}: choose another name`, {
+    metadata: { name, owner },
+  });
+}
+
+function busy(): Refusal {
+  return new Refusal("STORE_UNAVAILABLE", "the schedule is being changed by many at once", {
+    retryAfter: 500,
+  });
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
+}

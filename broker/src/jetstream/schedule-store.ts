@@ -1,0 +1,211 @@
+// Schedules in a stream of their own: a record each, changed by compare-and-set, and beside it the alarm for its next
+// planned time, which the server fires. Both are written in one batch, so a schedule that is to come has its alarm. The
+// stream is apart from the jobs' since a server works a stream's schedules off one after the other: a thousand leases
+// that end hold no cron back. Alarms are `@at` rather than the server's own cron: the walk from one time to the next is
+// then ours alone, so that a preview cannot disagree with it, and a firing that nobody took is never replaced by the next.
+
+import type { JetStreamManager } from "@nats-io/jetstream";
+import { type NatsConnection, TimeoutError } from "nats";
+import type { FiringTicket, KnownSchedule, ScheduleRecord, Schedules } from "../app/ports.js";
+import { at, header, line } from "./codec.js";
+import { ackWait } from "./lanes.js";
+import { memberHeaders, type Outgoing, plainHeaders } from "./messages.js";
+import type { Delivery, Puller, PullInbox } from "./puller.js";
+import { purgeBelow } from "./purge.js";
+import { type JobReads, unavailable } from "./reads.js";
+import { storage } from "./storage-proto.js";
+import { cronStreamName } from "./stream-config.js";
+import { type Subjects, scheduleIn } from "./subjects.js";
+import { type Verdict, verdictOf } from "./verdict.js";
+
+const perMs = 1_000_000;
+const timeout = 5_000;
+const tries = 20;
+const readAtOnce = 250;
+const sweepEvery = 10_000;
+/** A removed record is forgotten after this. */
+const tombstoneSeconds = 5;
+const atOnce = 400;
+const nothing = new Uint8Array(0);
+export const firingConsumer = "fire";
+
+export class ScheduleStore implements Schedules {
+  readonly #stream: string;
+  #puller: Puller | undefined;
+  #waiting: FiringTicket[] = [];
+  #working = false;
+  #acked = false;
+  #timer: NodeJS.Timeout | undefined;
+  #batches = 0;
+
+  constructor(
+    readonly nc: NatsConnection,
+    readonly jsm: JetStreamManager,
+    readonly inbox: PullInbox,
+    readonly subjects: Subjects,
+    readonly reads: Pick<JobReads, "lastIn">,
+    readonly nonce: () => string,
+  ) {
+    this.#stream = cronStreamName(subjects.namespace);
+  }
+
+  /** Delivers firings, many at a time, one call after the other. `look` must not reject. */
+  async start(look: (firings: readonly FiringTicket[]) => Promise<void>): Promise<void> {
+    await this.jsm.consumers.add(this.#stream, {
+      durable_name: firingConsumer,
+      filter_subject: this.subjects.firing("*"),
+      ack_policy: "explicit",
+      deliver_policy: "all",
+      ack_wait: ackWait * perMs,
+      max_deliver: -1,
+      max_ack_pending: -1,
+    });
+    this.#puller = this.inbox.open(
+      { stream: this.#stream, name: firingConsumer },
+      {
+        delivered: (delivery) => this.#delivered(delivery, look),
+        over: () => undefined,
+        distrust: () => undefined,
+      },
+    );
+    this.#puller.keepOpen(atOnce);
+    this.#timer = setInterval(() => {
+      // What stays is swept with what comes next.
+      this.#sweep().catch(() => undefined);
+    }, sweepEvery);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#puller?.keepOpen(0);
+  }
+
+  async read(names: readonly string[]): Promise<KnownSchedule[]> {
+    const found = new Map<string, KnownSchedule>();
+    for (let i = 0; i < names.length; i += readAtOnce) {
+      const subjects = names.slice(i, i + readAtOnce).map((name) => this.subjects.schedules("record", name));
+      for (const { subject, seq, data } of await this.reads.lastIn(this.#stream, subjects)) {
+        const record = data.length === 0 ? undefined : storage.Schedule.decode(data);
+        found.set(scheduleIn(subject), { record, seq });
+      }
+    }
+    return names.map((name) => found.get(name) ?? { record: undefined, seq: 0 });
+  }
+
+  async names(): Promise<string[]> {
+    const filter = this.subjects.schedules("record", "*");
+    try {
+      const { state } = await this.jsm.streams.info(this.#stream, { subjects_filter: filter });
+      return Object.keys(state.subjects ?? {})
+        .map(scheduleIn)
+        .sort();
+    } catch (error) {
+      throw unavailable((error as Error).message);
+    }
+  }
+
+  async write(
+    changes: readonly { name: string; record: ScheduleRecord | undefined; seq: number }[],
+  ): Promise<boolean> {
+    const nonce = this.nonce();
+    const messages = changes.flatMap((change) => this.#messagesOf(change, nonce));
+    const [probe] = changes;
+    if (probe === undefined) return true;
+    for (let attempt = 0; attempt < tries; attempt++) {
+      const verdict = await this.#publish(messages);
+      if (typeof verdict === "object" && "seq" in verdict) {
+        await this.#disarm(changes.filter(({ record }) => record === undefined).map(({ name }) => name));
+        return true;
+      }
+      if (verdict === "unanswered" || verdict === "conflict") {
+        // A batch is stored whole or not at all: one of its records tells of them all.
+        const [now] = await this.read([probe.name]);
+        const ours = probe.record === undefined ? now?.record === undefined : now?.record?.nonce === nonce;
+        if (ours) return true;
+        if (verdict === "conflict" || now?.seq !== probe.seq) return false;
+      } else if (verdict !== "again") {
+        throw unavailable("failed" in verdict ? verdict.failed : "the store has no room left");
+      }
+      await new Promise((resolve) => setTimeout(resolve, 10 + Math.random() * 40));
+    }
+    throw unavailable("schedules could not be written in time");
+  }
+
+  #messagesOf(
+    { name, record, seq }: { name: string; record: ScheduleRecord | undefined; seq: number },
+    nonce: string,
+  ): Outgoing[] {
+    const subject = this.subjects.schedules("record", name);
+    const head = line(header.expected, String(seq)) + line(header.rollup, "sub");
+    if (record === undefined) {
+      return [{ subject, head: head + line(header.ttl, `${tombstoneSeconds}s`), data: nothing }];
+    }
+    const messages: Outgoing[] = [
+      { subject, head, data: storage.Schedule.encode({ ...record, nonce }).finish() },
+    ];
+    if (record.nextAt > 0) {
+      messages.push({
+        subject: this.subjects.schedules("alarm", name),
+        head: line(header.schedule, at(record.nextAt)) + line(header.target, this.subjects.firing(name)),
+        data: Buffer.from(String(record.nextAt)),
+      });
+    }
+    return messages;
+  }
+
+  /** Best effort: the alarm of a schedule that is gone goes off for nothing. */
+  async #disarm(names: readonly string[]): Promise<void> {
+    try {
+      for (const name of names) {
+        const { state } = await this.jsm.streams.info(this.#stream);
+        await purgeBelow(this.jsm, this.#stream, this.subjects.schedules("alarm", name), state.last_seq + 1);
+      }
+    } catch {
+      // As said.
+    }
+  }
+
+  async #publish(messages: readonly Outgoing[]): Promise<Verdict | "unanswered"> {
+    const batch = `${this.nonce()}s${this.#batches++}`;
+    try {
+      for (const [i, message] of messages.entries()) {
+        const last = i === messages.length - 1;
+        const hdrs =
+          messages.length === 1 ? plainHeaders(message) : memberHeaders(message, batch, i + 1, last);
+        if (!last) this.nc.publish(message.subject, message.data, { headers: hdrs });
+        else
+          return verdictOf(await this.nc.request(message.subject, message.data, { headers: hdrs, timeout }));
+      }
+      throw new Error("an empty batch");
+    } catch (error) {
+      if (error instanceof TimeoutError || (error as Error).name === "TimeoutError") return "unanswered";
+      throw unavailable((error as Error).message);
+    }
+  }
+
+  #delivered(delivery: Delivery, look: (firings: readonly FiringTicket[]) => Promise<void>): void {
+    const ack = () => {
+      this.#acked = true;
+      this.inbox.ack(delivery);
+    };
+    const plannedAt = Number(Buffer.from(delivery.data).toString());
+    if (!Number.isSafeInteger(plannedAt)) return ack();
+    this.#waiting.push({ name: scheduleIn(delivery.subject), plannedAt, ack });
+    if (!this.#working) void this.#work(look);
+  }
+
+  async #work(look: (firings: readonly FiringTicket[]) => Promise<void>): Promise<void> {
+    this.#working = true;
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.#waiting.length > 0) await look(this.#waiting.splice(0, atOnce));
+    this.#working = false;
+  }
+
+  /** Firings that were dealt with. */
+  async #sweep(): Promise<void> {
+    if (!this.#acked) return;
+    this.#acked = false;
+    const { ack_floor } = await this.jsm.consumers.info(this.#stream, firingConsumer);
+    await purgeBelow(this.jsm, this.#stream, this.subjects.firing("*"), ack_floor.stream_seq + 1);
+  }
+}
