@@ -36,11 +36,16 @@ type Config struct {
 	TLS *tls.Config
 	// Sent with every call, for example a bearer token: RequireTransportSecurity is theirs to say.
 	Credentials credentials.PerRPCCredentials
-	// Puts the trace of a submit into the job's headers; nil = none.
-	Tracer Tracer
+	// Puts the trace that a submit belongs to into the headers of its job, in W3C form (traceparent, tracestate); what
+	// Headers says wins. With OpenTelemetry:
+	//
+	//	func(ctx context.Context, headers map[string]string) {
+	//		otel.GetTextMapPropagator().Inject(ctx, propagation.MapCarrier(headers))
+	//	}
+	InjectTrace func(ctx context.Context, headers map[string]string)
 	// Anything else about the connections; wins over what this package sets.
 	DialOptions []grpc.DialOption
-	// Calls go there instead of to Addresses: the eager client of the worker SDK's package eager is one. Close leaves it
+	// Calls go there instead of to Addresses: worker.Eager of the worker SDK is one. Close leaves it
 	// open.
 	Conn grpc.ClientConnInterface
 }
@@ -54,7 +59,7 @@ type Client struct {
 	schedules droverv1.ScheduleServiceClient
 	inspect   droverv1.InspectServiceClient
 	gather    *gatherer
-	tracer    Tracer
+	inject    func(context.Context, map[string]string)
 	retryFor  time.Duration
 	namespace string
 }
@@ -95,7 +100,7 @@ func newClient(config Config, conn grpc.ClientConnInterface, close func() error)
 		queues:    droverv1.NewQueueServiceClient(conn),
 		schedules: droverv1.NewScheduleServiceClient(conn),
 		inspect:   droverv1.NewInspectServiceClient(conn),
-		tracer:    config.Tracer,
+		inject:    config.InjectTrace,
 		retryFor:  config.RetryFor,
 		namespace: config.Namespace,
 	}
