@@ -17,6 +17,7 @@ import { Holdings } from "./app/holdings.js";
 import { Inspect } from "./app/inspect.js";
 import { Keeper } from "./app/keeper.js";
 import { Ledger } from "./app/ledger.js";
+import { LimitControl } from "./app/limits.js";
 import { Overdue } from "./app/overdue.js";
 import { Promoter } from "./app/promoter.js";
 import { QueueControl } from "./app/queues.js";
@@ -25,6 +26,7 @@ import { RouteControl } from "./app/routes.js";
 import { Sessions } from "./app/sessions.js";
 import { Settling } from "./app/settling.js";
 import { Submit } from "./app/submit.js";
+import { TaskControl } from "./app/tasks.js";
 import type { Log, Telemetry } from "./app/telemetry.js";
 import { UnaryWorkers } from "./app/unary.js";
 import { Waiting } from "./app/waiting.js";
@@ -241,9 +243,11 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     digest,
   );
   const submit = new Submit(ledger, jobs, store.storage, clock, telemetry, randomPool());
-  const queues = new QueueControl(store.queues, lanes, dispatcher, holdings, peers, clock, log, run);
+  const limits = new LimitControl(store.limits, dispatcher, holdings, peers, clock, log);
+  const queues = new QueueControl(store.queues, lanes, dispatcher, holdings, peers, clock, log, limits, run);
   const routes = new RouteControl(store.routes, peers, clock, log);
   const inspect = new Inspect(peers, holdings, sessions, dispatcher, keeper);
+  const tasks = new TaskControl(store.queues, limits, inspect);
   const overdue = new Overdue(jobs, journal, clock, store.storage, log);
   const alarms = new Alarms(ledger, jobs, peers, clock, telemetry, log);
   const due = new DueFeed(store.jsm, store.inbox, store.subjects, (found) => alarms.look(found));
@@ -273,6 +277,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     sweeps.stop();
     routes.stop();
     queues.stop();
+    limits.stop();
     lanes.stop();
     due.stop();
     flows.stop();
@@ -296,6 +301,8 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     submit,
     flows,
     queues,
+    tasks,
+    limits,
     routes,
     inspect,
     sweeps,
@@ -324,6 +331,7 @@ function apiOf(config: Config, parts: Parts, readiness: BrokerApi["readiness"]):
       attach: (hello, sink) => sessions.attach(hello, sink),
     },
     queues: parts.queues,
+    tasks: parts.tasks,
     routes: parts.routes,
     flows: parts.flows,
     inspect: {

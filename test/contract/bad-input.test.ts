@@ -37,17 +37,13 @@ const many = (count: number, item: unknown = "t~k") => Array.from({ length: coun
 const route = (fields: Message) => ({ name: "a", task: "*", queue: "q", ...fields });
 const routes = (...all: Message[]) => ({ owner: "o", routes: all.map(route) });
 
+const limits = (fields: Message): Message => ({ queue: "q", limits: fields });
+
 const member = (...dependsOn: number[]): Message => ({ job: { task: "t" }, dependsOn });
 const flow = (...members: unknown[]) => ({ flow: { members } });
 
 /** In the contract, and not built. Building one fails the test below, which then belongs among the others. */
-const notBuilt = [
-  "JobService/Move",
-  "JobService/Explain",
-  "QueueService/Update",
-  "QueueService/GetTask",
-  "QueueService/UpdateTask",
-];
+const notBuilt = ["JobService/Move", "JobService/Explain"];
 const built = methods.filter(({ name }) => !notBuilt.includes(name));
 
 type Row = [method: string, what: string, request: Message, fields: string[]];
@@ -235,6 +231,41 @@ const invalid: Row[] = [
     "1,001 routes",
     routes(...many(1_001, {}).map((_, i) => ({ name: `r${i}`, task: `t${i}` }))),
     ["routes"],
+  ],
+  ["QueueService/Update", "no name", { limits: {} }, ["queue"]],
+  ["QueueService/Update", "nothing to change", { queue: "q" }, ["limits"]],
+  ["QueueService/Update", "no period", limits({ rate: { count: 10 } }), ["limits.rate.period"]],
+  [
+    "QueueService/Update",
+    "10/fortnight",
+    limits({ rate: { count: 10, period: { seconds: 14 * day } } }),
+    ["limits.rate.period"],
+  ],
+  [
+    "QueueService/Update",
+    "a rate of nothing, and none at a time",
+    limits({ rate: { period: { seconds: 1 } }, concurrency: 0, concurrencyPerKey: 10_001 }),
+    ["limits.rate.count", "limits.concurrency", "limits.concurrency_per_key"],
+  ],
+  [
+    "QueueService/Update",
+    "a burst above the count",
+    limits({ rate: { count: 3, period: { seconds: 1 }, burst: 4 } }),
+    ["limits.rate.burst"],
+  ],
+  [
+    "QueueService/Update",
+    "records of a second",
+    { queue: "q", retention: { succeeded: { seconds: 1 }, succeededCount: 0 } },
+    ["retention.succeeded_count", "retention.succeeded"],
+  ],
+  ["QueueService/GetTask", "no name", {}, ["task"]],
+  ["QueueService/UpdateTask", "nothing at all", {}, ["task", "limits"]],
+  [
+    "QueueService/UpdateTask",
+    "a period of a nanosecond",
+    { task: "t", limits: { rate: { count: 1, period: { nanos: 1 } } } },
+    ["limits.rate.period"],
   ],
   ["QueueService/TestRoute", "no job", {}, ["job"]],
   ["QueueService/TestRoute", "a job that would be refused", job({ priority: 10 }), ["job.priority"]],

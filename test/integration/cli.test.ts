@@ -223,6 +223,24 @@ describe("what changes many", () => {
     expect((await json(["status", "cli.add~full"])).state).toBe("CANCELLED");
   });
 
+  test("queues and tasks are limited, shown with it, and freed again", async () => {
+    const limited = ["--rate", "10/m", "--burst", "3", "--concurrency", "4"];
+    expect((await drover(["queue", "limit", "slow", ...limited])).out).toMatch(/rate +10\/m, 3 at once/);
+    expect((await json(["queue", "show", "slow"])).limits).toEqual({
+      rate: { count: 10, period: 60_000, burst: 3 },
+      tokens: 3,
+      nextTokenAt: expect.any(String),
+      concurrency: 4,
+      running: 0,
+    });
+    expect((await drover(["queue", "limit", "slow", "--none"])).out).toMatch(/limits +none/);
+    expect((await drover(["task", "limit", "cli.slow", "--rate", "500/h"])).out).toMatch(/rate +500\/h/);
+    expect((await json(["task", "show", "cli.slow"])).limits.rate.count).toBe(500);
+    const wrong = await drover(["task", "limit", "cli.slow", "--rate", "10/fortnight"]);
+    expect(wrong).toMatchObject({ code: 2, err: expect.stringContaining("limits.rate") });
+    expect(await drover(["queue", "limit", "slow"])).toMatchObject({ code: 2 });
+  });
+
   test("a queue is paused and resumed", async () => {
     expect((await drover(["queue", "pause", "quiet"])).out).toBe("quiet is paused\n");
     expect((await drover(["queue", "ls"])).out).toMatch(/quiet +paused/);

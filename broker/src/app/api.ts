@@ -6,6 +6,7 @@ import type { FlowState } from "../core/flow.js";
 import type { FlowSpec } from "../core/flow-spec.js";
 import type { Content, Failure, JobRef, Progress, Spec, State, Stored } from "../core/job.js";
 import type { Route, RouteChanges, Routing } from "../core/routes.js";
+import type { RunLimits } from "../core/run-limits.js";
 import type { FlowEnd, FlowEntry, FlowRecord } from "./ports.js";
 
 /** A job for a reader. */
@@ -149,6 +150,37 @@ export interface Session {
   closed(clean: boolean): void;
 }
 
+/** What is set for a queue or a task, and how far its rate is used up. */
+export interface LimitsView extends RunLimits {
+  /** Starts that would be allowed now; unset without a rate. */
+  tokens: number | undefined;
+  /** ms since 1970. */
+  nextTokenAt: number | undefined;
+}
+
+/** ms and a count; 0 = the default. */
+export interface RetentionView {
+  succeeded: number;
+  failed: number;
+  cancelled: number;
+  succeededCount: number;
+}
+
+export interface TaskView {
+  name: string;
+  limits: LimitsView | undefined;
+  queues: string[];
+  ready: number;
+  running: number;
+  workers: number;
+}
+
+export interface TasksApi {
+  get(task: string): Promise<TaskView>;
+  /** Holds for every broker that can be heard once this has answered. */
+  update(task: string, limits: RunLimits): Promise<TaskView>;
+}
+
 export interface QueueView {
   name: string;
   paused: boolean;
@@ -160,12 +192,19 @@ export interface QueueView {
   failed: number;
   cancelled: number;
   lanes: { task: string; priority: number; ready: number }[];
+  limits: LimitsView | undefined;
+  retention: RetentionView | undefined;
 }
 
 export interface QueuesApi {
   list(): Promise<QueueView[]>;
   /** @throws Refusal QUEUE_NOT_FOUND */
   get(queue: string): Promise<QueueView>;
+  /** What is undefined is left as it is. Holds for every broker that can be heard once this has answered. */
+  update(
+    queue: string,
+    change: { limits: RunLimits | undefined; retention: RetentionView | undefined },
+  ): Promise<QueueView>;
   pause(queue: string): Promise<void>;
   resume(queue: string): Promise<void>;
   /** @throws Refusal QUEUE_BUSY */
@@ -293,6 +332,7 @@ export interface BrokerApi {
   jobs: JobsApi;
   workers: WorkersApi;
   queues: QueuesApi;
+  tasks: TasksApi;
   routes: RoutesApi;
   flows: FlowsApi;
   inspect: InspectApi;

@@ -5,6 +5,7 @@
 
 import { type RunTimes, times } from "../core/limits.js";
 import { jobId } from "../core/names.js";
+import type { Gate } from "./gate.js";
 import type { LaneEvents, LaneKey, Lanes, LaneView, Ticket } from "./ports.js";
 import { comingByQueue, isPreceded } from "./precedence.js";
 
@@ -47,6 +48,8 @@ interface Line {
   /** When a ticket of it was handed out last. Apart from the other queues' turns: counted together they may go in step,
    *  and a task is left out for as long as they do. */
   given: number;
+  /** What its limits allow; undefined = it has none. */
+  gate: Gate | undefined;
 }
 
 export class Dispatcher implements LaneEvents {
@@ -59,6 +62,7 @@ export class Dispatcher implements LaneEvents {
   /** How many tickets wait, by job id: asked for each ticket that is looked into, with thousands waiting. */
   readonly #buffered = new Map<string, number>();
   #paused: ReadonlySet<string> = new Set();
+  #gateOf: ((lane: LaneKey) => Gate | undefined) | undefined;
   #scheduled = false;
   #stopped = false;
   #turn = 0;
@@ -99,6 +103,13 @@ export class Dispatcher implements LaneEvents {
       if (!queues.has(line.lane.key.queue)) continue;
       for (const { ticket } of line.waiting.splice(0)) this.#giveBack(ticket);
     }
+    this.soon();
+  }
+
+  /** Which lanes are limited, and how; undefined = none is. */
+  limit(gateOf: ((lane: LaneKey) => Gate | undefined) | undefined): void {
+    this.#gateOf = gateOf;
+    for (const line of this.#lines.values()) line.gate = gateOf?.(line.lane.key);
     this.soon();
   }
 
@@ -213,7 +224,15 @@ export class Dispatcher implements LaneEvents {
     for (const lane of lanes) {
       let line = this.#lines.get(lane);
       if (line === undefined) {
-        line = { lane, waiting: [], examined: 0, takers: [], turn: 0, given: 0 };
+        line = {
+          lane,
+          waiting: [],
+          examined: 0,
+          takers: [],
+          turn: 0,
+          given: 0,
+          gate: this.#gateOf?.(lane.key),
+        };
         this.#lines.set(lane, line);
         this.#byKey.set(lane.key, line);
       }
@@ -241,6 +260,7 @@ export class Dispatcher implements LaneEvents {
         const entry = line?.waiting.shift();
         if (entry === undefined) return false;
         this.#count(entry.ticket, -1);
+        line?.gate?.passed();
         taker.take(entry.ticket);
         fed.add(taker);
         return true;
@@ -258,7 +278,7 @@ export class Dispatcher implements LaneEvents {
     if (taker.free() <= 0) return undefined;
     const best = new Map<string, Line[]>();
     for (const line of laden) {
-      if (line.waiting.length === 0) continue;
+      if (line.waiting.length === 0 || line.gate?.open === false) continue;
       const { queue, priority, task } = line.lane.key;
       const there = best.get(queue);
       if (there !== undefined && (there[0]?.lane.key.priority ?? 0) > priority) continue;
@@ -298,17 +318,21 @@ export class Dispatcher implements LaneEvents {
   /** Pulls as much as there is credit for, highest lanes first, and keeps a request open where nothing is known. */
   #plan(): void {
     const budgets = this.#budgets();
+    const demands = this.#gateOf === undefined ? undefined : demandsOf(this.#ordered);
     let pulled = false;
     for (const line of this.#ordered) {
       const { lane } = line;
       const { task, queue } = lane.key;
       const rests = this.#paused.has(queue);
       const wanted = !rests && line.takers.some((taker) => taker.active);
-      this.lanes.probe(lane, wanted && lane.pending === 0 && line.waiting.length === 0);
+      const demand = line.gate && demands?.get(line.gate);
+      const shut = demand !== undefined && line.gate?.shut === true;
+      this.lanes.probe(lane, wanted && lane.pending === 0 && line.waiting.length === 0 && !shut);
       if (!wanted) continue;
       // What is here or on its way already has its takers.
       let spoken = line.waiting.length + line.examined + lane.pulling;
       let room = 0;
+      let allowed = demand === undefined ? mostPulled : Math.min(mostPulled, demand.room);
       for (const taker of line.takers) {
         const budget = budgets.get(taker)?.get(queue);
         if (budget === undefined) continue;
@@ -317,8 +341,14 @@ export class Dispatcher implements LaneEvents {
         spoken -= taken;
         share -= taken;
         budget.left -= taken;
-        const more = Math.min(share, lane.pending - lane.pulling - room, mostPulled - room);
+        let more = Math.min(share, lane.pending - lane.pulling - room, mostPulled - room);
         if (more <= 0) continue;
+        if (demand !== undefined) {
+          demand.wanted += more;
+          more = Math.min(more, allowed);
+          allowed -= more;
+          demand.room -= more;
+        }
         room += more;
         budget.left -= more;
       }
@@ -328,6 +358,7 @@ export class Dispatcher implements LaneEvents {
       pulled = true;
     }
     if (pulled) this.#order();
+    if (demands !== undefined) for (const [gate, { wanted }] of demands) gate.want(wanted);
   }
 
   /** What each taker may still be given, per queue: all of it where one queue has work, by weight where several do. */
@@ -337,7 +368,10 @@ export class Dispatcher implements LaneEvents {
       const free = taker.free();
       const busy = new Set<string>();
       for (const line of this.#ordered) {
-        const open = line.lane.pending > 0 || line.waiting.length > 0 || line.lane.pulling > 0;
+        const open =
+          line.waiting.length > 0 ||
+          line.lane.pulling > 0 ||
+          (line.lane.pending > 0 && line.gate?.shut !== true);
         if (open && line.takers.includes(taker) && !this.#paused.has(line.lane.key.queue)) {
           busy.add(line.lane.key.queue);
         }
@@ -365,4 +399,21 @@ export class Dispatcher implements LaneEvents {
       }
     }
   }
+}
+
+/** Of each gate: what wants to pass it, and how many more tickets may be fetched for it. */
+function demandsOf(lines: readonly Line[]): Map<Gate, { wanted: number; room: number }> {
+  const demands = new Map<Gate, { wanted: number; room: number }>();
+  for (const { gate, waiting, examined, lane } of lines) {
+    if (gate === undefined) continue;
+    let demand = demands.get(gate);
+    if (demand === undefined) {
+      demand = { wanted: 0, room: gate.room() };
+      demands.set(gate, demand);
+    }
+    const here = waiting.length + examined + lane.pulling;
+    demand.wanted += here;
+    demand.room -= here;
+  }
+  return demands;
 }

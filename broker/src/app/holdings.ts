@@ -66,7 +66,15 @@ export class Holding implements Known {
   }
 }
 
+/** Hears of every lease that begins or ends here. */
+export interface HoldingsWatch {
+  added(holding: Holding): void;
+  removed(holding: Holding): void;
+}
+
 export class Holdings {
+  /** Set while any limit has to count leases. */
+  watch: HoldingsWatch | undefined;
   readonly #byJob = new Map<string, Holding>();
   /** Of sessions: those to be renewed first stand first, a renewed one is put behind. */
   readonly #renewals = new Set<Holding>();
@@ -87,6 +95,7 @@ export class Holdings {
 
   add(holding: Holding): void {
     this.#byJob.set(holding.id, holding);
+    this.watch?.added(holding);
     if (!holding.holder.unary) this.#renewals.add(holding);
     if (holding.endAt > 0 || holding.expiresAt > 0) this.#ending.add(holding);
   }
@@ -95,6 +104,7 @@ export class Holdings {
   remove(holding: Holding): boolean {
     this.#ending.delete(holding);
     this.#renewals.delete(holding);
+    this.watch?.removed(holding);
     if (this.#byJob.get(holding.id) !== holding) return false;
     this.#byJob.delete(holding.id);
     return true;

@@ -2,7 +2,9 @@
 // of the architecture knows what a subject, a consumer or a header is.
 
 import type { Content, Failure, Job, JobRef, Phase, ScheduledPhase, Snapshot, Stored } from "../core/job.js";
+import type { RateBook } from "../core/rate.js";
 import type { Route } from "../core/routes.js";
+import type { Limited, RunLimits } from "../core/run-limits.js";
 
 export interface LaneKey {
   task: string;
@@ -204,6 +206,33 @@ export interface QueueSettings {
   limits: string[];
   /** While a purge is under way. */
   restUntil: number;
+  runLimits: RunLimits | undefined;
+}
+
+export interface TaskSettings {
+  name: string;
+  changedAt: number;
+  runLimits: RunLimits | undefined;
+}
+
+/** A rate's book with the value for the compare-and-set. */
+export interface KnownBook {
+  book: RateBook;
+  last: number;
+}
+
+/** Limits that brokers share. All of it throws Refusal STORE_UNAVAILABLE. */
+export interface LimitStore {
+  tasks(): Promise<TaskSettings[]>;
+  updateTask(task: string, change: (settings: TaskSettings) => TaskSettings): Promise<TaskSettings>;
+  /** In order. */
+  books(limits: readonly Limited[]): Promise<KnownBook[]>;
+  /** Writes these books in one step. Undefined: another broker wrote one of them since. */
+  writeBooks(books: readonly (KnownBook & { limit: Limited })[]): Promise<number[] | undefined>;
+  /** How many places each broker has, and the value for the compare-and-set over all of them. */
+  places(limit: Limited): Promise<{ taken: ReadonlyMap<string, number>; last: number }>;
+  /** Says how many this broker has, for 30 s. False: another broker wrote since. */
+  take(limit: Limited, broker: string, taken: number, last: number): Promise<boolean>;
 }
 
 /** All routes of the namespace, in the order in which they are tried. */

@@ -6,6 +6,8 @@ import type { LaneView } from "./ports.js";
 
 interface Line<T> {
   readonly lane: LaneView;
+  /** What its limits allow; undefined = it has none. */
+  readonly gate: { readonly open: boolean } | undefined;
   readonly takers: readonly T[];
 }
 
@@ -15,6 +17,8 @@ export function comingByQueue<L extends Line<unknown>>(lines: readonly L[]): Map
   for (const line of lines) {
     const { pending, pulling, key } = line.lane;
     if (pending === 0 && pulling === 0) continue;
+    // What may not start now keeps nobody waiting.
+    if (line.gate?.open === false) continue;
     const there = coming.get(key.queue);
     if (there === undefined) coming.set(key.queue, [line]);
     else there.push(line);

@@ -3,9 +3,11 @@
 import { Refusal } from "../core/errors.js";
 import { specOf } from "../core/job.js";
 import { type RunTimes, times } from "../core/limits.js";
-import type { QueuesApi, QueueView } from "./api.js";
+import { type RunLimits, someLimits } from "../core/run-limits.js";
+import type { QueuesApi, QueueView, RetentionView } from "./api.js";
 import type { Dispatcher } from "./dispatcher.js";
 import type { Holdings } from "./holdings.js";
+import type { LimitControl } from "./limits.js";
 import type { Clock, Peers, QueueSettings, Queues } from "./ports.js";
 import type { Log } from "./telemetry.js";
 
@@ -29,6 +31,7 @@ export class QueueControl implements QueuesApi {
     readonly peers: Peers,
     readonly clock: Clock,
     readonly log: Log,
+    readonly limits: Pick<LimitControl, "queues" | "refresh" | "viewOf">,
     readonly run: Pick<RunTimes, "purgePatience"> = times,
   ) {
     peers.answer("queues-changed", () => this.refresh().then(() => true));
@@ -37,8 +40,9 @@ export class QueueControl implements QueuesApi {
 
   async start(): Promise<void> {
     await this.refresh();
+    await this.limits.refresh();
     this.#timer = setInterval(() => {
-      this.refresh().catch((error: unknown) => {
+      Promise.all([this.refresh(), this.limits.refresh()]).catch((error: unknown) => {
         this.log.warn({ error: String(error) }, "queue settings could not be read");
       });
     }, refreshEvery);
@@ -59,6 +63,7 @@ export class QueueControl implements QueuesApi {
     const resting = new Set(all.filter((s) => this.#rests(s)).map((s) => s.name));
     this.dispatcher.pause(resting);
     await this.lanes.setPaused(resting);
+    await this.limits.queues(all);
   }
 
   async list(): Promise<QueueView[]> {
@@ -96,7 +101,28 @@ export class QueueControl implements QueuesApi {
       this.queues.count("failed", scope),
       this.queues.count("cancelled", scope),
     ]);
-    return { ...view, succeeded, failed, cancelled };
+    const limits = await this.limits.viewOf({ kind: "queue", name: queue });
+    return { ...view, succeeded, failed, cancelled, limits };
+  }
+
+  async update(
+    queue: string,
+    change: { limits: RunLimits | undefined; retention: RetentionView | undefined },
+  ): Promise<QueueView> {
+    const { limits, retention } = change;
+    await this.#change(queue, (settings) => ({
+      ...settings,
+      ...(limits === undefined ? {} : { runLimits: someLimits(limits) }),
+      ...(retention === undefined
+        ? {}
+        : {
+            keepSucceeded: retention.succeeded,
+            keepFailed: retention.failed,
+            keepCancelled: retention.cancelled,
+            keepSucceededCount: retention.succeededCount,
+          }),
+    }));
+    return this.get(queue);
   }
 
   pause(queue: string): Promise<void> {
@@ -205,6 +231,8 @@ export class QueueControl implements QueuesApi {
       failed: 0,
       cancelled: 0,
       lanes: [],
+      limits: settings?.runLimits && { ...settings.runLimits, tokens: undefined, nextTokenAt: undefined },
+      retention: settings && retentionOf(settings),
     };
   }
 }
@@ -214,4 +242,16 @@ function isIn(
   scope: { queue: string; task: string | undefined },
 ): boolean {
   return key.queue === scope.queue && (scope.task === undefined || key.task === scope.task);
+}
+
+/** Undefined when nothing of it is set. */
+function retentionOf(settings: QueueSettings): RetentionView | undefined {
+  const { keepSucceeded, keepFailed, keepCancelled, keepSucceededCount } = settings;
+  if (keepSucceeded + keepFailed + keepCancelled + keepSucceededCount === 0) return undefined;
+  return {
+    succeeded: keepSucceeded,
+    failed: keepFailed,
+    cancelled: keepCancelled,
+    succeededCount: keepSucceededCount,
+  };
 }

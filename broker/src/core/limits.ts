@@ -108,6 +108,27 @@ export const flowLimits = {
   abandoned: 10 * minute,
 } as const;
 
+/** What may be set for a queue or a task, and how brokers share it. */
+export const runLimits = {
+  rateCount: 1_000_000,
+  shortestPeriod: 100,
+  longestPeriod: 1 * day,
+  concurrency: 100_000,
+  concurrencyPerKey: 10_000,
+  /** Starts are reserved this far ahead: time enough to fetch their tickets. */
+  ahead: 200,
+  /** A broker that waits for a start or for tickets to come due looks no more often than this. */
+  tick: 5,
+  /** The places of a broker that is not heard of for this long come back. */
+  placesLast: 30 * second,
+  placesRenewed: 10 * second,
+  /** Places that nobody wants go back after this long. */
+  placesUnwanted: 250,
+  /** While no place is free it is looked for one this often, unless a broker says that it gave some back. */
+  placesLooked: 1 * second,
+  placesLookedIdle: 5 * second,
+} as const;
+
 export const retryDefaults = {
   maxAttempts: 4,
   maxCrashes: 3,

@@ -4,6 +4,7 @@ import type { Queue, QueueServiceServer } from "@drover/proto/v1";
 import type { QueuesApi, QueueView } from "../app/api.js";
 import { Checks } from "../core/check.js";
 import type { Calls } from "./calls.js";
+import { toRetention, toRunLimits } from "./limit-values.js";
 
 export function queueService(
   queues: QueuesApi,
@@ -43,6 +44,11 @@ function checked(queue: string): string {
   return queue;
 }
 
-function toQueue(view: QueueView): Queue {
-  return { ...view, limits: undefined, retention: undefined, oldestReadyAge: undefined };
+export function toQueue(view: QueueView): Queue {
+  return {
+    ...view,
+    limits: toRunLimits(view.limits, view.running),
+    retention: toRetention(view.retention),
+    oldestReadyAge: undefined,
+  };
 }

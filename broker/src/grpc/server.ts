@@ -19,6 +19,7 @@ import { Health } from "./health.js";
 import { identify } from "./identity.js";
 import { inspectService } from "./inspect-service.js";
 import { jobService } from "./job-service.js";
+import { limitMethods } from "./limit-methods.js";
 import { queueService } from "./queue-service.js";
 import { addReflection } from "./reflection.js";
 import { routeMethods } from "./route-methods.js";
@@ -81,6 +82,7 @@ export async function startGrpc(parts: GrpcParts, at: GrpcOptions): Promise<Grpc
   server.addService(guarded(FlowServiceService), flowService(api.flows, api.routes, clock, calls));
   server.addService(guarded(QueueServiceService), {
     ...queueService(api.queues, calls),
+    ...limitMethods(api.queues, api.tasks, calls),
     ...routeMethods(api.routes, clock, calls),
   });
   server.addService(guarded(InspectServiceService), inspectService(api.inspect, calls));

@@ -11,6 +11,7 @@ import { EmbeddedServer } from "./embedded.js";
 import { FlowStore } from "./flow-store.js";
 import { StreamJournal } from "./journal.js";
 import { StreamLanes } from "./lanes.js";
+import { StreamLimits } from "./limit-store.js";
 import type { NatsTarget } from "./nats-target.js";
 import { NatsPeers } from "./peers.js";
 import { provision } from "./provision.js";
@@ -55,6 +56,7 @@ export class Store {
     readonly lanes: StreamLanes,
     readonly queues: QueueStore,
     readonly routes: RouteStore,
+    readonly limits: StreamLimits,
     readonly flows: FlowStore,
     readonly tokenKey: Buffer,
     readonly replicas: number,
@@ -149,6 +151,7 @@ export class Store {
       lanes,
       queues,
       new RouteStore(nc, jsm, subjects),
+      new StreamLimits(nc, jsm, subjects, jobs, () => journal.nonce()),
       flows,
       made.tokenKey,
       made.replicas,

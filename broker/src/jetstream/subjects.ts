@@ -17,6 +17,7 @@
 import type { LaneKey } from "../app/ports.js";
 import type { JobRef, Phase } from "../core/job.js";
 import { shardOf } from "../core/names.js";
+import type { Limited } from "../core/run-limits.js";
 
 /** Stands where a schedule has its nonce. */
 const onlyOne = "0";
@@ -101,6 +102,23 @@ export class Subjects {
 
   queues(): string {
     return `${this.#root}0.queue.*`;
+  }
+
+  taskSettings(task: string): string {
+    return `${this.#root}0.task.${asToken(task)}`;
+  }
+
+  tasksSettings(): string {
+    return `${this.#root}0.task.*`;
+  }
+
+  rateBook({ kind, name }: Limited): string {
+    return `${this.#root}0.limit.rate.${kind}.${asToken(name)}`;
+  }
+
+  /** `broker` "*" = of all: always this very text for a limit, since the server serialises in-flight checks by it. */
+  places({ kind, name }: Limited, broker: string): string {
+    return `${this.#root}0.limit.places.${kind}.${asToken(name)}.${broker}`;
   }
 
   routes(): string {

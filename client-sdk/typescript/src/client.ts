@@ -12,8 +12,9 @@ import { newKey } from "./key.js";
 import { Lookup } from "./lookup.js";
 import { Queues } from "./queues.js";
 import { Routes } from "./routes.js";
-import { type JobOptions, jobSpec, type TaskRef } from "./spec.js";
+import { checkPayload, type JobOptions, jobSpec, type TaskRef } from "./spec.js";
 import { type OnConflict, type Submission, Submitter } from "./submit.js";
+import { Tasks } from "./tasks.js";
 import { Waits } from "./wait.js";
 
 export interface ClientOptions extends AddressOptions {
@@ -64,6 +65,7 @@ const MAX_PENDING = 50_000;
 export class Client {
   readonly flows: Flows;
   readonly queues: Queues;
+  readonly tasks: Tasks;
   readonly routes: Routes;
   readonly inspect: Inspect;
   readonly #brokers: Brokers;
@@ -84,6 +86,7 @@ export class Client {
     this.#calls = { caller: this.#caller, lookup: new Lookup(this.#caller), waits: new Waits(this.#brokers) };
     this.flows = new Flows(this.#caller);
     this.queues = new Queues(this.#caller);
+    this.tasks = new Tasks(this.#caller);
     this.routes = new Routes(this.#caller);
     this.inspect = new Inspect(this.#caller);
   }
@@ -91,7 +94,7 @@ export class Client {
   /** Resolves once the job is durable. Retried within the timeout while brokers are away or full; the key makes that
    *  safe. @throws InvalidArgumentError, JobExistsError, UnavailableError, OverloadedError, DeadlineExceededError,
    *  ClientBusyError */
-  submit<P, R>(task: TaskRef<P, R>, payload: P, options?: SubmitOptions): Promise<SubmittedJob<R>>;
+  submit<P, R>(task: TaskRef<P, R, unknown>, payload: P, options?: SubmitOptions): Promise<SubmittedJob<R>>;
   submit<R = unknown>(task: string, payload?: unknown, options?: SubmitOptions): Promise<SubmittedJob<R>>;
   async submit<R>(
     task: TaskRef | string,
@@ -99,6 +102,7 @@ export class Client {
     options: SubmitOptions = {},
   ): Promise<SubmittedJob<R>> {
     const { onConflict = "return-existing", timeout = this.#caller.timeout } = options;
+    await checkPayload(task, payload);
     const submission = this.#submission(task, payload, options, timeout);
     return new SubmittedJob(await this.#submitter.submit(submission, onConflict), this.#calls);
   }
@@ -116,6 +120,7 @@ export class Client {
     const submissions: Submission[] = [];
     for (const [index, { task, payload, ...job }] of items.entries()) {
       try {
+        await checkPayload(task, payload);
         submissions.push(this.#submission(task, payload, job, timeout));
         sent.push(index);
       } catch (error) {

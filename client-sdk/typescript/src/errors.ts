@@ -43,12 +43,13 @@ export class CallError extends DroverError {
 export class InvalidArgumentError extends CallError {
   /** For what is wrong before anything was sent. */
   static of(field: string, description: string): InvalidArgumentError {
-    const details = {
-      code: status.INVALID_ARGUMENT,
-      reason: "INVALID_ARGUMENT",
-      fields: [{ field, description }],
-    };
-    return new InvalidArgumentError(`${field}: ${description}`, details);
+    return InvalidArgumentError.ofFields([{ field, description }]);
+  }
+
+  static ofFields(fields: readonly FieldViolation[]): InvalidArgumentError {
+    const message = fields.map(({ field, description }) => `${field}: ${description}`).join("; ");
+    const code = status.INVALID_ARGUMENT;
+    return new InvalidArgumentError(message, { code, reason: "INVALID_ARGUMENT", fields: [...fields] });
   }
 }
 /** Never submitted, or its record aged out. */

@@ -29,7 +29,7 @@ export type FlowNode =
   | { readonly kind: "group"; readonly nodes: readonly FlowNode[] };
 
 /** One job of a flow. Its delay counts from when it is its turn. */
-export function step<P, R>(task: TaskRef<P, R>, payload: P, options?: StepOptions): FlowNode;
+export function step<P, R>(task: TaskRef<P, R, unknown>, payload: P, options?: StepOptions): FlowNode;
 export function step(task: string, payload?: unknown, options?: StepOptions): FlowNode;
 export function step(task: TaskRef | string, payload?: unknown, options: StepOptions = {}): FlowNode {
   return { kind: "step", task, payload, options };

@@ -60,11 +60,21 @@ export type {
   RetryStatus,
 } from "./job.js";
 export { newKey } from "./key.js";
+export { type LimitStatus, parseRate, type Rate, type Retention, type RunLimits } from "./limits.js";
 export { PayloadError, RawPayload } from "./payload.js";
-export type { Purged, PurgeOptions, QueueStatus, Queues } from "./queues.js";
+export type { Purged, PurgeOptions, QueueChange, QueueStatus, Queues } from "./queues.js";
 export type { OwnedRoute, Route, Routes, RoutesPut, RouteTest } from "./routes.js";
 export type { FieldViolation } from "./rpc-status.js";
-export { type JobOptions, type RetryOptions, type SubmitDefaults, type TaskRef, taskRef } from "./spec.js";
+export type { InputOf, OutputOf, Schema } from "./schema.js";
+export {
+  type JobOptions,
+  type RetryOptions,
+  type SubmitDefaults,
+  type TaskRef,
+  type TaskSchemas,
+  taskRef,
+} from "./spec.js";
 export type { OnConflict } from "./submit.js";
+export type { TaskStatus, Tasks } from "./tasks.js";
 export { VERSION } from "./version.js";
 export type { WaitOptions } from "./wait.js";

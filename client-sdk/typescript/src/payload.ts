@@ -1,7 +1,8 @@
 // What travels as a job's payload or result. Everything is JSON unless it says otherwise: bytes inside a JSON value
-// become base64 and dates RFC 3339, so that a worker in another language reads the same thing.
+// become base64, dates RFC 3339 and bigints integers, so that a worker in another language reads the same thing.
 
 import type { Payload } from "@drover/proto/v1";
+import { jsonText, parseJson } from "./json-text.js";
 
 export const JSON_TYPE = "application/json";
 export const BYTES_TYPE = "application/octet-stream";
@@ -22,7 +23,7 @@ export class PayloadError extends Error {
 const NULL = Buffer.from("null");
 
 /** The value as it travels. A Uint8Array on its own is `application/octet-stream`; anything else is JSON, and
- *  undefined is null. @throws PayloadError for what JSON cannot hold (a bigint, a cycle). */
+ *  undefined is null. @throws PayloadError for what JSON cannot hold (a cycle). */
 export function encode(value: unknown): Payload {
   if (value === undefined || value === null) return { data: NULL, contentType: "" };
   if (value instanceof RawPayload) return { data: value.data, contentType: value.contentType };
@@ -30,12 +31,12 @@ export function encode(value: unknown): Payload {
   return { data: encodeJson(value), contentType: "" };
 }
 
-/** @throws PayloadError for what JSON cannot hold (a bigint, a cycle). */
+/** @throws PayloadError for what JSON cannot hold (a cycle). */
 export function encodeJson(value: unknown): Buffer {
   let text: string | undefined;
   try {
-    text = JSON.stringify(value);
-    if (holdsBytes(value)) text = JSON.stringify(value, bytesAsBase64);
+    text = jsonText(value);
+    if (holdsBytes(value)) text = jsonText(value, bytesAsBase64);
   } catch (error) {
     throw new PayloadError(`not a JSON value: ${(error as Error).message}`, { cause: error });
   }
@@ -49,7 +50,7 @@ export function decode(payload: Payload | undefined): unknown {
   if (!isJson(payload.contentType)) return payload.data;
   if (payload.data.length === 0) return null;
   try {
-    return JSON.parse(text(payload.data));
+    return parseJson(text(payload.data));
   } catch (error) {
     throw new PayloadError(`the payload is not JSON: ${(error as Error).message}`, { cause: error });
   }

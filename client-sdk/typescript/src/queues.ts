@@ -1,7 +1,16 @@
-import { QueueServiceService } from "@drover/proto/v1";
+import { type Queue, QueueServiceService } from "@drover/proto/v1";
 import { status } from "@grpc/grpc-js";
 import type { Caller, CallOptions } from "./call.js";
 import { callError } from "./errors.js";
+import {
+  fromWireLimits,
+  fromWireRetention,
+  type LimitStatus,
+  type Retention,
+  type RunLimits,
+  toWireLimits,
+  toWireRetention,
+} from "./limits.js";
 
 /** Counts are at most 15 s old. */
 export interface QueueStatus {
@@ -18,6 +27,17 @@ export interface QueueStatus {
   readonly cancelled: number;
   /** Each (task, priority) in use. */
   readonly lanes: readonly { readonly task: string; readonly priority: number; readonly ready: number }[];
+  /** Unset = not limited. How far they are used up: only from get(). */
+  readonly limits?: LimitStatus;
+  /** Unset = the default. */
+  readonly retention?: Retention;
+}
+
+/** What is left out stays as it is; each of the two replaces all that was set before. */
+export interface QueueChange {
+  /** `{}` takes all limits back. */
+  readonly limits?: RunLimits;
+  readonly retention?: Retention;
 }
 
 export interface PurgeOptions extends CallOptions {
@@ -46,14 +66,27 @@ export class Queues {
   }
 
   async list(options: CallOptions = {}): Promise<QueueStatus[]> {
-    return (await this.#caller.call(QueueServiceService.list, {}, options)).queues;
+    return (await this.#caller.call(QueueServiceService.list, {}, options)).queues.map(fromWire);
   }
 
   /** @throws QueueNotFoundError, CallError */
   async get(name: string, options: CallOptions = {}): Promise<QueueStatus> {
     const { queue } = await this.#caller.call(QueueServiceService.get, { queue: name }, options);
     if (queue === undefined) throw noQueue(name);
-    return queue;
+    return fromWire(queue);
+  }
+
+  /** Changes limits and retention. Holds for every broker once this has answered; a queue may be limited before its
+   *  first job. @throws InvalidArgumentError */
+  async update(name: string, change: QueueChange, options: CallOptions = {}): Promise<QueueStatus> {
+    const request = {
+      queue: name,
+      limits: change.limits && toWireLimits(change.limits),
+      retention: change.retention && toWireRetention(change.retention),
+    };
+    const { queue } = await this.#caller.call(QueueServiceService.update, request, options);
+    if (queue === undefined) throw noQueue(name);
+    return fromWire(queue);
   }
 
   /** Nothing of the queue is handed out any more, by any broker, once this has answered. Running jobs run on. */
@@ -72,6 +105,17 @@ export class Queues {
     const request = { queue: name, task, includeScheduled, dryRun };
     return this.#caller.once(QueueServiceService.purge, request, { timeout });
   }
+}
+
+function fromWire(queue: Queue): QueueStatus {
+  const { limits: wireLimits, retention: wireRetention, oldestReadyAge: _, ...rest } = queue;
+  const limits = fromWireLimits(wireLimits);
+  const retention = fromWireRetention(wireRetention);
+  return {
+    ...rest,
+    ...(limits !== undefined && { limits }),
+    ...(retention !== undefined && { retention }),
+  };
 }
 
 function noQueue(name: string) {

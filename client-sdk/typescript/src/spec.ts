@@ -4,6 +4,7 @@
 import type { Duration, JobSpec, RetryPolicy, Timestamp } from "@drover/proto/v1";
 import { InvalidArgumentError } from "./errors.js";
 import { encode, PayloadError } from "./payload.js";
+import { conform, type InputOf, type OutputOf, type Schema } from "./schema.js";
 import { toDuration } from "./time.js";
 
 /** How often and when a failed job runs again. What is unset takes the broker's default, named in brackets. */
@@ -52,20 +53,45 @@ export interface JobOptions extends SubmitDefaults {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** A task to submit to, by the name it has; what @drover/worker's defineTask gives fits as it is. */
-export interface TaskRef<P = unknown, R = unknown> {
+/** A task to submit to, by the name it has; what @drover/worker's defineTask gives fits as it is. P is what is submitted, R
+ *  what comes back, H what the handler gets once the payload's schema has been through it. */
+export interface TaskRef<P = unknown, R = unknown, H = P> {
   readonly name: string;
   readonly defaults?: SubmitDefaults;
-  /** Never there at run time; carries the types of payload and result. */
-  readonly "~types"?: { readonly payload: P; readonly result: R };
+  readonly schemas?: TaskSchemas;
+  /** Never there at run time; carries the types. */
+  readonly "~types"?: { readonly payload: P; readonly result: R; readonly handled: H };
 }
 
-/** Names a task whose handler lives elsewhere, with the types of its payload and result. */
-export function taskRef<P = unknown, R = unknown>(
+/** Any Standard Schema of what travels: a payload that does not fit is refused by submit(), and by a worker that was given
+ *  the same task. */
+export interface TaskSchemas<P extends Schema = Schema, R extends Schema = Schema> {
+  readonly payload?: P | undefined;
+  readonly result?: R | undefined;
+}
+
+/** Names a task whose handler lives elsewhere, with schemas of its payload and result, whose types it takes. */
+export function taskRef<P extends Schema, R extends Schema = Schema>(
   name: string,
-  defaults: SubmitDefaults = {},
-): TaskRef<P, R> {
-  return { name, defaults };
+  options: SubmitDefaults & { readonly payload: P; readonly result?: R },
+): TaskRef<InputOf<P>, OutputOf<R>, OutputOf<P>>;
+/** Names a task whose handler lives elsewhere, with the types of its payload and result. */
+export function taskRef<P = unknown, R = unknown>(name: string, defaults?: SubmitDefaults): TaskRef<P, R>;
+export function taskRef(name: string, options: SubmitDefaults & TaskSchemas = {}): TaskRef {
+  const { payload, result, ...defaults } = options;
+  return { name, defaults, schemas: { payload, result } };
+}
+
+/** Whether the payload fits, where the task has a schema for it. Undefined where there is nothing to wait for.
+ *  @throws InvalidArgumentError with the path of each field that does not fit */
+export function checkPayload(task: TaskRef | string, payload: unknown): unknown {
+  const schema = typeof task === "string" ? undefined : task.schemas?.payload;
+  if (schema === undefined) return undefined;
+  return conform(schema, payload, "payload", (misfits) =>
+    InvalidArgumentError.ofFields(
+      misfits.map(({ path, message }) => ({ field: path, description: message })),
+    ),
+  );
 }
 
 /** @throws InvalidArgumentError for a time, duration or payload that cannot be sent. */

@@ -88,9 +88,11 @@ describe("a submitted job", () => {
     }
   });
 
-  test.each([10n, new Uint8Array(4 * 1024 * 1024)])(
+  const cycle: Record<string, unknown> = {};
+  cycle.self = cycle;
+  test.each([{ payload: cycle }, { payload: new Uint8Array(4 * 1024 * 1024) }])(
     "is refused with a payload that cannot be sent",
-    (payload) => {
+    ({ payload }) => {
       expect(() => jobSpec("t", payload, {}, newKey)).toThrow(InvalidArgumentError);
     },
   );

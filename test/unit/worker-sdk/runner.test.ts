@@ -32,6 +32,7 @@ function running(handler: Handler<unknown, unknown>, { options = {}, ...setup }:
     around: undefined,
     logger: { debug: log, info: log, warn: log, error: log },
     inputs: async () => [],
+    isolated: () => expect.unreachable("nothing here is isolated"),
     changed: () => {},
     ...setup,
   });
@@ -114,7 +115,9 @@ describe("a handler", () => {
   });
 
   test("fails for good when its result has no JSON", () => {
-    const { accept, holdings } = running(() => 10n);
+    const cycle: Record<string, unknown> = {};
+    cycle.self = cycle;
+    const { accept, holdings } = running(() => cycle);
     accept(lease(1));
     const report = holdings.takeOutcomes()[0]?.report;
     expect(report?.$case === "failure" && report.value.type).toBe("PayloadError");

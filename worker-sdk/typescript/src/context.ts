@@ -1,6 +1,7 @@
 import type { Lease } from "@drover/proto/v1";
 import type { Interrupted } from "./errors.js";
 import type { FlowInput } from "./inputs.js";
+import { parseJson } from "./json-text.js";
 import { type Logger, withFields } from "./log.js";
 import { encodeJson, PayloadError } from "./payload.js";
 import { toDate, toMillis } from "./time.js";
@@ -144,6 +145,10 @@ export class TaskContext {
 export interface DetachedRun {
   readonly jobId?: string;
   readonly attempt?: number;
+  /** Default: every attempt before this one. */
+  readonly failures?: number;
+  /** Default: 4. */
+  readonly maxAttempts?: number;
   readonly labels?: Record<string, string>;
   readonly headers?: Record<string, string>;
   readonly logger?: Logger;
@@ -163,8 +168,8 @@ export function detachedContext(task: string, run: DetachedRun = {}): TaskContex
     queue: "default",
     priority: 5,
     attempt: run.attempt ?? 1,
-    failures: (run.attempt ?? 1) - 1,
-    maxAttempts: 4,
+    failures: run.failures ?? (run.attempt ?? 1) - 1,
+    maxAttempts: run.maxAttempts ?? 4,
     payload: undefined,
     labels: run.labels ?? {},
     headers: run.headers ?? {},
@@ -180,7 +185,7 @@ export function detachedContext(task: string, run: DetachedRun = {}): TaskContex
   return new TaskContext(lease, {
     logger: run.logger ?? silent,
     onProgress: ({ value, detail }) =>
-      run.onProgress?.(value, detail.length === 0 ? undefined : JSON.parse(Buffer.from(detail).toString())),
+      run.onProgress?.(value, detail.length === 0 ? undefined : parseJson(Buffer.from(detail).toString())),
     inputs: () => Promise.resolve(run.inputs ?? []),
   });
 }

@@ -30,6 +30,8 @@ export class Run {
   startedAt = 0;
   /** Ends the timer of its time limits. */
   disarm: (() => void) | undefined;
+  /** Ends the thread or process of an isolated run, whatever it does. */
+  terminate: (() => void) | undefined;
 
   constructor(readonly lease: Lease) {
     this.leaseId = lease.leaseId;

@@ -1,7 +1,8 @@
 import type { ChannelCredentials } from "@grpc/grpc-js";
 import type { AddressOptions } from "./addresses.js";
+import type { Around } from "./invoke.js";
 import type { Logger } from "./log.js";
-import type { Around } from "./runner.js";
+
 import type { AnyTask } from "./task.js";
 
 /** A queue, and its share among the worker's queues: 1 to 100, default 1. */

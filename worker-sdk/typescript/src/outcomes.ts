@@ -12,6 +12,7 @@ import {
   Snooze,
   WorkerDraining,
 } from "./errors.js";
+import { jsonText } from "./json-text.js";
 import { PayloadError } from "./payload.js";
 import { toDuration } from "./time.js";
 
@@ -59,6 +60,20 @@ export function threw(error: unknown, rules: FailureRules, interrupted: Interrup
   return failure(reason, error);
 }
 
+/** The same for rules that may themselves throw. */
+export function reportOfError(
+  error: unknown,
+  rules: FailureRules,
+  interrupted: Interrupted | undefined,
+): Report {
+  try {
+    return threw(error, rules, interrupted);
+  } catch {
+    // The task's own isPermanent threw: without it, then.
+    return threw(error, {}, interrupted);
+  }
+}
+
 function isPermanent(error: unknown, rules: FailureRules): boolean {
   // A payload or result that is not JSON will not be so the next time.
   if (error instanceof Permanent || error instanceof PayloadError) return true;
@@ -72,25 +87,36 @@ function failure(reason: FailureReason, error: unknown, retryAfter?: number): Re
   const report: FailureReport = {
     reason,
     type: typeName(error).slice(0, TYPE_CHARS),
-    message: cut(error instanceof Error ? error.message : String(error), MESSAGE_BYTES),
+    message: cut(messageOf(error), MESSAGE_BYTES),
     stack: cut(stackOf(error), STACK_BYTES),
     retryAfter: retryAfter === undefined ? undefined : toDuration(retryAfter),
   };
   return { $case: "failure", value: report };
 }
 
+/** Anything can be thrown: an error whose message is a number, an object that has no text. */
+function messageOf(error: unknown): string {
+  try {
+    if (error instanceof Error) return String(error.message);
+    const text = typeof error === "object" ? jsonText(error) : undefined;
+    return text ?? String(error);
+  } catch {
+    return "what was thrown has no text";
+  }
+}
+
 /** The error's class as its author named it; of what is no error, its type. */
 export function typeName(error: unknown): string {
   if (!(error instanceof Error)) return error === null ? "null" : typeof error;
-  const className = error.constructor.name;
+  const className = String(error.constructor?.name ?? "");
   // Plain errors may carry a name of their own, and a DOMException (AbortError and the like) is told by its name only.
   const plain = className === "" || className === "Error" || error instanceof DOMException;
-  return plain ? error.name : className;
+  return plain ? String(error.name) : className;
 }
 
 function stackOf(error: unknown): string {
   if (!(error instanceof Error)) return "";
-  let text = error.stack ?? "";
+  let text = String(error.stack ?? "");
   let cause = error.cause;
   for (let depth = 0; depth < 5 && cause instanceof Error; depth++) {
     text += `\ncaused by: ${cause.stack ?? cause.message}`;

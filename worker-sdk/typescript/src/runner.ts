@@ -12,17 +12,18 @@ import {
 } from "./errors.js";
 import type { Holdings, Run } from "./holdings.js";
 import type { FlowInput } from "./inputs.js";
+import { type Around, invoke, isPromise } from "./invoke.js";
+import type { IsolatedRun, RunEvents } from "./isolated-runs.js";
 import type { Logger } from "./log.js";
-import { CANCELLED, RELEASED, type Report, succeeded, threw, timedOut } from "./outcomes.js";
+import { CANCELLED, RELEASED, type Report, reportOfError, succeeded, threw, timedOut } from "./outcomes.js";
 import { decode, encode } from "./payload.js";
 import { RunLog } from "./run-log.js";
 import type { AnyTask } from "./task.js";
 import { toMillis } from "./time.js";
 import { after } from "./timer.js";
 
-/** Runs around each handler: opens what a run needs and closes it whatever happens. Has to give back what `run`
- *  gives, and to let its errors through. */
-export type Around = (context: TaskContext, run: () => Promise<unknown>) => Promise<unknown>;
+/** From a cancel until an isolated run that goes on all the same is ended for real, in ms: the broker waits for 10 s. */
+const CANCEL_GRACE = 5_000;
 
 export interface RunnerOptions {
   readonly tasks: ReadonlyMap<string, AnyTask>;
@@ -32,6 +33,8 @@ export interface RunnerOptions {
   readonly around: Around | undefined;
   readonly logger: Logger;
   readonly inputs: (lease: Lease) => Promise<readonly FlowInput[]>;
+  /** Runs a task's handler in a thread or process of its own. */
+  readonly isolated: (task: AnyTask, lease: Lease, events: RunEvents) => IsolatedRun;
   /** There is something to send: outcomes, progress or another credit. */
   readonly changed: () => void;
 }
@@ -93,7 +96,11 @@ export class Runner {
   /** Somebody asked for the job's end: the handler is told, and decides. */
   requestCancel(run: Run): void {
     if (run.report !== undefined || run.closed) return;
-    if (run.context !== undefined) return this.#interrupt(run, new JobCancelled());
+    if (run.context !== undefined) {
+      this.#interrupt(run, new JobCancelled());
+      if (run.terminate !== undefined) setTimeout(run.terminate, CANCEL_GRACE).unref();
+      return;
+    }
     this.#waiting = this.#waiting.filter((waiting) => waiting !== run);
     this.#holdings.report(run, CANCELLED);
     this.#options.changed();
@@ -159,35 +166,47 @@ export class Runner {
     this.#log.started(run);
     let result: unknown;
     try {
-      result = this.#call(task, decode(lease.payload), context);
+      if (task.options.isolation !== undefined) return this.#startIsolated(run, task, context);
+      result = invoke(task, decode(lease.payload), context, this.#options.around);
     } catch (error) {
-      this.#ended(run, task, undefined, { error });
+      this.#ended(run, task, () => reportOfError(error, task.options, run.interrupted));
       return;
     }
     if (!isPromise(result)) {
-      this.#ended(run, task, result, undefined);
+      this.#ended(run, task, () => reportOfResult(result, run, task));
       return;
     }
     result.then(
-      (value) => this.#ended(run, task, value, undefined),
-      (error) => this.#ended(run, task, undefined, { error }),
+      (value) => this.#ended(run, task, () => reportOfResult(value, run, task)),
+      (error) => this.#ended(run, task, () => reportOfError(error, task.options, run.interrupted)),
     );
   }
 
-  #call(task: AnyTask, payload: unknown, context: TaskContext): unknown {
-    const { around } = this.#options;
-    if (around === undefined) return task.handler(payload, context);
-    return around(context, async () => task.handler(payload, context));
+  /** @throws Error where nobody can say which module defines the task */
+  #startIsolated(run: Run, task: AnyTask, context: TaskContext): void {
+    const isolated = this.#options.isolated(task, run.lease, {
+      logger: context.logger,
+      onProgress: (report) => {
+        this.#holdings.progress(run, report);
+        this.#options.changed();
+      },
+      inputs: () => context.inputs(),
+    });
+    run.terminate = isolated.terminate;
+    context.signal.addEventListener("abort", () => isolated.interrupt(context.signal.reason as Interrupted));
+    isolated.report.then(
+      (report) => this.#ended(run, task, () => report),
+      (error) => this.#ended(run, task, () => reportOfError(error, task.options, run.interrupted)),
+    );
   }
 
-  #ended(run: Run, task: AnyTask, result: unknown, failure: { error: unknown } | undefined): void {
+  #ended(run: Run, task: AnyTask, reported: () => Report): void {
     this.#running--;
     if (task.options.concurrency !== undefined) this.#count(task, -1);
     run.disarm?.();
     if (run.closed) this.#abandoned--;
     else {
-      const report =
-        failure === undefined ? reportOfResult(result, run, task) : reportOfError(failure.error, run, task);
+      const report = reported();
       this.#holdings.report(run, report);
       this.#log.ended(run, report);
     }
@@ -249,6 +268,7 @@ export class Runner {
     run.disarm?.();
     this.#abandoned++;
     this.#interrupt(run, why);
+    run.terminate?.();
     this.#options.changed();
   }
 
@@ -261,25 +281,10 @@ function reportOfResult(result: unknown, run: Run, task: AnyTask): Report {
   try {
     return succeeded(encode(result));
   } catch (error) {
-    return reportOfError(error, run, task);
-  }
-}
-
-function reportOfError(error: unknown, run: Run, task: AnyTask): Report {
-  try {
-    return threw(error, task.options, run.interrupted);
-  } catch {
-    // The task's own isPermanent threw: without it, then.
-    return threw(error, {}, run.interrupted);
+    return reportOfError(error, task.options, run.interrupted);
   }
 }
 
 function unknownTask(task: string): Report {
   return threw(new Error(`this worker does not serve task ${task}`), {}, undefined);
-}
-
-function isPromise(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function"
-  );
 }

@@ -6,11 +6,22 @@ import { addressesOf } from "./addresses.js";
 import { LeaseLost, WorkerDraining } from "./errors.js";
 import { Holdings } from "./holdings.js";
 import { Inputs } from "./inputs.js";
+import { IsolatedRuns } from "./isolated-runs.js";
+import { isolated } from "./isolation.js";
 import { Link } from "./link.js";
 import { jsonLogger, type Logger } from "./log.js";
 import { capacityOf, queuesOf, type WorkerOptions } from "./options.js";
 import { Runner } from "./runner.js";
-import { type AnyTask, defineTask, type Handler, type Task, type TaskOptions } from "./task.js";
+import {
+  type AnyTask,
+  defineTask,
+  type Handler,
+  implement,
+  type RunOptions,
+  type Task,
+  type TaskContract,
+  type TaskOptions,
+} from "./task.js";
 import { Uplink } from "./uplink.js";
 import { VERSION } from "./version.js";
 
@@ -32,6 +43,7 @@ export class Worker {
   readonly #holdings = new Holdings();
   readonly #runner: Runner;
   readonly #inputs: Inputs;
+  readonly #isolated = new IsolatedRuns();
   readonly #link: Link;
   readonly #uplink: Uplink;
   readonly #attachOnce: Omit<Attach, "tasks" | "credit" | "held">;
@@ -55,6 +67,7 @@ export class Worker {
     this.#runner = new Runner(this.#holdings, {
       ...capacity,
       inputs: (lease) => this.#inputs.of(lease),
+      isolated: (task, lease, events) => this.#isolated.start(task, lease, events),
       tasks: this.#tasks,
       around,
       logger: this.#logger,
@@ -92,13 +105,20 @@ export class Worker {
     };
   }
 
+  /** Serves a task that is known by a contract, with its schemas, types and defaults. @throws RangeError for a second use
+   *  of a name. */
+  task<P, R, H = P>(
+    contract: TaskContract<P, R, H>,
+    handler: Handler<H, R>,
+    options?: RunOptions,
+  ): Task<P, R, H>;
   /** Defines a task and serves it. @throws RangeError for a bad or second use of a name. */
-  task<P = unknown, R = unknown>(
-    name: string,
-    handler: Handler<P, R>,
-    options: TaskOptions = {},
-  ): Task<P, R> {
-    const task = defineTask({ ...options, name, handler });
+  task<P = unknown, R = unknown>(name: string, handler: Handler<P, R>, options?: TaskOptions): Task<P, R>;
+  task<P, R>(of: string | TaskContract<P, R>, handler: Handler<P, R>, options: TaskOptions = {}): Task<P, R> {
+    const task =
+      typeof of === "string"
+        ? defineTask<P, R>({ ...options, name: of, handler })
+        : implement(of, handler, options);
     this.register(task);
     return task;
   }
@@ -127,6 +147,12 @@ export class Worker {
 
   async #start(): Promise<void> {
     if (this.#stopped !== undefined) throw new Error("the worker was stopped: make another one");
+    const host = isolated();
+    if (host !== undefined) {
+      // This module was imported for a run of one of its tasks, in a thread or process of a worker: it is no worker here.
+      host.workerStarted(this.#options);
+      return new Promise(() => {});
+    }
     if (this.#tasks.size === 0)
       throw new Error("the worker has no tasks: add one with worker.task(name, handler)");
     await this.#options.onStart?.();
@@ -169,6 +195,7 @@ export class Worker {
     await this.#link.end(CLOSE_TIMEOUT);
     this.#uplink.close();
     this.#inputs.close();
+    this.#isolated.close();
     await this.#options.onStop?.();
     const left = { unsettled: settled ? 0 : this.#holdings.size, abandoned: this.#runner.abandoned };
     this.#logger.info({ event: "worker_stopped", ...left }, "worker_stopped");

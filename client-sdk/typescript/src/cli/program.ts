@@ -10,6 +10,7 @@ import { addInspect } from "./inspect-commands.js";
 import type { Io } from "./io.js";
 import { addJobEnds } from "./job-ends.js";
 import { addJobLooks } from "./job-looks.js";
+import { addTasks } from "./limit-commands.js";
 import { addQueues } from "./queue-commands.js";
 import { addRoutes } from "./route-commands.js";
 import { addSharedOptions } from "./session.js";
@@ -35,6 +36,7 @@ export function makeProgram(io: Io): Command {
   addJobLooks(program, io);
   addJobEnds(program, io);
   addQueues(program, io);
+  addTasks(program, io);
   addRoutes(program, io);
   addFlows(program, io);
   addInspect(program, io);

@@ -6,6 +6,7 @@ import type { Purged, QueueStatus } from "../queues.js";
 import { examples } from "./examples.js";
 import { Exit, exits, usage } from "./exit.js";
 import type { Io } from "./io.js";
+import { addQueueLimit, said as saidLimits } from "./limit-commands.js";
 import { type Session, withSession } from "./session.js";
 import { count } from "./text.js";
 import type { Column } from "./view.js";
@@ -33,7 +34,7 @@ interface PurgeFlags {
 export function addQueues(program: Command, io: Io): void {
   const queue = program
     .command("queue")
-    .description("Look at queues, pause, resume, purge them.")
+    .description("Look at queues, pause, resume, limit, purge them.")
     .addHelpText(
       "after",
       examples("queue ls", "queue pause mail", "queue purge mail --task mail.send --dry-run"),
@@ -73,6 +74,8 @@ export function addQueues(program: Command, io: Io): void {
       );
   }
 
+  addQueueLimit(queue, io);
+
   queue
     .command("purge")
     .description("Remove the jobs that wait in it, without a record.")
@@ -99,6 +102,7 @@ function showIn(view: Session["view"]): (queue: QueueStatus) => void {
       ["succeeded", count(queue.succeeded)],
       ["failed", count(queue.failed)],
       ["cancelled", count(queue.cancelled)],
+      ...(queue.limits === undefined ? [] : saidLimits(queue.limits)),
     ]);
     if (queue.lanes.length === 0) return;
     view.line("");

@@ -5,6 +5,7 @@ import { Readable } from "node:stream";
 import { type Command, Option } from "commander";
 import type { BatchItem, SubmitOptions } from "../client.js";
 import type { JobHandle } from "../handle.js";
+import { parseJson } from "../json-text.js";
 import { RawPayload } from "../payload.js";
 import { examples } from "./examples.js";
 import { Exit, exits, usage } from "./exit.js";
@@ -219,7 +220,7 @@ async function payloadOf(
 
 function parsed(text: string, what: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch (error) {
     const hint = 'quote it for the shell, as in \'{"name": "Ada"}\', or pass bytes with --content-type';
     throw usage(`${what} is not JSON (${(error as Error).message}): ${hint}`);

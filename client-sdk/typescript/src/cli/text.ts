@@ -1,6 +1,8 @@
 // Text for a terminal. What came from a job (payloads, errors, names of workers) may hold anything: control characters
 // could move the cursor, change colours or worse, so none of them gets there as it is.
 
+import { jsonText } from "../json-text.js";
+
 /** C0, DEL and C1, line and paragraph separators, and what turns the direction of writing around. */
 const unsafe = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
@@ -25,7 +27,7 @@ function escaped(character: string): string {
 
 /** JSON escapes C0 by itself; the rest is escaped here, which leaves the value the same. */
 export function json(value: unknown, indent?: number): string {
-  return JSON.stringify(value, replacer, indent).replace(
+  return (jsonText(value, replacer, indent) ?? "null").replace(
     /[\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );

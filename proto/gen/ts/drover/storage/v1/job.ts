@@ -220,6 +220,41 @@ export interface Queue {
   limits: string[];
   /** While a purge is under way: nothing is handed out until then, whatever becomes of the broker that purges. */
   restUntil: number;
+  runLimits: RunLimits | undefined;
+}
+
+/** What is set for a task, whatever its queues. */
+export interface Task {
+  name: string;
+  changedAt: number;
+  runLimits: RunLimits | undefined;
+}
+
+export interface RunLimits {
+  rate: Rate | undefined;
+  concurrency?: number | undefined;
+  concurrencyPerKey?: number | undefined;
+}
+
+export interface Rate {
+  count: number;
+  period: number;
+  /** 1 to count. */
+  burst: number;
+}
+
+/** How far a rate limit is used up, for all brokers. */
+export interface RateBook {
+  /** When its bucket will be full again: microseconds since 1970. */
+  fullAt: number;
+  /** Microseconds between two starts, as of the rate that it was written under. */
+  interval: number;
+}
+
+/** How many of a concurrency limit's places one broker has. */
+export interface Places {
+  broker: string;
+  taken: number;
 }
 
 function createBaseRetryPolicy(): RetryPolicy {
@@ -2331,6 +2366,7 @@ function createBaseQueue(): Queue {
     keepSucceededCount: 0,
     limits: [],
     restUntil: 0,
+    runLimits: undefined,
   };
 }
 
@@ -2362,6 +2398,9 @@ export const Queue: MessageFns<Queue> = {
     }
     if (message.restUntil !== 0) {
       writer.uint32(72).int64(message.restUntil);
+    }
+    if (message.runLimits !== undefined) {
+      RunLimits.encode(message.runLimits, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -2451,6 +2490,14 @@ export const Queue: MessageFns<Queue> = {
             message.restUntil = longToNumber(reader.int64());
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.runLimits = RunLimits.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2477,6 +2524,382 @@ export const Queue: MessageFns<Queue> = {
     message.keepSucceededCount = object.keepSucceededCount ?? 0;
     message.limits = object.limits?.map((e) => e) || [];
     message.restUntil = object.restUntil ?? 0;
+    message.runLimits = (object.runLimits !== undefined && object.runLimits !== null)
+      ? RunLimits.fromPartial(object.runLimits)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseTask(): Task {
+  return { name: "", changedAt: 0, runLimits: undefined };
+}
+
+export const Task: MessageFns<Task> = {
+  encode(message: Task, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.changedAt !== 0) {
+      writer.uint32(16).int64(message.changedAt);
+    }
+    if (message.runLimits !== undefined) {
+      RunLimits.encode(message.runLimits, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Task {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTask();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.changedAt = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.runLimits = RunLimits.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Task>): Task {
+    return Task.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Task>): Task {
+    const message = createBaseTask();
+    message.name = object.name ?? "";
+    message.changedAt = object.changedAt ?? 0;
+    message.runLimits = (object.runLimits !== undefined && object.runLimits !== null)
+      ? RunLimits.fromPartial(object.runLimits)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRunLimits(): RunLimits {
+  return { rate: undefined, concurrency: undefined, concurrencyPerKey: undefined };
+}
+
+export const RunLimits: MessageFns<RunLimits> = {
+  encode(message: RunLimits, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rate !== undefined) {
+      Rate.encode(message.rate, writer.uint32(10).fork()).join();
+    }
+    if (message.concurrency !== undefined) {
+      writer.uint32(16).uint32(message.concurrency);
+    }
+    if (message.concurrencyPerKey !== undefined) {
+      writer.uint32(24).uint32(message.concurrencyPerKey);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RunLimits {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRunLimits();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rate = Rate.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.concurrency = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.concurrencyPerKey = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RunLimits>): RunLimits {
+    return RunLimits.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RunLimits>): RunLimits {
+    const message = createBaseRunLimits();
+    message.rate = (object.rate !== undefined && object.rate !== null) ? Rate.fromPartial(object.rate) : undefined;
+    message.concurrency = object.concurrency ?? undefined;
+    message.concurrencyPerKey = object.concurrencyPerKey ?? undefined;
+    return message;
+  },
+};
+
+function createBaseRate(): Rate {
+  return { count: 0, period: 0, burst: 0 };
+}
+
+export const Rate: MessageFns<Rate> = {
+  encode(message: Rate, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.count !== 0) {
+      writer.uint32(8).uint32(message.count);
+    }
+    if (message.period !== 0) {
+      writer.uint32(16).int64(message.period);
+    }
+    if (message.burst !== 0) {
+      writer.uint32(24).uint32(message.burst);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Rate {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRate();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.period = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.burst = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Rate>): Rate {
+    return Rate.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Rate>): Rate {
+    const message = createBaseRate();
+    message.count = object.count ?? 0;
+    message.period = object.period ?? 0;
+    message.burst = object.burst ?? 0;
+    return message;
+  },
+};
+
+function createBaseRateBook(): RateBook {
+  return { fullAt: 0, interval: 0 };
+}
+
+export const RateBook: MessageFns<RateBook> = {
+  encode(message: RateBook, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.fullAt !== 0) {
+      writer.uint32(8).int64(message.fullAt);
+    }
+    if (message.interval !== 0) {
+      writer.uint32(17).double(message.interval);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RateBook {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRateBook();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.fullAt = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.interval = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RateBook>): RateBook {
+    return RateBook.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RateBook>): RateBook {
+    const message = createBaseRateBook();
+    message.fullAt = object.fullAt ?? 0;
+    message.interval = object.interval ?? 0;
+    return message;
+  },
+};
+
+function createBasePlaces(): Places {
+  return { broker: "", taken: 0 };
+}
+
+export const Places: MessageFns<Places> = {
+  encode(message: Places, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.broker !== "") {
+      writer.uint32(10).string(message.broker);
+    }
+    if (message.taken !== 0) {
+      writer.uint32(16).uint32(message.taken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Places {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePlaces();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.broker = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.taken = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Places>): Places {
+    return Places.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Places>): Places {
+    const message = createBasePlaces();
+    message.broker = object.broker ?? "";
+    message.taken = object.taken ?? 0;
     return message;
   },
 };

@@ -1,0 +1,218 @@
+// Limits of queues and tasks: kept in the store, read by every broker, and turned into gates before the lanes that they
+// hold for. A lane without limits has no gate, and a broker without limits does not even count.
+
+import { specOf } from "../core/job.js";
+import { nextStart, tokensOf } from "../core/rate.js";
+import { type Limited, limitId, type RunLimits, someLimits } from "../core/run-limits.js";
+import type { LimitsView } from "./api.js";
+import type { Dispatcher } from "./dispatcher.js";
+import { Gate, type Rated } from "./gate.js";
+import type { Holding, Holdings, HoldingsWatch } from "./holdings.js";
+import { Places } from "./places.js";
+import type { Clock, LaneKey, LimitStore, Peers, QueueSettings, TaskSettings } from "./ports.js";
+import type { Log } from "./telemetry.js";
+
+type Limits = ReadonlyMap<string, { limit: Limited; limits: RunLimits }>;
+
+export class LimitControl implements HoldingsWatch {
+  /** By limit. */
+  #limits: Limits = new Map();
+  #tasks: readonly TaskSettings[] = [];
+  #queues: readonly QueueSettings[] = [];
+  readonly #rated = new Map<string, Rated>();
+  readonly #places = new Map<string, Places>();
+  readonly #gates = new Map<string, Gate>();
+  /** Which places each lease takes: a job may have changed its queue when it ends. */
+  readonly #counted = new Map<Holding, readonly Places[]>();
+
+  constructor(
+    readonly store: LimitStore,
+    readonly dispatcher: Pick<Dispatcher, "limit" | "soon">,
+    readonly holdings: Holdings,
+    readonly peers: Peers,
+    readonly clock: Clock,
+    readonly log: Log,
+  ) {
+    peers.answer("tasks-changed", () => this.refresh().then(() => true));
+    peers.answer("running-by-task", () => this.#running());
+    peers.hear("places-freed", (body) => this.#places.get(limitId(body as Limited))?.look());
+  }
+
+  stop(): void {
+    for (const gate of this.#gates.values()) gate.close();
+    for (const places of this.#places.values()) places.close();
+  }
+
+  /** Takes over what the store says of tasks. */
+  async refresh(): Promise<void> {
+    this.#tasks = await this.store.tasks();
+    await this.#apply();
+  }
+
+  /** Takes over what it says of queues. */
+  async queues(settings: readonly QueueSettings[]): Promise<void> {
+    this.#queues = settings;
+    await this.#apply();
+  }
+
+  async setTask(task: string, limits: RunLimits | undefined): Promise<void> {
+    const changedAt = this.clock.now();
+    await this.store.updateTask(task, (settings) => ({
+      ...settings,
+      changedAt,
+      runLimits: someLimits(limits),
+    }));
+    await this.refresh();
+    await this.peers.ask("tasks-changed", {});
+  }
+
+  /** What is set, and how far it is used up. */
+  async viewOf(limit: Limited): Promise<LimitsView | undefined> {
+    const limits = this.#limits.get(limitId(limit))?.limits;
+    if (limits === undefined) return undefined;
+    const { rate } = limits;
+    if (rate === undefined) return { ...limits, tokens: undefined, nextTokenAt: undefined };
+    const [known] = await this.store.books([limit]);
+    const now = this.clock.now();
+    const book = known?.book ?? { fullAt: 0, interval: 0 };
+    return { ...limits, tokens: tokensOf(rate, book, now), nextTokenAt: nextStart(rate, book, now) };
+  }
+
+  async runningOf(task: string): Promise<number> {
+    const { answers } = await this.peers.ask("running-by-task", {});
+    return answers.reduce((sum, { body }) => sum + ((body as Record<string, number>)[task] ?? 0), 0);
+  }
+
+  /** Jobs of one concurrency key that may run at a time: the task's limit, else the queue's, else 1. */
+  perKey({ task, queue }: { task: string; queue: string }): number {
+    const of = (kind: Limited["kind"], name: string) =>
+      this.#limits.get(limitId({ kind, name }))?.limits.concurrencyPerKey;
+    return of("task", task) ?? of("queue", queue) ?? 1;
+  }
+
+  added(holding: Holding): void {
+    const places = this.#placesOf(specOf(holding.stored.job));
+    if (places.length === 0) return;
+    this.#counted.set(holding, places);
+    for (const each of places) {
+      each.running++;
+      each.occupied();
+    }
+  }
+
+  removed(holding: Holding): void {
+    const places = this.#counted.get(holding);
+    if (places === undefined) return;
+    this.#counted.delete(holding);
+    for (const each of places) each.running--;
+    this.dispatcher.soon();
+  }
+
+  /** Builds the gates anew where a limit has changed. */
+  async #apply(): Promise<void> {
+    const limits = limitsOf(this.#queues, this.#tasks);
+    if (isSame(limits, this.#limits)) return;
+    this.#limits = limits;
+    for (const gate of this.#gates.values()) gate.close();
+    this.#gates.clear();
+    this.#rated.clear();
+    for (const [id, { limit, limits: set }] of limits) {
+      if (set.rate !== undefined) this.#rated.set(id, { limit, rate: set.rate, known: undefined });
+    }
+    const bound = this.#rebuildPlaces();
+    this.dispatcher.limit(limits.size === 0 ? undefined : (lane) => this.#gateOf(lane));
+    await bound;
+  }
+
+  async #rebuildPlaces(): Promise<void> {
+    const gone: Places[] = [];
+    for (const [id, places] of this.#places) {
+      if (this.#limits.get(id)?.limits.concurrency !== undefined) continue;
+      this.#places.delete(id);
+      gone.push(places);
+    }
+    for (const [id, { limit, limits }] of this.#limits) {
+      if (limits.concurrency === undefined || this.#places.has(id)) continue;
+      this.#places.set(id, this.#newPlaces(limit, limits.concurrency));
+    }
+    // Counted anew: what runs already takes its places, even above a limit that came later.
+    this.#counted.clear();
+    for (const places of this.#places.values()) places.running = 0;
+    this.holdings.watch = this.#places.size === 0 ? undefined : this;
+    if (this.#places.size > 0) for (const holding of this.holdings.all()) this.added(holding);
+    const kept = [...this.#places].map(([id, places]) =>
+      places.bound(this.#limits.get(id)?.limits.concurrency ?? 0),
+    );
+    await Promise.all([...kept, ...gone.map((places) => places.end())]);
+  }
+
+  #newPlaces(limit: Limited, most: number): Places {
+    return new Places(limit, most, {
+      store: this.store,
+      broker: this.peers.self,
+      log: this.log,
+      changed: () => this.dispatcher.soon(),
+      freed: (freed) => this.peers.tell("places-freed", freed),
+    });
+  }
+
+  #gateOf({ task, queue }: LaneKey): Gate | undefined {
+    const ids = limitIds(task, queue).filter((id) => this.#limits.has(id));
+    const rates = ids.map((id) => this.#rated.get(id)).filter((rated) => rated !== undefined);
+    const places = ids.map((id) => this.#places.get(id)).filter((each) => each !== undefined);
+    if (rates.length === 0 && places.length === 0) return undefined;
+    const id = ids.join("\n");
+    let gate = this.#gates.get(id);
+    if (gate === undefined) {
+      gate = new Gate(rates, places, {
+        store: this.store,
+        clock: this.clock,
+        log: this.log,
+        changed: () => this.dispatcher.soon(),
+      });
+      this.#gates.set(id, gate);
+    }
+    return gate;
+  }
+
+  #placesOf({ task, queue }: { task: string; queue: string }): readonly Places[] {
+    return limitIds(task, queue)
+      .map((id) => this.#places.get(id))
+      .filter((places) => places !== undefined);
+  }
+
+  #running(): Record<string, number> {
+    const counts: Record<string, number> = {};
+    for (const holding of this.holdings.all()) {
+      const { task } = holding.ref;
+      counts[task] = (counts[task] ?? 0) + 1;
+    }
+    return counts;
+  }
+}
+
+function limitIds(task: string, queue: string): readonly string[] {
+  return [limitId({ kind: "queue", name: queue }), limitId({ kind: "task", name: task })];
+}
+
+function limitsOf(queues: readonly QueueSettings[], tasks: readonly TaskSettings[]): Limits {
+  const limits = new Map<string, { limit: Limited; limits: RunLimits }>();
+  const add = (kind: Limited["kind"], name: string, set: RunLimits | undefined) => {
+    const some = someLimits(set);
+    if (some !== undefined) limits.set(limitId({ kind, name }), { limit: { kind, name }, limits: some });
+  };
+  for (const { name, runLimits } of queues) add("queue", name, runLimits);
+  for (const { name, runLimits } of tasks) add("task", name, runLimits);
+  return limits;
+}
+
+function isSame(one: Limits, other: Limits): boolean {
+  if (one.size !== other.size) return false;
+  for (const [id, { limits }] of one) {
+    const { rate, concurrency, concurrencyPerKey } = other.get(id)?.limits ?? {};
+    if (limits.concurrency !== concurrency || limits.concurrencyPerKey !== concurrencyPerKey) return false;
+    if (limits.rate?.count !== rate?.count || limits.rate?.period !== rate?.period) return false;
+    if (limits.rate?.burst !== rate?.burst) return false;
+  }
+  return true;
+}

@@ -1,0 +1,89 @@
+// How rates are kept exactly although several brokers start jobs and none of them at the very moment it planned. Starts
+// are reserved ahead, each for a time of its own, and one that is not used within the tolerance is lost. Two starts that
+// are a period apart by plan may thus come closer by the tolerance: so the plan spreads them that much further, 3 %.
+
+/** A bucket of `burst` tokens that fills by `count` in each `period`, one at a time. */
+export interface Rate {
+  /** 1 to 1,000,000. */
+  count: number;
+  /** ms. */
+  period: number;
+  /** 1 to count. */
+  burst: number;
+}
+
+/** How far a rate is used up. */
+export interface RateBook {
+  /** When the bucket will be full again, ms since 1970, with fractions. */
+  fullAt: number;
+  /** Between two starts, ms, by the rate that it was counted under; 0 = never used. */
+  interval: number;
+}
+
+export interface Reservation {
+  /** When each start is allowed, ms, in order. */
+  starts: readonly number[];
+  /** What the books say afterwards, in order. */
+  books: readonly RateBook[];
+  /** When the next one could be. */
+  next: number;
+}
+
+export const unused: RateBook = { fullAt: 0, interval: 0 };
+
+const tolerance = { share: 0.03, least: 10 } as const;
+
+/** How late a reserved start may be used, ms. */
+export function toleranceOf({ period }: Rate): number {
+  return Math.max(period * tolerance.share, tolerance.least);
+}
+
+/** Between two planned starts, ms. */
+export function intervalOf(rate: Rate): number {
+  return (rate.period + toleranceOf(rate)) / rate.count;
+}
+
+/** A book as it counts under the rate of today: what was used up before a change stays used up, token for token. */
+export function carried(book: RateBook, rate: Rate, now: number): RateBook {
+  const interval = intervalOf(rate);
+  // What was stored is exact to a millionth.
+  if (book.interval === 0 || Math.abs(book.interval - interval) < 1e-3 * interval) {
+    return { fullAt: book.fullAt, interval };
+  }
+  const used = Math.max(0, book.fullAt - now) / book.interval;
+  return { fullAt: now + Math.min(used, rate.burst) * interval, interval };
+}
+
+/** When the next start is allowed, never in the past. */
+export function nextStart(rate: Rate, book: RateBook, now: number): number {
+  const { fullAt, interval } = carried(book, rate, now);
+  return Math.max(now, fullAt - (rate.burst - 1) * interval);
+}
+
+/** Starts that would be allowed right now. */
+export function tokensOf(rate: Rate, book: RateBook, now: number): number {
+  const { fullAt, interval } = carried(book, rate, now);
+  const used = Math.max(0, fullAt - now) / interval;
+  return Math.max(0, Math.floor(rate.burst - used + 1e-9));
+}
+
+/** Up to `most` starts between now and `until` that all of these rates allow. */
+export function reserve(
+  limits: readonly { rate: Rate; book: RateBook }[],
+  now: number,
+  until: number,
+  most: number,
+): Reservation {
+  const books = limits.map(({ rate, book }) => carried(book, rate, now));
+  const starts: number[] = [];
+  for (;;) {
+    let next = now;
+    for (const [i, { rate }] of limits.entries()) {
+      const { fullAt, interval } = books[i] ?? unused;
+      next = Math.max(next, fullAt - (rate.burst - 1) * interval);
+    }
+    if (starts.length >= most || next > until) return { starts, books, next };
+    starts.push(next);
+    for (const book of books) book.fullAt = Math.max(book.fullAt, next) + book.interval;
+  }
+}
