@@ -25,7 +25,11 @@ export async function ensureModules() {
   await step("npm packages", () => mustRun("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]));
 }
 
-const commands = ["broker/dist/main.js", "client-sdk/typescript/dist/cli/main.js"];
+const commands = [
+  "broker/dist/main.js",
+  "client-sdk/typescript/dist/cli/main.js",
+  "worker-sdk/typescript/dist/main.js",
+];
 
 /** Compiles what has changed; 0.2 s if nothing has. */
 export async function build() {

@@ -145,6 +145,10 @@ export class TaskContext {
 export interface DetachedRun {
   readonly jobId?: string;
   readonly attempt?: number;
+  /** Default: every attempt before this one. */
+  readonly failures?: number;
+  /** Default: 4. */
+  readonly maxAttempts?: number;
   readonly labels?: Record<string, string>;
   readonly headers?: Record<string, string>;
   readonly logger?: Logger;
@@ -164,8 +168,8 @@ export function detachedContext(task: string, run: DetachedRun = {}): TaskContex
     queue: "default",
     priority: 5,
     attempt: run.attempt ?? 1,
-    failures: (run.attempt ?? 1) - 1,
-    maxAttempts: 4,
+    failures: run.failures ?? (run.attempt ?? 1) - 1,
+    maxAttempts: run.maxAttempts ?? 4,
     payload: undefined,
     labels: run.labels ?? {},
     headers: run.headers ?? {},

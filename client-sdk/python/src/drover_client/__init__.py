@@ -7,50 +7,88 @@ async with Client("localhost:50051") as client:
 ```
 """
 
+from .access import Tls
 from .answers import Cancellation, CancelOutcome, Submitted, WaitResult
 from .client import Client
 from .errors import (
     BrokerError,
     DroverError,
     FieldViolation,
+    FlowFailed,
+    FlowNotFound,
+    FlowTimeout,
     InvalidArgument,
     JobCancelled,
     JobExists,
     JobFailed,
     JobNotFound,
     Overloaded,
+    QueueNotFound,
     Unavailable,
     WaitTimeout,
 )
+from .flow_builders import Chain, Dag, Group, chain, chord, group
+from .flows import FlowCancellation, FlowCounts, FlowHandle, FlowMember, FlowState, FlowStatus
+from .handle import JobHandle
 from .job import Attempt, Failure, Job, JobState, Progress
+from .operations import ActiveJob, Purged, Queue, RegisteredTask, Route, WorkerInfo
 from .payload import Payload
 from .spec import JobRequest, RetryPolicy
+from .task_ref import Step, TaskRef, step, task_ref
 from .version import __version__
 
 __all__ = [
+    "ActiveJob",
     "Attempt",
     "BrokerError",
     "CancelOutcome",
     "Cancellation",
+    "Chain",
     "Client",
+    "Dag",
     "DroverError",
     "Failure",
     "FieldViolation",
+    "FlowCancellation",
+    "FlowCounts",
+    "FlowFailed",
+    "FlowHandle",
+    "FlowMember",
+    "FlowNotFound",
+    "FlowState",
+    "FlowStatus",
+    "FlowTimeout",
+    "Group",
     "InvalidArgument",
     "Job",
     "JobCancelled",
     "JobExists",
     "JobFailed",
+    "JobHandle",
     "JobNotFound",
     "JobRequest",
     "JobState",
     "Overloaded",
     "Payload",
     "Progress",
+    "Purged",
+    "Queue",
+    "QueueNotFound",
+    "RegisteredTask",
     "RetryPolicy",
+    "Route",
+    "Step",
     "Submitted",
+    "TaskRef",
+    "Tls",
     "Unavailable",
     "WaitResult",
     "WaitTimeout",
+    "WorkerInfo",
     "__version__",
+    "chain",
+    "chord",
+    "group",
+    "step",
+    "task_ref",
 ]
