@@ -71,7 +71,9 @@ class Client:
         metadata: Metadata | None = None,
     ) -> None:
         addresses = addresses_of(address)
-        self._make = lambda: asynchronous.Client(addresses, retry_for=retry_for, tls=tls, metadata=metadata)
+        self._make: Callable[[], asynchronous.Client] = lambda: asynchronous.Client(
+            addresses, retry_for=retry_for, tls=tls, metadata=metadata
+        )
         self._loop = _LoopThread()
         self._made: asynchronous.Client | None = None
         self.queues = Queues(self)
@@ -168,15 +170,18 @@ class Client:
 
         async def following(client: asynchronous.Client) -> Any:
             nonlocal told
-            told = told or aiter(call(client))
-            return await anext(told, _END)
+            told = told or call(client)
+            try:
+                return await told.__anext__()
+            except StopAsyncIteration:
+                return _END
 
         try:
             while (item := self.run(following)) is not _END:
                 yield item
         finally:
             if told is not None:
-                self.run(lambda _: told.aclose())
+                self.run(lambda client: _close(told))
 
 
 class FlowHandle:
@@ -269,6 +274,10 @@ class Inspection:
 
 
 _END: Any = object()
+
+
+async def _close(told: Any) -> None:
+    await told.aclose()
 
 
 class _LoopThread:

@@ -5,23 +5,24 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
 from drover.v1 import job_pb2
 
 try:
     from opentelemetry import propagate, trace
 except ImportError:
-    trace = None  # type: ignore[assignment]
+    INSTALLED = False
+else:
+    INSTALLED = True
 
 
 @contextlib.contextmanager
 def traced(spec: job_pb2.JobSpec) -> Iterator[None]:
     """A span around the submit, and its context in the job's headers, unless those carry one already."""
-    if trace is None:
+    if not INSTALLED:
         yield
         return
-    tracer: Any = trace.get_tracer("drover_client")
+    tracer = trace.get_tracer("drover_client")
     attributes = {"messaging.system": "drover", "messaging.destination.name": spec.task}
     with tracer.start_as_current_span(
         f"submit {spec.task}", kind=trace.SpanKind.PRODUCER, attributes=attributes

@@ -80,7 +80,10 @@ class InputPages:
                 self._channel = self._access.channel(self._reconnect.address)
             stub = flow_service_pb2_grpc.FlowServiceStub(self._channel)
             try:
-                return await stub.Inputs(request, timeout=PAGE_TIMEOUT, metadata=self._access.metadata())
+                page: flow_service_pb2.InputsResponse = await stub.Inputs(
+                    request, timeout=PAGE_TIMEOUT, metadata=self._access.metadata()
+                )
+                return page
             except grpc.aio.AioRpcError as error:
                 if error.code() not in _PASSING or tries == TRIES:
                     raise

@@ -11,14 +11,16 @@ from .context import Context
 try:
     from opentelemetry import propagate, trace
 except ImportError:
-    trace = None  # type: ignore[assignment]
+    INSTALLED = False
+else:
+    INSTALLED = True
 
 
 def traced(context: Context) -> contextlib.AbstractContextManager[Any]:
-    if trace is None:
+    if not INSTALLED:
         return contextlib.nullcontext()
     submit = trace.get_current_span(propagate.extract(dict(context.headers))).get_span_context()
-    return trace.get_tracer("drover_worker").start_as_current_span(
+    span: contextlib.AbstractContextManager[Any] = trace.get_tracer("drover_worker").start_as_current_span(
         f"run {context.task}",
         kind=trace.SpanKind.CONSUMER,
         links=[trace.Link(submit)] if submit.is_valid else [],
@@ -29,3 +31,4 @@ def traced(context: Context) -> contextlib.AbstractContextManager[Any]:
             "drover.attempt": context.attempt,
         },
     )
+    return span

@@ -4,6 +4,7 @@ retries, with the waits between the runs left out."""
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import threading
 import time
@@ -104,7 +105,7 @@ class EagerClient:
                 lambda value, detail: progress.append((value, json.loads(detail) if detail else None)),
             )
             if task.is_async:
-                end = _completed(lambda context=context: call_async(task, data, context, None))
+                end = _completed(functools.partial(call_async, task, data, context, None))
             else:
                 end = call_sync(task, data, context)
             outcome = report_of(end, None, task.rules)
