@@ -116,6 +116,12 @@ export function jobSpec(
 ): JobSpec {
   const { name, defaults = {} } = typeof task === "string" ? { name: task } : task;
   const merged: JobOptions = { ...defaults, ...withoutUnset(options) };
+  if (merged.debounce !== undefined && merged.key === undefined) {
+    throw InvalidArgumentError.of(
+      "debounce",
+      "needs a key: later submits replace the waiting job of the same key",
+    );
+  }
   return {
     task: name,
     key: merged.key ?? newKey(),
