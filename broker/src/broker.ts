@@ -31,6 +31,7 @@ import { Submit } from "./app/submit.js";
 import { TaskControl } from "./app/tasks.js";
 import type { Log, Telemetry } from "./app/telemetry.js";
 import { UnaryWorkers } from "./app/unary.js";
+import { UniqueJobs } from "./app/unique.js";
 import { Waiting } from "./app/waiting.js";
 import type { Config } from "./config.js";
 import { type RunTimes, times } from "./core/limits.js";
@@ -219,6 +220,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
   const keeper = new Keeper(holdings, settling, clock, telemetry, log);
   const reader = new Reader(jobs, peers, holdings);
   const waiting = new Waiting(reader, hints);
+  const unique = new UniqueJobs(store.claims, ledger, jobs, clock);
   const cancel = new Cancel(
     ledger,
     jobs,
@@ -230,6 +232,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     clock,
     telemetry,
     log,
+    unique,
   );
   const graphs = new FlowGraphs(store.flows);
   const flowSteps = new FlowSteps(store.flows, graphs, jobs, ledger, cancel, clock, log);
@@ -245,7 +248,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     randomPool(),
     digest,
   );
-  const submit = new Submit(ledger, jobs, store.storage, clock, telemetry, randomPool());
+  const submit = new Submit(ledger, jobs, store.storage, clock, telemetry, randomPool(), unique);
   const limits = new LimitControl(store.limits, dispatcher, holdings, peers, clock, log);
   const queues = new QueueControl(store.queues, lanes, dispatcher, holdings, peers, clock, log, limits, run);
   const routes = new RouteControl(store.routes, peers, clock, log);

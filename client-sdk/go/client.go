@@ -3,6 +3,7 @@ package drover
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"math/rand/v2"
 	"net"
@@ -12,6 +13,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
@@ -30,14 +32,34 @@ type Config struct {
 	RetryFor time.Duration
 	// Which of the broker's namespaces; empty = its own.
 	Namespace string
-	// For the connections, for example grpc.WithTransportCredentials. Default: without TLS.
+	// Speaks TLS where it is set; &tls.Config{} trusts what the machine trusts. Default: without TLS.
+	TLS *tls.Config
+	// Sent with every call, for example a bearer token: RequireTransportSecurity is theirs to say.
+	Credentials credentials.PerRPCCredentials
+	// Puts the trace that a submit belongs to into the headers of its job, in W3C form (traceparent, tracestate); what
+	// Headers says wins. With OpenTelemetry:
+	//
+	//	func(ctx context.Context, headers map[string]string) {
+	//		otel.GetTextMapPropagator().Inject(ctx, propagation.MapCarrier(headers))
+	//	}
+	InjectTrace func(ctx context.Context, headers map[string]string)
+	// Anything else about the connections; wins over what this package sets.
 	DialOptions []grpc.DialOption
+	// Calls go there instead of to Addresses: worker.Eager of the worker SDK is one. Close leaves it
+	// open.
+	Conn grpc.ClientConnInterface
 }
 
 // Client speaks to brokers. It is safe for use by many goroutines; make one and keep it.
 type Client struct {
-	conn      *grpc.ClientConn
+	close     func() error
 	jobs      droverv1.JobServiceClient
+	flows     droverv1.FlowServiceClient
+	queues    droverv1.QueueServiceClient
+	schedules droverv1.ScheduleServiceClient
+	inspect   droverv1.InspectServiceClient
+	gather    *gatherer
+	inject    func(context.Context, map[string]string)
 	retryFor  time.Duration
 	namespace string
 }
@@ -60,14 +82,48 @@ func New(config Config) (*Client, error) {
 	if config.RetryFor <= 0 {
 		config.RetryFor = 30 * time.Second
 	}
+	if config.Conn != nil {
+		return newClient(config, config.Conn, func() error { return nil }), nil
+	}
+	conn, err := dial(config)
+	if err != nil {
+		return nil, err
+	}
+	return newClient(config, conn, conn.Close), nil
+}
+
+func newClient(config Config, conn grpc.ClientConnInterface, close func() error) *Client {
+	c := &Client{
+		close:     close,
+		jobs:      droverv1.NewJobServiceClient(conn),
+		flows:     droverv1.NewFlowServiceClient(conn),
+		queues:    droverv1.NewQueueServiceClient(conn),
+		schedules: droverv1.NewScheduleServiceClient(conn),
+		inspect:   droverv1.NewInspectServiceClient(conn),
+		inject:    config.InjectTrace,
+		retryFor:  config.RetryFor,
+		namespace: config.Namespace,
+	}
+	c.gather = &gatherer{send: c.store}
+	return c
+}
+
+func dial(config Config) (*grpc.ClientConn, error) {
 	reconnect := backoff.Config{BaseDelay: firstBackoff, Multiplier: 2, Jitter: 0.5, MaxDelay: maxBackoff}
+	transport := insecure.NewCredentials()
+	if config.TLS != nil {
+		transport = credentials.NewTLS(config.TLS)
+	}
 	options := []grpc.DialOption{
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithTransportCredentials(transport),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: 3 * time.Second}),
 		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"round_robin":{}}]}`),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive)),
 		// A watch has no other way to notice that its broker is gone without a word.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 5 * time.Second}),
+	}
+	if config.Credentials != nil {
+		options = append(options, grpc.WithPerRPCCredentials(config.Credentials))
 	}
 	target := config.Addresses[0]
 	if len(config.Addresses) > 1 {
@@ -76,16 +132,7 @@ func New(config Config) (*Client, error) {
 		options = append(options, grpc.WithResolvers(brokers))
 		target = "drover:///brokers"
 	}
-	conn, err := grpc.NewClient(target, append(options, config.DialOptions...)...)
-	if err != nil {
-		return nil, err
-	}
-	return &Client{
-		conn:      conn,
-		jobs:      droverv1.NewJobServiceClient(conn),
-		retryFor:  config.RetryFor,
-		namespace: config.Namespace,
-	}, nil
+	return grpc.NewClient(target, append(options, config.DialOptions...)...)
 }
 
 func endpoints(addresses []string) []resolver.Endpoint {
@@ -98,7 +145,7 @@ func endpoints(addresses []string) []resolver.Endpoint {
 }
 
 // Close ends the connections and what is under way on them.
-func (c *Client) Close() error { return c.conn.Close() }
+func (c *Client) Close() error { return c.close() }
 
 type method[Request, Response any] func(context.Context, Request, ...grpc.CallOption) (Response, error)
 

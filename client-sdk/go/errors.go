@@ -22,6 +22,16 @@ var (
 	ErrJobExists = &Error{Code: codes.AlreadyExists, Reason: "JOB_EXISTS"}
 	// ErrInvalidArgument: something is over a limit or malformed; Fields names it.
 	ErrInvalidArgument = &Error{Code: codes.InvalidArgument, Reason: "INVALID_ARGUMENT"}
+	// ErrFlowNotFound: a flow that was never submitted, or has aged out.
+	ErrFlowNotFound = &Error{Code: codes.NotFound, Reason: "FLOW_NOT_FOUND"}
+	// ErrQueueNotFound: a queue that nothing was ever submitted to.
+	ErrQueueNotFound = &Error{Code: codes.NotFound, Reason: "QUEUE_NOT_FOUND"}
+	// ErrScheduleNotFound: nobody declared a schedule of that name.
+	ErrScheduleNotFound = &Error{Code: codes.NotFound, Reason: "SCHEDULE_NOT_FOUND"}
+	// ErrNotFailed: only what has failed can be redriven.
+	ErrNotFailed = &Error{Code: codes.FailedPrecondition, Reason: "NOT_FAILED"}
+	// ErrOwnedByAnother: another owner declared a schedule or route of that name.
+	ErrOwnedByAnother = &Error{Code: codes.AlreadyExists, Reason: "OWNED_BY_ANOTHER"}
 	// ErrStoreUnavailable: the broker could not reach its store.
 	ErrStoreUnavailable = &Error{Code: codes.Unavailable, Reason: "STORE_UNAVAILABLE"}
 )
@@ -106,7 +116,11 @@ func itemError(item *droverv1.ItemStatus) error {
 	if item == nil || item.GetCode() == int32(codes.OK) {
 		return nil
 	}
-	return &Error{Code: codes.Code(item.GetCode()), Reason: item.GetReason(), Message: item.GetMessage()}
+	e := &Error{Code: codes.Code(item.GetCode()), Reason: item.GetReason(), Message: item.GetMessage()}
+	for _, violation := range item.GetViolations() {
+		e.Fields = append(e.Fields, Field{violation.GetField(), violation.GetDescription()})
+	}
+	return e
 }
 
 // FailedError is what Result returns for a job that failed for good.
@@ -144,3 +158,37 @@ func (e *WaitError) Error() string {
 
 // Unwrap returns the context's error.
 func (e *WaitError) Unwrap() error { return e.cause }
+
+// FlowFailedError is what FlowResults returns for a flow that failed or was cancelled.
+type FlowFailedError struct {
+	Flow Flow
+	// Of the last members, in their order: those that succeeded have their results.
+	Outcomes []FlowMember
+}
+
+func (e *FlowFailedError) Error() string {
+	text := fmt.Sprintf("drover: flow %s is %s", e.Flow.Key, e.Flow.State)
+	if e.Flow.FailedMember != nil {
+		text += fmt.Sprintf(": member %d", *e.Flow.FailedMember)
+	}
+	if failure := e.Flow.Failure; failure != nil {
+		text += fmt.Sprintf(": %s: %s: %s", failure.Reason, failure.Type, failure.Message)
+	}
+	return text
+}
+
+// FlowWaitError is what the waits for a flow return when the context ends before the flow does. The flow goes on.
+// errors.Is with context.DeadlineExceeded or context.Canceled holds.
+type FlowWaitError struct {
+	Key string
+	// As last heard; empty if nothing was.
+	State State
+	cause error
+}
+
+func (e *FlowWaitError) Error() string {
+	return fmt.Sprintf("drover: flow %s has not ended: %v", e.Key, e.cause)
+}
+
+// Unwrap returns the context's error.
+func (e *FlowWaitError) Unwrap() error { return e.cause }

@@ -98,11 +98,7 @@ func Result[Out any](ctx context.Context, c *Client, id string) (Out, error) {
 	if job.Result == nil {
 		return out, ErrNoResult
 	}
-	if whole, ok := any(&out).(*Payload); ok {
-		*whole = *job.Result
-		return out, nil
-	}
-	return out, job.Result.Decode(&out)
+	return out, job.Result.into(&out)
 }
 
 // Watch yields a job as it stands and then after every change (some in quick succession are told as one) until it has

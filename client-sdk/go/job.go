@@ -76,6 +76,15 @@ type Job struct {
 	StartBy       time.Time         `json:"start_by,omitzero"`
 	// Somebody asked for its cancellation while it ran.
 	CancelRequested bool `json:"cancel_requested,omitempty"`
+	// Why it was cancelled, as its canceller said.
+	CancelReason string `json:"cancel_reason,omitempty"`
+	// The flow it is a step of, and its position there.
+	Flow       string `json:"flow,omitempty"`
+	FlowMember int    `json:"flow_member,omitempty"`
+	// The schedule that submitted it, and for which of its times.
+	Schedule       string    `json:"schedule,omitempty"`
+	PlannedAt      time.Time `json:"planned_at,omitzero"`
+	ConcurrencyKey string    `json:"concurrency_key,omitempty"`
 	// Rises with every stored change.
 	Revision uint64 `json:"revision"`
 }
@@ -140,6 +149,12 @@ func jobOf(job *droverv1.Job) Job {
 		HardTimeLimit:   durationOf(job.GetHardTimeLimit()),
 		StartBy:         timeOf(job.GetStartBy()),
 		CancelRequested: job.GetCancelRequested(),
+		CancelReason:    job.GetCancelReason(),
+		Flow:            job.GetFlow(),
+		FlowMember:      int(job.GetFlowMember()),
+		Schedule:        job.GetSchedule(),
+		PlannedAt:       timeOf(job.GetPlannedAt()),
+		ConcurrencyKey:  job.GetConcurrencyKey(),
 		Revision:        job.GetRevision(),
 	}
 	if progress := job.GetProgress(); progress != nil {

@@ -40,6 +40,15 @@ func (p *Payload) Decode(into any) error {
 	return nil
 }
 
+// into is Decode for a result of any type, a Payload as it is among them.
+func (p *Payload) into(out any) error {
+	if whole, ok := out.(*Payload); ok {
+		*whole = *p
+		return nil
+	}
+	return p.Decode(out)
+}
+
 func isJSON(contentType string) bool {
 	if contentType == "" {
 		return true

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -16,7 +17,10 @@ type Spec struct {
 	job *droverv1.JobSpec
 	// Refuse a key that is taken.
 	reject bool
-	err    error
+	// Of a step in a flow.
+	onFailure OnFailure
+	stepName  string
+	err       error
 }
 
 // An Option says something about a job to be submitted. What no option says is as the defaults named at each have it.
@@ -25,6 +29,18 @@ type Option func(*Spec)
 // NewSpec describes a job of a task. The payload is encoded as JSON (package encoding/json), normally a struct or map:
 // the task's named arguments. A Payload is sent as it is. At most 512 KiB. A mistake here is reported by the submit.
 func NewSpec(task string, payload any, options ...Option) Spec {
+	spec := specWithoutKey(task, payload, options)
+	if spec.job.Key == "" {
+		key, err := uuid.NewV7()
+		if err != nil {
+			spec.fail("key: %w", err)
+		}
+		spec.job.Key = key.String()
+	}
+	return spec
+}
+
+func specWithoutKey(task string, payload any, options []Option) Spec {
 	spec := Spec{job: &droverv1.JobSpec{Task: task}}
 	data, err := encode(payload)
 	if err != nil {
@@ -33,13 +49,6 @@ func NewSpec(task string, payload any, options ...Option) Spec {
 	spec.job.Payload = data
 	for _, option := range options {
 		option(&spec)
-	}
-	if spec.job.Key == "" {
-		key, err := uuid.NewV7()
-		if err != nil {
-			spec.fail("key: %w", err)
-		}
-		spec.job.Key = key.String()
 	}
 	return spec
 }
@@ -138,3 +147,39 @@ func Labels(labels map[string]string) Option { return func(s *Spec) { s.job.Labe
 
 // Headers are for programs, handed to the worker as they are: at most 64, together at most 8 KiB.
 func Headers(headers map[string]string) Option { return func(s *Spec) { s.job.Headers = headers } }
+
+// ConcurrencyKey names what (a customer, an account) only so many jobs run for at a time; others flow past them. How
+// many is set for the task or the queue, else 1.
+func ConcurrencyKey(key string) Option { return func(s *Spec) { s.job.ConcurrencyKey = key } }
+
+// UniqueFor lets the task have at most one job of this key, apart from its own Key: for the period from the submit on
+// (1 s to 30 days), or with 0 until the job has ended. A submit that finds one is answered with it.
+func UniqueFor(key string, period time.Duration) Option {
+	return func(s *Spec) {
+		s.job.Unique = &droverv1.UniqueFor{Key: key}
+		if period != 0 {
+			s.job.Unique.Period = durationpb.New(period)
+		}
+	}
+}
+
+// Debounce lets a submit replace the waiting job of the same Key, which it needs, and start its wait anew: the job runs
+// wait after the last submit (1 ms to 30 days), and at most maxWait after the first (0 = no bound).
+func Debounce(wait, maxWait time.Duration) Option {
+	return func(s *Spec) {
+		s.job.Debounce = &droverv1.Debounce{Wait: durationpb.New(wait)}
+		if maxWait != 0 {
+			s.job.Debounce.MaxWait = durationpb.New(maxWait)
+		}
+	}
+}
+
+// Retries is MaxAttempts less the first run: 3 retries are four runs.
+func Retries(n int) Option { return MaxAttempts(n + 1) }
+
+// withoutKey is the job of a spec for those who make its key themselves.
+func withoutKey(spec Spec) *droverv1.JobSpec {
+	job := proto.CloneOf(spec.job)
+	job.Key = ""
+	return job
+}

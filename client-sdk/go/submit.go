@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
 	droverv1 "github.com/drover-dev/drover/proto/gen/go/drover/v1"
@@ -36,6 +37,26 @@ func (c *Client) SubmitSpec(ctx context.Context, spec Spec) (Submitted, error) {
 	if spec.err != nil {
 		return Submitted{}, spec.err
 	}
+	spec = c.traced(ctx, spec)
+	if spec.reject || hasMetadata(ctx) {
+		return c.submitAlone(ctx, spec)
+	}
+	for retry := c.newRetry(ctx); ; {
+		answer := c.gather.submit(ctx, spec)
+		var failure *Error
+		if !errors.As(answer.Err, &failure) || !failure.passes() || !retry.again(ctx, failure) {
+			return answer, answer.Err
+		}
+	}
+}
+
+// hasMetadata tells that a submit is not to share a call: the metadata of its context is its own.
+func hasMetadata(ctx context.Context) bool {
+	_, own := metadata.FromOutgoingContext(ctx)
+	return own
+}
+
+func (c *Client) submitAlone(ctx context.Context, spec Spec) (Submitted, error) {
 	request := &droverv1.SubmitRequest{Job: spec.job, OnConflict: onConflict(spec)}
 	submit := call[*droverv1.SubmitRequest, *droverv1.SubmitResponse]
 	if spec.reject {
@@ -45,17 +66,54 @@ func (c *Client) SubmitSpec(ctx context.Context, spec Spec) (Submitted, error) {
 	if err != nil {
 		return Submitted{}, err
 	}
-	return Submitted{ID: answer.GetId(), Deduplicated: answer.GetDeduplicated(), State: stateOf(answer.GetState())}, nil
+	return submittedOf(answer), nil
+}
+
+func submittedOf(answer *droverv1.SubmitResponse) Submitted {
+	return Submitted{ID: answer.GetId(), Deduplicated: answer.GetDeduplicated(), State: stateOf(answer.GetState())}
+}
+
+// store is the gatherer's one try: a job alone goes as it is, several as a batch.
+func (c *Client) store(specs []Spec) []Submitted {
+	answers := make([]Submitted, len(specs))
+	if len(specs) == 1 {
+		request := &droverv1.SubmitRequest{Job: specs[0].job}
+		if answer, err := callOnce(context.Background(), c, 0, c.jobs.Submit, request); err != nil {
+			answers[0].Err = err
+		} else {
+			answers[0] = submittedOf(answer)
+		}
+		return answers
+	}
+	all := make([]int, len(specs))
+	for i := range all {
+		all[i] = i
+	}
+	c.submitTogether(context.Background(), specs, all, answers)
+	if refusedAsAWhole(answers) {
+		// It may be the fault of one, and the others know nothing of it.
+		half := len(specs) / 2
+		return append(c.store(specs[:half]), c.store(specs[half:])...)
+	}
+	return answers
+}
+
+// refusedAsAWhole tells that a call failed as such, by an error that all its jobs share and that time will not mend.
+func refusedAsAWhole(answers []Submitted) bool {
+	failure, ok := answers[0].Err.(*Error)
+	return ok && !failure.passes() && answers[len(answers)-1].Err == error(failure)
 }
 
 // SubmitBatch stores any number of jobs, in calls of up to 1,000, and answers in their order. Each job is stored or not
 // by itself: if some are not, their Err says why and the error is a *BatchError.
 func (c *Client) SubmitBatch(ctx context.Context, specs []Spec) ([]Submitted, error) {
+	specs = slices.Clone(specs)
 	answers := make([]Submitted, len(specs))
 	pending := make([]int, 0, len(specs))
 	for i, spec := range specs {
 		answers[i].Err = spec.err
 		if spec.err == nil {
+			specs[i] = c.traced(ctx, spec)
 			pending = append(pending, i)
 		}
 	}

@@ -223,6 +223,18 @@ describe("what changes many", () => {
     expect((await json(["status", "cli.add~full"])).state).toBe("CANCELLED");
   });
 
+  test("a submit may have a unique key, and may be debounced", async () => {
+    const once = ["submit", "cli.never", "1", "--unique", "customer-7"];
+    const { id } = await json(once);
+    expect(await json(once)).toMatchObject({ id, deduplicated: true });
+    const typed = (said: string) => ["submit", "cli.never", said, "-k", "draft", "--debounce", "1h"];
+    await json(typed("1"));
+    await json(typed("2"));
+    expect((await client.job("cli.never~draft").status({ includePayload: true })).payload).toBe(2);
+    expect(await drover(["submit", "cli.never", "1", "--debounce-max", "1h"])).toMatchObject({ code: 2 });
+    expect(await drover(["submit", "cli.never", "1", "--debounce", "1h"])).toMatchObject({ code: 2 });
+  });
+
   test("queues and tasks are limited, shown with it, and freed again", async () => {
     const limited = ["--rate", "10/m", "--burst", "3", "--concurrency", "4"];
     expect((await drover(["queue", "limit", "slow", ...limited])).out).toMatch(/rate +10\/m, 3 at once/);

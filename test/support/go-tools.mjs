@@ -24,7 +24,7 @@ const definitions = {
   "sigs.k8s.io/gateway-api@v1.4.0": ["config/crd/standard/gateway.networking.k8s.io_grpcroutes.yaml"],
 };
 
-const modules = ["proto/gen/go", "worker-sdk/go", "client-sdk/go"];
+const modules = ["proto/gen/go", "worker-sdk/go", "client-sdk/go", "test/polyglot/parity/go"];
 
 function requireGo(what) {
   if (!which("go")) throw new MissingTool(`Go is not installed (1.26 or later), and ${what} needs it.`);

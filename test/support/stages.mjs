@@ -18,7 +18,8 @@ import {
 const minutes = 60;
 const present = (folders, file) => folders.filter((folder) => existsSync(join(root, folder, file)));
 const pythonProjects = () => present(["worker-sdk/python", "client-sdk/python"], "pyproject.toml");
-const goModules = () => present(["worker-sdk/go", "client-sdk/go"], "go.mod");
+const goModules = () =>
+  present(["worker-sdk/go", "client-sdk/go", "test/polyglot/parity/go", "examples/nethttp"], "go.mod");
 
 const reportFile = (name) => join(cache, "reports", name);
 
@@ -150,5 +151,11 @@ export const stages = [
     needs: ["python"],
     run: () => all(pythonProjects().flatMap((project) => [...ruff(project), () => pytest(project)])),
   },
-  { name: "go", title: "Go SDKs: gofmt, vet, tests", needs: ["go"], run: goStage },
+  {
+    name: "go",
+    title: "Go SDKs: gofmt, vet, tests",
+    needs: ["modules", "nats-server", "go"],
+    built: true,
+    run: goStage,
+  },
 ];

@@ -35,8 +35,13 @@ type Job struct {
 	Labels  map[string]string
 	Headers map[string]string
 
+	// The flow it is a step of, and its position there; empty = none.
+	Flow       string
+	FlowMember int
+
 	logger *slog.Logger
 	report func(*droverv1.Progress)
+	inputs func(context.Context) ([]FlowInput, error)
 }
 
 // maxProgressDetail is what the broker takes as a progress detail, in bytes.

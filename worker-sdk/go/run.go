@@ -42,17 +42,10 @@ func (w *Worker) execute(r *run, payload *droverv1.Payload) {
 	started := time.Now()
 	job := newJob(r.lease, started)
 	job.logger = w.log
+	job.inputs = w.inputsOf(r.lease)
 	job.report = func(progress *droverv1.Progress) { w.ledger.progress(r, progress) }
-	ctx := NewContext(r.ctx, job)
-	if limit := earlier(job.SoftDeadline, job.HardDeadline); !limit.IsZero() {
-		cause := ErrTimeLimit
-		if limit.Equal(job.SoftDeadline) {
-			cause = ErrSoftTimeLimit
-		}
-		limited, stop := context.WithDeadlineCause(ctx, limit, cause)
-		defer stop()
-		ctx = limited
-	}
+	ctx, stop := limited(NewContext(r.ctx, job), job)
+	defer stop()
 	if !job.HardDeadline.IsZero() {
 		hard := job.HardDeadline.Sub(started)
 		timer := time.AfterFunc(hard, func() {
@@ -73,12 +66,29 @@ func (w *Worker) execute(r *run, payload *droverv1.Payload) {
 		end.cause = context.Cause(ctx)
 		end.cancelRequested = r.cancelRequested.Load()
 		outcome := judge(end, r.task.isPermanent)
+		if end.err != nil && errors.Is(end.cause, ErrTimeLimit) {
+			// The context ends at the same moment as the attempt, and a quick handler is faster than the timer.
+			outcome = timedOut(job.HardDeadline.Sub(started))
+		}
 		if w.ledger.finish(r, outcome) {
 			w.logEnd(job, outcome, started)
 		}
 		r.cancel(nil)
 	}()
-	end.result, end.err = r.task.run(ctx, payload)
+	end.result, end.err = w.call(ctx, r.task, payload)
+}
+
+// limited is ctx with the job's limits: the earlier of the two ends it.
+func limited(ctx context.Context, job *Job) (context.Context, context.CancelFunc) {
+	limit := earlier(job.SoftDeadline, job.HardDeadline)
+	if limit.IsZero() {
+		return ctx, func() {}
+	}
+	cause := ErrTimeLimit
+	if limit.Equal(job.SoftDeadline) {
+		cause = ErrSoftTimeLimit
+	}
+	return context.WithDeadlineCause(ctx, limit, cause)
 }
 
 func newJob(lease *droverv1.Lease, started time.Time) *Job {
@@ -92,6 +102,8 @@ func newJob(lease *droverv1.Lease, started time.Time) *Job {
 		MaxAttempts: int(lease.GetMaxAttempts()),
 		Labels:      lease.GetLabels(),
 		Headers:     lease.GetHeaders(),
+		Flow:        lease.GetFlow(),
+		FlowMember:  int(lease.GetFlowMember()),
 	}
 	if at := lease.GetSubmittedAt(); at != nil {
 		job.SubmittedAt = at.AsTime()

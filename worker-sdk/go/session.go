@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 
@@ -41,12 +42,7 @@ type stream = grpc.BidiStreamingClient[droverv1.WorkRequest, droverv1.WorkRespon
 // session works through one connection until it breaks (any error), the broker stops (errBrokerDrains) or the worker has
 // drained (errDrained). attached tells whether the broker took the worker in.
 func (w *Worker) session(ctx context.Context, address string) (attached bool, err error) {
-	options := append([]grpc.DialOption{
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: connectTimeout}),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive)),
-	}, w.config.DialOptions...)
-	conn, err := grpc.NewClient(address, options...)
+	conn, err := w.dial(address)
 	if err != nil {
 		return false, err
 	}
@@ -56,13 +52,12 @@ func (w *Worker) session(ctx context.Context, address string) (attached bool, er
 	silence := time.AfterFunc(defaultSessionTimeout, func() { cancel(errSilent) })
 	defer silence.Stop()
 
-	if w.config.Namespace != "" {
-		ctx = metadata.AppendToOutgoingContext(ctx, "drover-namespace", w.config.Namespace)
-	}
-	up, err := droverv1.NewWorkerServiceClient(conn).Work(ctx)
+	up, err := droverv1.NewWorkerServiceClient(conn).Work(w.inNamespace(ctx))
 	if err != nil {
 		return false, broken(ctx, err)
 	}
+	w.conn.Store(conn)
+	defer w.conn.Store(nil)
 	answer, err := w.attach(up)
 	if err != nil {
 		return false, broken(ctx, err)
@@ -90,6 +85,29 @@ func (w *Worker) session(ctx context.Context, address string) (attached bool, er
 		return true, errDrained
 	}
 	return true, broken(ctx, err)
+}
+
+func (w *Worker) dial(address string) (*grpc.ClientConn, error) {
+	transport := insecure.NewCredentials()
+	if w.config.TLS != nil {
+		transport = credentials.NewTLS(w.config.TLS)
+	}
+	options := []grpc.DialOption{
+		grpc.WithTransportCredentials(transport),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: connectTimeout}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive)),
+	}
+	if w.config.Credentials != nil {
+		options = append(options, grpc.WithPerRPCCredentials(w.config.Credentials))
+	}
+	return grpc.NewClient(address, append(options, w.config.DialOptions...)...)
+}
+
+func (w *Worker) inNamespace(ctx context.Context) context.Context {
+	if w.config.Namespace == "" {
+		return ctx
+	}
+	return metadata.AppendToOutgoingContext(ctx, "drover-namespace", w.config.Namespace)
 }
 
 // attach opens the session with the leases that are still held.

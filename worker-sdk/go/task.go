@@ -70,13 +70,17 @@ func (t *task) isPermanent(err error) bool {
 // In and Out are encoded as JSON (package encoding/json; numbers decoded into an interface become json.Number, so that
 // none loses digits). A Payload, as In or Out, passes bytes and content type as they are, and an In of []byte takes the
 // bytes of any other content type. An Out of struct{} is JSON null. A payload that does not fit In is a permanent
-// failure. A result may have at most 256 KiB.
+// failure, and so is one whose In has a method Validate() error that returns one. A result may have at most 256 KiB.
 //
 // A bad or doubled name or option is reported by Run.
 func Handle[In, Out any](w *Worker, name string, handler func(context.Context, In) (Out, error), options ...TaskOption) {
 	t := &task{name: name, run: func(ctx context.Context, payload *droverv1.Payload) (*droverv1.Payload, error) {
 		var in In
-		if err := decode(payload, &in); err != nil {
+		err := decode(payload, &in)
+		if err == nil {
+			err = validate(in, &in)
+		}
+		if err != nil {
 			return nil, Permanent(fmt.Errorf("payload of %s: %w", name, err))
 		}
 		out, err := handler(ctx, in)
@@ -93,6 +97,30 @@ func Handle[In, Out any](w *Worker, name string, handler func(context.Context, I
 		option(t)
 	}
 	w.register(t)
+}
+
+// A Definition is a task as the code that submits it knows it: drover.Task of the client SDK is one.
+type Definition[In, Out any] interface {
+	Name() string
+	Types() (In, Out)
+}
+
+// Serve is Handle for a defined task: that the handler has the task's types is checked when it is compiled.
+func Serve[In, Out any](
+	w *Worker, definition Definition[In, Out], handler func(context.Context, In) (Out, error), options ...TaskOption,
+) {
+	Handle(w, definition.Name(), handler, options...)
+}
+
+// validate asks a payload that can tell, by a method of its own or of its pointer's, whether it is as it should be.
+func validate(payload, pointer any) error {
+	if valid, ok := payload.(interface{ Validate() error }); ok {
+		return valid.Validate()
+	}
+	if valid, ok := pointer.(interface{ Validate() error }); ok {
+		return valid.Validate()
+	}
+	return nil
 }
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,128}$`)

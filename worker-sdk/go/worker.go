@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 
 	droverv1 "github.com/drover-dev/drover/proto/gen/go/drover/v1"
 )
@@ -44,7 +46,11 @@ type Config struct {
 	Name string
 	// Default slog.Default(), under Main JSON lines on standard error.
 	Logger *slog.Logger
-	// For the connections, for example grpc.WithTransportCredentials. Default: without TLS.
+	// Speaks TLS where it is set; &tls.Config{} trusts what the machine trusts. Default: without TLS.
+	TLS *tls.Config
+	// Sent with every call, for example a bearer token.
+	Credentials credentials.PerRPCCredentials
+	// Anything else about the connections; wins over what this package sets.
 	DialOptions []grpc.DialOption
 }
 
@@ -60,6 +66,8 @@ type Worker struct {
 	config   Config
 	tasks    map[string]*task
 	problems []error
+	hooks    []hook
+	around   []func(context.Context, func(context.Context) error) error
 	started  atomic.Bool
 	// Made anew for each process, by which brokers know a session that comes back.
 	instance string
@@ -67,6 +75,8 @@ type Worker struct {
 	level  slog.Level
 	log    *slog.Logger
 	ledger *ledger
+	// Of the current session; nil between two.
+	conn atomic.Pointer[grpc.ClientConn]
 }
 
 // New makes a worker; mistakes in config are reported by Run.
@@ -160,6 +170,14 @@ func (w *Worker) Run(ctx context.Context) error {
 	if w.log == nil {
 		w.log = slog.Default()
 	}
+	stop, err := w.start(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(w.work(ctx), stop())
+}
+
+func (w *Worker) work(ctx context.Context) error {
 	base := context.WithoutCancel(ctx)
 	w.ledger = newLedger(base, w.tasks, slots{w.config.Concurrency, w.config.Prefetch}, w.log, w.execute)
 

@@ -23,6 +23,7 @@ import type { Clock, Jobs, Peers } from "./ports.js";
 import type { Reader } from "./reader.js";
 import { report, type Settling } from "./settling.js";
 import type { Log, Telemetry } from "./telemetry.js";
+import type { UniqueJobs } from "./unique.js";
 
 const attempts = 8;
 
@@ -42,6 +43,7 @@ export class Cancel {
     readonly clock: Clock,
     readonly telemetry: Telemetry,
     readonly log: Log,
+    readonly unique: Pick<UniqueJobs, "again">,
   ) {
     peers.answer("cancel", (body) => this.#atHolder(body as { id: string; reason: string }));
     peers.hear("cancelled", (body) => this.#wasCancelled(body as string));
@@ -81,7 +83,8 @@ export class Cancel {
               "NOT_FAILED",
               `${jobId(ref)} is ${stateOf(current)}: only a FAILED job can be redriven`,
             );
-    const changed = await this.ledger.change(ref, undefined, { type: "redrive" }, failed);
+    const again = await this.unique.again(ref);
+    const changed = await this.ledger.change(ref, undefined, { type: "redrive" }, failed, again);
     const [view] = await this.reader.views([changed.stored], false);
     if (view === undefined) throw jobNotFound(jobId(ref));
     return view;

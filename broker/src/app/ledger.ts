@@ -31,6 +31,7 @@ import {
 import type { Line } from "./telemetry.js";
 
 const attempts = 12;
+const none: readonly Write[] = [];
 
 /** A job's state as somebody knows it, with the value for the compare-and-set. */
 export interface Known {
@@ -60,7 +61,14 @@ export class Ledger {
 
   /** Applies `event` to a job. `known` saves the read when it is what the caller acts on.
    *  @throws Refusal whatever the fence says; JOB_NOT_FOUND; LEASE_LOST when the table does not allow the event */
-  async change(ref: JobRef, known: Known | undefined, event: Event, fence: Fence): Promise<Changed> {
+  async change(
+    ref: JobRef,
+    known: Known | undefined,
+    event: Event,
+    fence: Fence,
+    /** What goes with it. */
+    extra: readonly Write[] = none,
+  ): Promise<Changed> {
     let { stored, last } = known ?? (await this.#read(ref));
     let moved = known === undefined;
     for (let attempt = 0; attempt < attempts; attempt++) {
@@ -72,7 +80,7 @@ export class Ledger {
       const nonce = this.journal.nonce();
       const move = advance(stored, event, { now: this.clock.now(), random: this.random, nonce });
       try {
-        const write = (fireAt: number) => this.#write(ref, stored, last, { ...move, fireAt }, nonce);
+        const write = (fireAt: number) => this.#write(ref, stored, last, { ...move, fireAt }, nonce, extra);
         const seq =
           move.phase === "later" ? await this.#delayed(ref, move.job.dueAt, write) : await write(move.fireAt);
         const now = after(stored, move, seq, nonce);
@@ -97,6 +105,8 @@ export class Ledger {
   async create(
     spec: Spec,
     blocked = false,
+    /** Of its unique key: when that cannot be had, Conflict is thrown. */
+    claim?: Write,
   ): Promise<{ created: true } | { created: false; existing: Snapshot }> {
     const ref = { task: spec.task, key: spec.key };
     const lane = { task: spec.task, queue: spec.queue, priority: spec.priority };
@@ -122,6 +132,7 @@ export class Ledger {
         const store = (fireAt: number) => {
           const first: Write = { ...write, fireAt };
           const writes: Write[] = body === undefined ? [first] : [first, { kind: "body", data: body }];
+          if (claim !== undefined) writes.push(claim);
           return this.journal.commit({ ref, expected, nonce, writes });
         };
         await (waits
@@ -134,6 +145,7 @@ export class Ledger {
         if (!(error instanceof Conflict)) throw error;
         const [existing] = await this.jobs.read([ref]);
         if (existing?.current !== undefined) return { created: false, existing };
+        if (claim !== undefined && expected === (existing?.last ?? 0)) throw error;
         // What is there are tombstones: of a job that has aged out, or nothing at all any more.
         expected = existing?.last ?? 0;
       }
@@ -189,7 +201,14 @@ export class Ledger {
     return { stored: snapshot.current, last: snapshot.last };
   }
 
-  async #write(ref: JobRef, from: Stored, last: number, move: Move, nonce: string): Promise<number> {
+  async #write(
+    ref: JobRef,
+    from: Stored,
+    last: number,
+    move: Move,
+    nonce: string,
+    extra: readonly Write[],
+  ): Promise<number> {
     const { queue, priority } = specOf(move.job);
     if (move.phase === "ready") {
       const lane = { task: ref.task, queue, priority };
@@ -219,6 +238,9 @@ export class Ledger {
               : { phase: armed, queue: from.queue, priority: from.priority, nonce: from.nonce },
         },
         ...endOfMember(move),
+        ...endOfClaim(move),
+        ...(move.body === undefined ? none : [{ kind: "body" as const, data: move.body }]),
+        ...extra,
       ],
     };
     return this.journal.commit(change);
@@ -245,8 +267,15 @@ function endOfMember({ phase, job }: Move): Write[] {
   return [{ kind: "flow-end", flow, member, end: { jobId: jobId(spec), outcome, result, failure, run } }];
 }
 
+/** A unique key without a period is free when its job has ended. */
+function endOfClaim({ job }: Move): readonly Write[] {
+  const unique = job.spec?.unique;
+  if (unique === undefined || unique.until > 0 || job.finishedAt === 0) return none;
+  return [{ kind: "claim", key: unique.key, holder: undefined, expected: undefined, keepFor: 0 }];
+}
+
 /** A large payload lies beside its job, so that heartbeats and retries do not write it again. */
-function apart(spec: Spec): { inline: Spec; body: Uint8Array | undefined } {
+export function apart(spec: Spec): { inline: Spec; body: Uint8Array | undefined } {
   const { payload } = spec;
   if (payload === undefined || payload.data.length <= sizes.inlinePayload) {
     return { inline: spec, body: undefined };

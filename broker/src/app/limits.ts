@@ -83,13 +83,6 @@ export class LimitControl implements HoldingsWatch {
     return answers.reduce((sum, { body }) => sum + ((body as Record<string, number>)[task] ?? 0), 0);
   }
 
-  /** Jobs of one concurrency key that may run at a time: the task's limit, else the queue's, else 1. */
-  perKey({ task, queue }: { task: string; queue: string }): number {
-    const of = (kind: Limited["kind"], name: string) =>
-      this.#limits.get(limitId({ kind, name }))?.limits.concurrencyPerKey;
-    return of("task", task) ?? of("queue", queue) ?? 1;
-  }
-
   added(holding: Holding): void {
     const places = this.#placesOf(specOf(holding.stored.job));
     if (places.length === 0) return;

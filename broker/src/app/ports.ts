@@ -32,8 +32,23 @@ export type Write =
   | { kind: "tombstone"; phase: Phase; queue: string; priority: number }
   /** How a member of a flow ended: moves the flow on, and stays as an input of later members. */
   | { kind: "flow-end"; flow: string; member: number; end: FlowEnd }
+  /** Who has a unique key; `holder` undefined = nobody any more. `expected` as for the job; undefined = whatever there is. */
+  | { kind: "claim"; key: string; holder: Claim | undefined; expected: number | undefined; keepFor: number }
   /** The job's payload, beside it. */
   | { kind: "body"; data: Uint8Array };
+
+/** A job that has a unique key. */
+export interface Claim {
+  /** Its own key. */
+  key: string;
+  /** ms since 1970; 0 = until it has ended. */
+  until: number;
+}
+
+export interface Claims {
+  /** Who has a unique key of a task, with the value for the compare-and-set. @throws Refusal STORE_UNAVAILABLE */
+  read(task: string, key: string): Promise<{ holder: Claim | undefined; last: number }>;
+}
 
 /** One transition of one job. */
 export interface Change {

@@ -1,12 +1,14 @@
 // Taking jobs in. Each is durable before it is answered for; a repeated key is answered with the job that is there.
 
 import { jobNotFound, Refusal } from "../core/errors.js";
-import { type JobRef, type Snapshot, type Spec, stateOf } from "../core/job.js";
+import { type JobRef, type Snapshot, type Spec, type State, stateOf } from "../core/job.js";
 import { isMadeKey, jobId, makeKey } from "../core/names.js";
+import { isReplaceable } from "../core/transitions.js";
 import type { Submitted } from "./api.js";
-import type { Ledger } from "./ledger.js";
+import { apart, type Ledger } from "./ledger.js";
 import type { Clock, Jobs, StorageGauge } from "./ports.js";
 import type { Telemetry } from "./telemetry.js";
+import { refOf, type UniqueJobs } from "./unique.js";
 
 export class Submit {
   constructor(
@@ -16,6 +18,7 @@ export class Submit {
     readonly clock: Clock,
     readonly telemetry: Telemetry,
     readonly randomBytes: (n: number) => Uint8Array,
+    readonly unique: UniqueJobs,
   ) {}
 
   /** In order; each job has an answer of its own. */
@@ -39,8 +42,14 @@ export class Submit {
       complete.map((spec) => {
         const id = jobId(spec);
         const before = first.get(id);
-        if (before !== undefined) return before.then((answer) => this.#repeat(answer, onConflict));
-        const answer = this.#one(spec, existing.get(id), onConflict);
+        if (before !== undefined && spec.debounce === undefined) {
+          return before.then((answer) => this.#repeat(answer, onConflict));
+        }
+        const answer =
+          before === undefined
+            ? this.#one(spec, existing.get(id), onConflict)
+            : // It takes the place of the one before.
+              before.then(() => this.#one(spec, undefined, onConflict));
         first.set(id, answer);
         return answer;
       }),
@@ -69,17 +78,42 @@ export class Submit {
     const ref: JobRef = { task: spec.task, key: spec.key };
     try {
       const created =
-        known === undefined ? await this.ledger.create(spec) : ({ created: false, existing: known } as const);
+        known === undefined ? await this.#create(spec) : ({ created: false, existing: known } as const);
       if (created.created) {
         this.telemetry.submitted(spec);
         return { ref, deduplicated: false, state: spec.runAt > this.clock.now() ? "SCHEDULED" : "READY" };
       }
       const { current } = created.existing;
       if (current === undefined) throw jobNotFound(jobId(ref));
+      const replaced = spec.debounce && (await this.#replace(spec, created.existing));
       this.telemetry.deduplicated(spec);
-      return this.#repeat({ ref, deduplicated: true, state: stateOf(current) }, onConflict);
+      if (replaced !== undefined) return { ref, deduplicated: true, state: replaced };
+      const found = spec.unique === undefined ? ref : refOf(created.existing, ref);
+      return this.#repeat({ ref: found, deduplicated: true, state: stateOf(current) }, onConflict);
     } catch (error) {
       if (error instanceof Refusal) return error;
+      throw error;
+    }
+  }
+
+  #create(spec: Spec): Promise<{ created: true } | { created: false; existing: Snapshot }> {
+    return spec.unique === undefined ? this.ledger.create(spec) : this.unique.create(spec, spec.unique);
+  }
+
+  /** Puts a job that is debounced in the place of the one of its key that waits. Undefined: that one waits no more. */
+  async #replace(spec: Spec, { current, last }: Snapshot): Promise<State | undefined> {
+    if (current === undefined || !isReplaceable(current)) return undefined;
+    const { inline, body } = apart(spec);
+    try {
+      const changed = await this.ledger.change(
+        spec,
+        { stored: current, last },
+        { type: "replace", spec: inline, body },
+        (now) => (isReplaceable(now) ? undefined : new Refusal("LEASE_LOST", "it waits no more")),
+      );
+      return stateOf(changed.stored);
+    } catch (error) {
+      if (error instanceof Refusal && error.reason === "LEASE_LOST") return undefined;
       throw error;
     }
   }

@@ -88,6 +88,10 @@ export function flowOfDraft(draft: FlowDraft, now: number, routes: Routing = noR
       continue;
     }
     const { spec } = made;
+    // A member is submitted once, with its flow: there is nothing that it could be the same as.
+    if (spec.unique !== undefined) checks.add(`${at}.job.unique`, "is not for members of a flow: drop it");
+    if (spec.debounce !== undefined)
+      checks.add(`${at}.job.debounce`, "is not for members of a flow: drop it");
     if (spec.key !== "") {
       const id = `${spec.task}~${spec.key}`;
       const other = ids.get(id);

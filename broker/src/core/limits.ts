@@ -35,6 +35,7 @@ export const times = {
   /** Delays of retries and snoozes, run limits. */
   longestWait: 30 * day,
   longestDelay: 3650 * day,
+  shortestUnique: 1 * second,
   /** The nats-server's clock overflows in 2262; what has no deadline waits until this time instead. */
   never: Date.UTC(2200, 0, 1),
   /** Records stay at least this long, so that a repeated submit or report meets them. */
@@ -132,7 +133,6 @@ export const runLimits = {
   shortestPeriod: 100,
   longestPeriod: 1 * day,
   concurrency: 100_000,
-  concurrencyPerKey: 10_000,
   /** Starts are reserved this far ahead: time enough to fetch their tickets. */
   ahead: 200,
   /** A broker that waits for a start or for tickets to come due looks no more often than this. */

@@ -26,6 +26,9 @@ export interface Draft {
   retention?: number | undefined;
   labels: { [name: string]: string };
   headers: { [name: string]: string };
+  /** Without a period: until the job has ended. */
+  unique?: { key: string; period: number | undefined } | undefined;
+  debounce?: { wait: number | undefined; maxWait: number | undefined } | undefined;
   /** Fields that are set and that nothing stands behind yet: refused, since ignoring them would run a job otherwise than
    *  its submitter meant. */
   notBuilt?: readonly string[];
@@ -55,6 +58,7 @@ export function specOfDraft(
   checkRetention(checks, draft.retention);
   checkLabels(checks, draft.labels);
   checkHeaders(checks, draft.headers);
+  checkUnique(checks, draft);
   for (const field of draft.notBuilt ?? []) checks.add(field, "is not built yet: leave it out");
   if (checks.failed) return { violations: checks.violations };
   return {
@@ -82,8 +86,11 @@ export function specOfDraft(
       inputs: [],
       concurrencyKey: "",
       limits: [],
-      unique: undefined,
-      debounce: undefined,
+      unique: draft.unique && {
+        key: draft.unique.key,
+        until: draft.unique.period === undefined ? 0 : now + draft.unique.period,
+      },
+      debounce: draft.debounce && debounceOf(draft.debounce, now),
       schedule: undefined,
     },
   };
@@ -122,7 +129,9 @@ export function checkContentType(checks: Checks, field: string, type: string): v
 }
 
 /** First due time, ms since 1970; 0 = at once. */
-function dueTime(checks: Checks, { delay, runAt }: Draft, now: number): number {
+function dueTime(checks: Checks, draft: Draft, now: number): number {
+  const { delay, runAt } = draft;
+  if (draft.debounce !== undefined) return debounced(checks, draft, now);
   if (delay !== undefined && runAt !== undefined) {
     checks.add("run_at", "is set together with delay: keep one of the two");
     return 0;
@@ -134,6 +143,41 @@ function dueTime(checks: Checks, { delay, runAt }: Draft, now: number): number {
   if (runAt === undefined) return 0;
   checkTime(checks, "run_at", runAt);
   return runAt > now ? runAt : 0;
+}
+
+/** When a job that is debounced runs, unless it is submitted again before. */
+function debounced(checks: Checks, { key, delay, runAt, unique, debounce }: Draft, now: number): number {
+  const { wait = Number.NaN, maxWait } = debounce ?? {};
+  checks.duration("debounce.wait", wait, 1, times.longestWait);
+  if (maxWait !== undefined) {
+    checks.duration("debounce.max_wait", maxWait, 1, times.longestWait);
+    if (maxWait < wait) {
+      checks.add(
+        "debounce.max_wait",
+        `is ${sayDuration(maxWait)}, below wait (${sayDuration(wait)}): raise it`,
+      );
+    }
+  }
+  if (key === "")
+    checks.add("debounce", "needs a key: later submits replace the waiting job of the same key");
+  if (delay !== undefined) checks.add("delay", "is set together with debounce, whose wait it is: drop it");
+  if (runAt !== undefined) checks.add("run_at", "is set together with debounce, whose wait it is: drop it");
+  if (unique !== undefined) {
+    checks.add("unique", "is set together with debounce: one refuses what the other replaces, keep one");
+  }
+  return now + wait;
+}
+
+function debounceOf({ wait = 0, maxWait }: NonNullable<Draft["debounce"]>, now: number) {
+  return { wait, latest: maxWait === undefined ? 0 : now + maxWait };
+}
+
+function checkUnique(checks: Checks, { unique }: Draft): void {
+  if (unique === undefined) return;
+  checks.name("unique.key", unique.key);
+  if (unique.period !== undefined) {
+    checks.duration("unique.period", unique.period, times.shortestUnique, times.longestWait);
+  }
 }
 
 function checkStartBy(checks: Checks, startBy: number | undefined, due: number): void {

@@ -10,9 +10,11 @@ import {
   FailureReason,
   type Hold,
   type Job,
+  newJob,
   type Phase,
   type Progress,
   type ScheduledPhase,
+  type Spec,
   type Stored,
   specOf,
 } from "./job.js";
@@ -47,6 +49,8 @@ export type Event =
   /** The first run had not begun by start_by. */
   | { type: "expire" }
   | { type: "redrive" }
+  /** A later submit under its key replaces a job that is debounced and still waits. */
+  | { type: "replace"; spec: Spec; body: Uint8Array | undefined }
   /** A member of a flow: all that it waited for has ended. */
   | { type: "unblock" }
   /** A member of a flow that is redriven; `blocked` = it waits for others that run again. */
@@ -77,6 +81,8 @@ export interface Move {
   keepFor: number;
   /** Phases of older messages of the job that must be emptied by the same commit. */
   tombstones: readonly Phase[];
+  /** The payload, where it lies beside the job and is new. */
+  body?: Uint8Array | undefined;
 }
 
 /** Which standings each event may meet, and what it may lead to. The whole of the state machine. */
@@ -97,6 +103,7 @@ export const transitions: {
   reissue: { ready: ["ready", "failed"] },
   expire: { ready: ["failed"] },
   redrive: { failed: ["ready"] },
+  replace: { later: ["later", "ready"] },
   unblock: { blocked: ["ready", "later"] },
   rejoin: { failed: ["ready", "blocked"], cancelled: ["ready", "blocked"] },
 };
@@ -181,6 +188,8 @@ function decide(stored: Stored, event: Event, at: Circumstances): Move {
       return record("failed", { ...job, attempt: 0, failure: plain(FailureReason.EXPIRED, expired) }, at);
     case "redrive":
       return { ...ready(redriven(job)), tombstones: [stored.phase] };
+    case "replace":
+      return replaced(job, event, at);
     case "unblock":
       return unblocked(job, at);
     case "rejoin": {
@@ -307,6 +316,28 @@ function redriven(job: Job): Job {
   };
 }
 
+/** The later submit in place of the earlier, whose time of submit stays: the longest wait counts from it. */
+function replaced(
+  job: Job,
+  { spec, body }: { spec: Spec; body: Uint8Array | undefined },
+  at: Circumstances,
+): Move {
+  const { submittedAt } = specOf(job);
+  const { debounce } = spec;
+  const latest =
+    debounce !== undefined && debounce.latest > 0 ? submittedAt + debounce.latest - spec.submittedAt : 0;
+  const runAt = latest > 0 ? Math.min(spec.runAt, latest) : spec.runAt;
+  const next = { ...spec, submittedAt, runAt, debounce: debounce && { ...debounce, latest } };
+  return { ...waiting(newJob(next, at.nonce), runAt - at.now, at), body };
+}
+
+/** Whether a later submit may take a job's place: it is debounced, and has never run. */
+export function isReplaceable(stored: Stored): boolean {
+  const { job } = stored;
+  const fresh = job.history.length === 0 && job.failures === 0 && job.crashes === 0 && job.attempt === 1;
+  return standingOf(stored) === "later" && fresh && specOf(job).debounce !== undefined;
+}
+
 function ready(job: Job): Move {
   return { phase: "ready", job: atRest(job), fireAt: 0, keepFor: 0, tombstones: [] };
 }
@@ -370,7 +401,11 @@ function record(phase: "succeeded" | "failed" | "cancelled", job: Job, at: Circu
   // A cancelled member runs again when its flow is redriven.
   const again = phase === "cancelled" && spec.flow !== undefined;
   const kept = phase === "failed" || again ? spec : { ...spec, payload: undefined };
-  const retention = Math.max(spec.retention ?? 0, again ? flowLimits.keepFailed : 0);
+  const retention = Math.max(
+    spec.retention ?? 0,
+    again ? flowLimits.keepFailed : 0,
+    uniqueFor(spec, phase === "failed" ? times.keepFailed : times.keepSucceeded, at),
+  );
   const own = retention > 0;
   return {
     phase: own ? "kept" : phase,
@@ -387,6 +422,12 @@ function record(phase: "succeeded" | "failed" | "cancelled", job: Job, at: Circu
     // would be the job's state again and run once more.
     tombstones: own ? ["ready", "due"] : [],
   };
+}
+
+/** A unique key that outlives its job is answered with the job's record: it has to be there for as long. */
+function uniqueFor({ unique }: Spec, usual: number, at: Circumstances): number {
+  const left = (unique?.until ?? 0) - at.now;
+  return left > usual ? left : 0;
 }
 
 function ended(

@@ -75,6 +75,11 @@ export function toDraft(job: JobSpec): Draft {
     retention: fromDuration(job.resultRetention),
     labels: job.labels,
     headers: job.headers,
+    unique: job.unique && { key: job.unique.key, period: fromDuration(job.unique.period) },
+    debounce: job.debounce && {
+      wait: fromDuration(job.debounce.wait),
+      maxWait: fromDuration(job.debounce.maxWait),
+    },
     notBuilt: notBuilt(job),
   };
 }
@@ -82,8 +87,6 @@ export function toDraft(job: JobSpec): Draft {
 function notBuilt(job: JobSpec): string[] {
   const fields: string[] = [];
   if (job.concurrencyKey !== "") fields.push("concurrency_key");
-  if (job.unique !== undefined) fields.push("unique");
-  if (job.debounce !== undefined) fields.push("debounce");
   return fields;
 }
 

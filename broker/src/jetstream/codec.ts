@@ -2,7 +2,7 @@
 // batch it was stored in, and publishing them again would make it a member of a batch that is long gone.
 
 import { headers, type Msg, type MsgHdrs } from "nats";
-import type { FlowEnd } from "../app/ports.js";
+import type { Claim, FlowEnd } from "../app/ports.js";
 import { type Job, newJob, type Phase, type ScheduledPhase, type Stored, unreadable } from "../core/job.js";
 import { storage } from "./storage-proto.js";
 import { type JobSubject, parseJobSubject } from "./subjects.js";
@@ -32,6 +32,15 @@ export function encodeJob(job: Job): Uint8Array {
 
 export function encodeFlowEnd(end: FlowEnd): Uint8Array {
   return storage.FlowEnd.encode(end).finish();
+}
+
+export function encodeClaim(claim: Claim): Uint8Array {
+  return storage.Claim.encode(claim).finish();
+}
+
+/** Undefined: it was freed. */
+export function decodeClaim(data: Uint8Array): Claim | undefined {
+  return data.length === 0 ? undefined : storage.Claim.decode(data);
 }
 
 export type Decoded =

@@ -3,7 +3,7 @@
 
 import type { MsgHdrs } from "nats";
 import type { Change, Write } from "../app/ports.js";
-import { at, encodeFlowEnd, encodeJob, header, headersOf, line } from "./codec.js";
+import { at, encodeClaim, encodeFlowEnd, encodeJob, header, headersOf, line } from "./codec.js";
 import type { Subjects } from "./subjects.js";
 
 export interface Outgoing {
@@ -66,6 +66,17 @@ function messageOf(write: Write, change: Change, subjects: Subjects): Outgoing {
         head: "",
         data: encodeFlowEnd(write.end),
       };
+    case "claim": {
+      const { key, holder, expected, keepFor } = write;
+      let head = expected === undefined ? "" : line(header.expected, String(expected));
+      if (holder === undefined) head += line(header.ttl, `${tombstoneSeconds}s`);
+      else if (keepFor > 0) head += line(header.ttl, `${Math.ceil(keepFor / 1000)}s`);
+      return {
+        subject: subjects.claim(ref.task, key),
+        head,
+        data: holder === undefined ? nothing : encodeClaim(holder),
+      };
+    }
     case "body":
       return { subject: subjects.body(ref), head: "", data: write.data };
     case "job": {

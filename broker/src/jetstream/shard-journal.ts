@@ -37,6 +37,8 @@ export const journalLimits = {
 interface Entry {
   change: Change;
   id: string;
+  /** A unique key that it takes or frees: two changes of one must not be in one batch either. */
+  claim: string | undefined;
   group: Group;
   /** A key that people choose: it may be known already, and would have its whole batch refused. */
   chosen: boolean;
@@ -93,7 +95,8 @@ export class ShardJournal {
         change,
         id: jobId(change.ref),
         group: groupOf(change, this.subjects),
-        chosen: change.expected === 0 && !isMadeKey(change.ref.key),
+        claim: claimOf(change),
+        chosen: change.expected === 0 && (!isMadeKey(change.ref.key) || claimOf(change) !== undefined),
         unknown: false,
         deadline: Date.now() + this.patience,
         resolve,
@@ -138,7 +141,10 @@ export class ShardJournal {
       void this.#send(entries).finally(() => {
         this.#inFlight--;
         this.#sending -= entries.length;
-        for (const entry of entries) this.#busy.delete(entry.id);
+        for (const entry of entries) {
+          this.#busy.delete(entry.id);
+          if (entry.claim !== undefined) this.#busy.delete(entry.claim);
+        }
         this.#schedule();
       });
     }
@@ -158,11 +164,13 @@ export class ShardJournal {
         messages + entry.group.messages.length > journalLimits.batch ||
         (bytes + entry.group.bytes > journalLimits.batchBytes && taken.length > 0);
       if (full) break;
-      if (this.#busy.has(entry.id) || (first !== undefined && entry.chosen !== first.chosen)) {
+      const claimed = entry.claim !== undefined && this.#busy.has(entry.claim);
+      if (this.#busy.has(entry.id) || claimed || (first !== undefined && entry.chosen !== first.chosen)) {
         left.push(entry);
         continue;
       }
       this.#busy.add(entry.id);
+      if (entry.claim !== undefined) this.#busy.add(entry.claim);
       taken.push(entry);
       messages += entry.group.messages.length;
       bytes += entry.group.bytes;
@@ -354,6 +362,13 @@ export class ShardJournal {
     this.#queue = kept;
     if (kept.length > 0 && !this.#closed) setTimeout(() => this.#schedule(), 250).unref();
   }
+}
+
+/** Apart from every job's id: a blank is in no name. */
+function claimOf({ ref, writes }: Change): string | undefined {
+  if (writes.length === 1) return undefined;
+  for (const write of writes) if (write.kind === "claim") return `unique ${ref.task} ${write.key}`;
+  return undefined;
 }
 
 /** Whether the job bears the change's own commit. */

@@ -5,6 +5,7 @@ import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
 import { createInbox, type NatsConnection } from "nats";
 import type { Log, Telemetry } from "../app/telemetry.js";
 import { JsApi } from "./api.js";
+import { ClaimStore } from "./claim-store.js";
 import { ServerClock } from "./clock.js";
 import { Connection } from "./connect.js";
 import { EmbeddedServer } from "./embedded.js";
@@ -58,6 +59,7 @@ export class Store {
     readonly queues: QueueStore,
     readonly routes: RouteStore,
     readonly limits: StreamLimits,
+    readonly claims: ClaimStore,
     readonly flows: FlowStore,
     readonly schedules: ScheduleStore,
     readonly tokenKey: Buffer,
@@ -154,6 +156,7 @@ export class Store {
       queues,
       new RouteStore(nc, jsm, subjects),
       new StreamLimits(nc, jsm, subjects, jobs, () => journal.nonce()),
+      new ClaimStore(subjects, jobs),
       flows,
       new ScheduleStore(nc, jsm, inbox, subjects, jobs, () => journal.nonce()),
       made.tokenKey,

@@ -80,6 +80,11 @@ export class Subjects {
     return `${home}body.${token}.${asToken(ref.key)}`;
   }
 
+  claim(task: string, key: string): string {
+    const { home, token } = this.#task(task);
+    return `${home}unique.${token}.${asToken(key)}`;
+  }
+
   lane(lane: LaneKey): string {
     const { home, token } = this.#task(lane.task);
     return `${home}job.ready.${token}.${asToken(lane.queue)}.${lane.priority}.*.*`;

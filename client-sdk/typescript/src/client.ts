@@ -15,6 +15,7 @@ import { Routes } from "./routes.js";
 import { checkPayload, type JobOptions, jobSpec, type TaskRef } from "./spec.js";
 import { type OnConflict, type Submission, Submitter } from "./submit.js";
 import { Tasks } from "./tasks.js";
+import { traced } from "./tracing.js";
 import { Waits } from "./wait.js";
 
 export interface ClientOptions extends AddressOptions {
@@ -104,7 +105,13 @@ export class Client {
     const { onConflict = "return-existing", timeout = this.#caller.timeout } = options;
     await checkPayload(task, payload);
     const submission = this.#submission(task, payload, options, timeout);
-    return new SubmittedJob(await this.#submitter.submit(submission, onConflict), this.#calls);
+    const submitted = await traced(
+      `submit ${submission.spec.task}`,
+      [submission.spec],
+      () => this.#submitter.submit(submission, onConflict),
+      ({ id }) => id,
+    );
+    return new SubmittedJob(submitted, this.#calls);
   }
 
   /** Any number of jobs; each succeeds or fails on its own, and the results are in their order. The timeout is for all
@@ -127,7 +134,12 @@ export class Client {
         results[index] = { ok: false, error: error as CallError };
       }
     }
-    const settled = await this.#submitter.submitAll(submissions, onConflict);
+    const settled = await traced(
+      "submit batch",
+      submissions.map(({ spec }) => spec),
+      () => this.#submitter.submitAll(submissions, onConflict),
+      () => undefined,
+    );
     for (const [at, index] of sent.entries()) {
       const outcome = settled[at];
       if (outcome === undefined) continue;

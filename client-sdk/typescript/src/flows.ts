@@ -16,6 +16,7 @@ import { newKey } from "./key.js";
 import { decode } from "./payload.js";
 import { timestamp } from "./spec.js";
 import { toDate } from "./time.js";
+import { traced } from "./tracing.js";
 
 export type FlowState = "UNSPECIFIED" | "RUNNING" | "SUCCEEDED" | "FAILED" | "CANCELLED";
 
@@ -85,7 +86,12 @@ export class Flows {
       deadline: timestamp("deadline", deadline),
       labels: { ...labels },
     };
-    const answer = await this.#caller.call(FlowServiceService.submit, { flow }, options);
+    const answer = await traced(
+      "submit flow",
+      flow.members.flatMap(({ job }) => job ?? []),
+      () => this.#caller.call(FlowServiceService.submit, { flow }, options),
+      (submitted) => submitted.key,
+    );
     return new FlowHandle(answer.key, this.#caller);
   }
 

@@ -49,6 +49,19 @@ export interface JobOptions extends SubmitDefaults {
   readonly runAt?: Date;
   /** A job whose first run has not begun by then fails as EXPIRED. */
   readonly startBy?: Date;
+  /** At most one job of the task with this key, apart from the job's own: a submit that finds one gives that job. */
+  readonly unique?: {
+    readonly key: string;
+    /** From the submit on, whatever becomes of the job, in ms: 1 s to 30 days. Unset: until the job has ended. */
+    readonly period?: number;
+  };
+  /** A later submit of the same key replaces the job while it waits, and starts its wait anew. Needs a key. */
+  readonly debounce?: {
+    /** From the last submit to the run, in ms: 1 ms to 30 days. */
+    readonly wait: number;
+    /** From the first submit to the run at the latest, in ms: wait to 30 days. Unset: no bound. */
+    readonly maxWait?: number;
+  };
   /** For programs (trace context and the like), handed to the worker as they are. */
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -103,6 +116,12 @@ export function jobSpec(
 ): JobSpec {
   const { name, defaults = {} } = typeof task === "string" ? { name: task } : task;
   const merged: JobOptions = { ...defaults, ...withoutUnset(options) };
+  if (merged.debounce !== undefined && merged.key === undefined) {
+    throw InvalidArgumentError.of(
+      "debounce",
+      "needs a key: later submits replace the waiting job of the same key",
+    );
+  }
   return {
     task: name,
     key: merged.key ?? newKey(),
@@ -119,8 +138,14 @@ export function jobSpec(
     labels: { ...defaults.labels, ...options.labels },
     headers: { ...options.headers },
     concurrencyKey: "",
-    unique: undefined,
-    debounce: undefined,
+    unique: merged.unique && {
+      key: merged.unique.key,
+      period: duration("unique.period", merged.unique.period),
+    },
+    debounce: merged.debounce && {
+      wait: duration("debounce.wait", merged.debounce.wait),
+      maxWait: duration("debounce.max_wait", merged.debounce.maxWait),
+    },
   };
 }
 

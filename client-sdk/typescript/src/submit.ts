@@ -107,7 +107,9 @@ class Lane {
       else
         item.resolve({
           id: result.id,
-          deduplicated: result.deduplicated && !item.ownKey,
+          // Under a key made for it, it can only have met itself; or, by its unique key, a job of another.
+          deduplicated:
+            result.deduplicated && (!item.ownKey || result.id !== `${item.spec.task}~${item.spec.key}`),
           state: result.state,
         });
     }

@@ -139,6 +139,7 @@ export class ModelBroker implements Host {
       clock,
       silent,
       log,
+      { again: async () => [] },
     );
     new Inspect(peers, holdings, this.sessions, this.dispatcher, this.keeper);
     this.alarms = new Alarms(this.ledger, jobs, peers, clock, silent, log);

@@ -36,6 +36,19 @@ describe("a submitted job", () => {
     expect(spec({ key: "invoice-7" }).key).toBe("invoice-7");
   });
 
+  test("may have a unique key, and be debounced under a key of its own", () => {
+    expect(spec({ unique: { key: "customer-7", period: 1_500 } }).unique).toEqual({
+      key: "customer-7",
+      period: { seconds: 1, nanos: 500_000_000 },
+    });
+    expect(spec({ key: "k", debounce: { wait: 1_000 } }).debounce).toEqual({
+      wait: { seconds: 1, nanos: 0 },
+      maxWait: undefined,
+    });
+    // Every submit would have a made key of its own, and replace nothing.
+    expect(() => spec({ debounce: { wait: 1_000 } })).toThrow("needs a key");
+  });
+
   test("has its times to the millisecond", () => {
     const { delay, runAt, softTimeLimit } = spec({
       delay: 1_500,

@@ -37,6 +37,7 @@ const designed: Record<Event["type"], Partial<Record<Standing, Standing[]>>> = {
   reissue: { ready: ["ready", "failed"] },
   expire: { ready: ["failed"] },
   redrive: { failed: ["ready"] },
+  replace: { later: ["later", "ready"] },
   unblock: { blocked: ["ready", "later"] },
   rejoin: { failed: ["ready", "blocked"], cancelled: ["ready", "blocked"] },
 };
@@ -62,6 +63,8 @@ const events: Event[] = [
   { type: "reissue", counted: false },
   { type: "expire" },
   { type: "redrive" },
+  { type: "replace", spec: retrying({}, { runAt: now + 1_000 }), body: undefined },
+  { type: "replace", spec: retrying({}, { runAt: now }), body: undefined },
   { type: "unblock" },
   { type: "rejoin", run: 1, blocked: false },
   { type: "rejoin", run: 1, blocked: true },

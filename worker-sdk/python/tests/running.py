@@ -10,7 +10,8 @@ from typing import Any
 from drover.v1 import job_pb2, worker_service_pb2
 
 from drover_worker.durations import duration
-from drover_worker.run import Run
+from drover_worker.mailbox import Mailbox
+from drover_worker.run import Places, Run
 from drover_worker.task import Task
 from drover_worker.threads import HandlerThreads
 
@@ -53,7 +54,8 @@ def start(
     if hard is not None:
         lease.hard_time_limit.CopyFrom(duration(hard))
     heard = Heard()
-    run = Run(Task("t", function), lease, time.monotonic(), HandlerThreads("test"), heard)
+    home = Mailbox(asyncio.get_running_loop())
+    run = Run(Task("t", function), lease, time.monotonic(), Places(home, home, HandlerThreads("test")), heard)
     run.start()
     return run, heard
 

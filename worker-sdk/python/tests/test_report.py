@@ -21,7 +21,7 @@ from drover_worker import (
     SoftTimeLimitExceeded,
 )
 from drover_worker.failure_text import cut_end, cut_middle
-from drover_worker.report import MAX_RESULT, Raised, Returned, report_of
+from drover_worker.report import MAX_RESULT, ErrorRules, Raised, Returned, report_of
 
 DONE = Returned(job_pb2.Payload(data=b"1"))
 BROKE = Raised(ValueError("no"))
@@ -54,7 +54,7 @@ REQUESTED, SHUTDOWN, SOFT = CancelReason.REQUESTED, CancelReason.SHUTDOWN, Cance
     ],
 )
 def test_report(why: str, end: Returned | Raised, cancelled: CancelReason | None, report: str | None) -> None:
-    outcome = report_of(end, cancelled, ())
+    outcome = report_of(end, cancelled, ErrorRules())
     assert (outcome.WhichOneof("report") if outcome else None) == report, why
 
 
@@ -74,7 +74,7 @@ ERROR, PERMANENT = job_pb2.FAILURE_REASON_ERROR, job_pb2.FAILURE_REASON_PERMANEN
     ],
 )
 def test_failure(error: BaseException, reason: Any, type_name: str, message: str) -> None:
-    outcome = report_of(Raised(error), None, (LookupError,))
+    outcome = report_of(Raised(error), None, ErrorRules((LookupError,)))
     assert outcome is not None
     failure = outcome.failure
     assert (failure.reason, failure.type, failure.message) == (reason, type_name, message)
@@ -85,15 +85,15 @@ def test_failure(error: BaseException, reason: Any, type_name: str, message: str
 )
 def test_raised_from_another_error_the_failure_shows_that_one(error: Exception, message: str) -> None:
     error.__cause__ = TimeoutError("timed out")
-    outcome = report_of(Raised(error), None, ())
+    outcome = report_of(Raised(error), None, ErrorRules())
     assert outcome is not None
     assert (outcome.failure.type, outcome.failure.message) == ("TimeoutError", message)
     assert "direct cause" in outcome.failure.stack
 
 
 def test_retry_after_and_snooze_carry_their_time() -> None:
-    retry = report_of(Raised(Retry(after=timedelta(minutes=5, milliseconds=1))), None, ())
-    snooze = report_of(Raised(Snooze(0.25)), None, ())
+    retry = report_of(Raised(Retry(after=timedelta(minutes=5, milliseconds=1))), None, ErrorRules())
+    snooze = report_of(Raised(Snooze(0.25)), None, ErrorRules())
     assert retry is not None
     assert snooze is not None
     assert (retry.failure.retry_after.seconds, retry.failure.retry_after.nanos) == (300, 1_000_000)
@@ -107,7 +107,7 @@ def test_a_wait_out_of_range_is_refused_where_it_is_made(seconds: float) -> None
 
 
 def test_a_result_over_the_limit_is_one_byte_over_it_on_the_wire() -> None:
-    outcome = report_of(Returned(job_pb2.Payload(data=b"x" * 10_000_000)), None, ())
+    outcome = report_of(Returned(job_pb2.Payload(data=b"x" * 10_000_000)), None, ErrorRules())
     assert outcome is not None
     assert len(outcome.success.result.data) == MAX_RESULT + 1
 
@@ -118,7 +118,7 @@ class Unprintable(Exception):
 
 
 def test_an_error_that_cannot_be_printed_is_reported_all_the_same() -> None:
-    outcome = report_of(Raised(Unprintable()), None, ())
+    outcome = report_of(Raised(Unprintable()), None, ErrorRules())
     assert outcome is not None
     assert outcome.failure.type == "Unprintable"
     assert "RuntimeError" in outcome.failure.message

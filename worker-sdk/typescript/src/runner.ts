@@ -21,6 +21,7 @@ import { RunLog } from "./run-log.js";
 import type { AnyTask } from "./task.js";
 import { toMillis } from "./time.js";
 import { after } from "./timer.js";
+import type { Tracing } from "./tracing.js";
 
 /** From a cancel until an isolated run that goes on all the same is ended for real, in ms: the broker waits for 10 s. */
 const CANCEL_GRACE = 5_000;
@@ -48,6 +49,7 @@ export class Runner {
   #running = 0;
   // Handlers that still run though their attempt is over.
   #abandoned = 0;
+  #tracing: Tracing | undefined;
   #draining = false;
   #startingWaiting = false;
 
@@ -71,6 +73,11 @@ export class Runner {
   /** Handlers that nobody waits for any more. */
   get abandoned(): number {
     return this.#abandoned;
+  }
+
+  /** From here on each run has a span. */
+  trace(tracing: Tracing | undefined): void {
+    this.#tracing = tracing;
   }
 
   accept(leases: readonly Lease[]): void {
@@ -167,7 +174,8 @@ export class Runner {
     let result: unknown;
     try {
       if (task.options.isolation !== undefined) return this.#startIsolated(run, task, context);
-      result = invoke(task, decode(lease.payload), context, this.#options.around);
+      const invocation = () => invoke(task, decode(lease.payload), context, this.#options.around);
+      result = this.#tracing === undefined ? invocation() : this.#tracing(lease, invocation);
     } catch (error) {
       this.#ended(run, task, () => reportOfError(error, task.options, run.interrupted));
       return;
@@ -193,6 +201,7 @@ export class Runner {
       inputs: () => context.inputs(),
     });
     run.terminate = isolated.terminate;
+    this.#tracing?.(run.lease, () => isolated.report.then(throwFailure));
     context.signal.addEventListener("abort", () => isolated.interrupt(context.signal.reason as Interrupted));
     isolated.report.then(
       (report) => this.#ended(run, task, () => report),
@@ -283,6 +292,11 @@ function reportOfResult(result: unknown, run: Run, task: AnyTask): Report {
   } catch (error) {
     return reportOfError(error, task.options, run.interrupted);
   }
+}
+
+/** So that the span of an isolated run ends as the run did. */
+function throwFailure(report: Report): void {
+  if (report.$case === "failure") throw new Error(`${report.value.type}: ${report.value.message}`);
 }
 
 function unknownTask(task: string): Report {

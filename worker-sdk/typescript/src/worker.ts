@@ -22,6 +22,7 @@ import {
   type TaskContract,
   type TaskOptions,
 } from "./task.js";
+import { tracing } from "./tracing.js";
 import { Uplink } from "./uplink.js";
 import { VERSION } from "./version.js";
 
@@ -155,6 +156,7 @@ export class Worker {
     }
     if (this.#tasks.size === 0)
       throw new Error("the worker has no tasks: add one with worker.task(name, handler)");
+    this.#runner.trace(await tracing());
     await this.#options.onStart?.();
     const attached = new Promise<void>((resolve) => {
       this.#onAttached = resolve;

@@ -9,14 +9,29 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import grpc
-from drover.v1 import job_service_pb2_grpc
+from drover.v1 import (
+    flow_service_pb2_grpc,
+    inspect_service_pb2_grpc,
+    job_service_pb2_grpc,
+    queue_service_pb2_grpc,
+    schedule_service_pb2_grpc,
+)
 
+from .access import Access
 from .errors import Unavailable, error_of_call
 
 ATTEMPT_TIMEOUT = 10.0
 """Seconds for one sending of a call, beyond what the call itself says it may take."""
 FIRST_WAIT = 0.05
 LONGEST_WAIT = 2.0
+
+_STUBS = {
+    "Job": job_service_pb2_grpc.JobServiceStub,
+    "Flow": flow_service_pb2_grpc.FlowServiceStub,
+    "Queue": queue_service_pb2_grpc.QueueServiceStub,
+    "Inspect": inspect_service_pb2_grpc.InspectServiceStub,
+    "Schedule": schedule_service_pb2_grpc.ScheduleServiceStub,
+}
 
 CHANNEL_OPTIONS = [
     # A batch of jobs with their payloads and results is over gRPC's default of 4 MiB.
@@ -58,19 +73,26 @@ class Caller:
     """One channel per broker, made at first use. Every call made here may be sent twice: only for
     idempotent ones."""
 
-    def __init__(self, addresses: Sequence[str], retry_for: float) -> None:
+    def __init__(self, addresses: Sequence[str], retry_for: float, access: Access | None = None) -> None:
         self._addresses = addresses
         self._retry_for = retry_for
+        self._access = access or Access()
         self._at = 0
         self._channels: dict[str, grpc.aio.Channel] = {}
 
-    def stub(self) -> Any:
-        """JobService of the broker that is spoken to now."""
+    def method(self, name: str) -> Any:
+        """`Status`, or `Flow/Status` for a method of another service than JobService, at the broker that is
+        spoken to now."""
         address = self._addresses[self._at % len(self._addresses)]
         channel = self._channels.get(address)
         if channel is None:
-            channel = self._channels[address] = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
-        return job_service_pb2_grpc.JobServiceStub(channel)
+            channel = self._channels[address] = self._access.channel(address, CHANNEL_OPTIONS)
+        service, slash, method = name.rpartition("/")
+        return getattr(_STUBS[service if slash else "Job"](channel), method)
+
+    def stream(self, name: str, request: Any) -> Any:
+        """A stream of answers, without an end of its own."""
+        return self.method(name)(request, metadata=self._access.metadata())
 
     async def call(self, method: str, request: Any, lasts: float = 0.0) -> Any:
         """`lasts`: seconds that the call itself may take (a long poll). Raises a BrokerError; Unavailable
@@ -115,6 +137,7 @@ class Caller:
     async def once(self, method: str, request: Any, lasts: float = 0.0) -> Any:
         """As `call`, sent one time only."""
         try:
-            return await getattr(self.stub(), method)(request, timeout=lasts + ATTEMPT_TIMEOUT)
+            timeout = lasts + ATTEMPT_TIMEOUT
+            return await self.method(method)(request, timeout=timeout, metadata=self._access.metadata())
         except grpc.aio.AioRpcError as error:
             raise error_of_call(error) from None

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from datetime import timedelta
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
-import grpc
 from drover.v1 import job_pb2, job_service_pb2
 
+from .access import Access, Metadata, Tls
 from .answers import Cancellation, Submitted, WaitResult, batch_item, cancellation, job_or_error, submitted
 from .batches import batches
 from .calls import Caller, addresses_of
@@ -20,18 +21,23 @@ from .errors import (
     JobFailed,
     Unavailable,
     WaitTimeout,
-    error_of_call,
 )
+from .flow_builders import Node
+from .flows import FlowHandle, submit_flow
+from .follow import follow
+from .handle import JobHandle
 from .job import Job, JobState, job_of
+from .limits import Limits
 from .moments import duration
+from .operations import Inspection, Queues, Routes
+from .schedules import Schedules
 from .spec import JobRequest
 from .submits import Submits
+from .task_ref import R, Step
+from .trace import traced
 
 LONG_POLL = 20.0
 """Seconds of one Wait call; longer waits are made of several."""
-
-WATCH_AGAIN = 0.05
-"""Seconds before a watch whose stream ended too early is opened again."""
 
 OnConflict = Literal["return_existing", "reject"]
 
@@ -46,19 +52,35 @@ class Client:
     """Belongs to one event loop. Use it as `async with Client(...) as client:` or call `close()` at the end.
 
     Args:
-        address: brokers, `host:port`, several as a list or separated by commas. Default: DROVER_ADDRESS
-        from the
-            environment, else `localhost:50051`. Any broker answers for any job.
+        address: brokers, `host:port`, several as a list or separated by commas. Default: DROVER_ADDRESS from
+            the environment, else `localhost:50051`. Any broker answers for any job.
         retry_for: seconds for which a call is repeated, with the same key, while no broker can be reached.
-        0: never.
+            0: never.
+        tls: True for gRPC's own list of authorities, or files. Raises OSError, ValueError.
+        metadata: sent with each call, for example `{"authorization": "Bearer ..."}`; a function is asked
+            anew for each call.
+
+    `schedules` submit by time; `queues`, `routes`, `limits` and `inspect` are for operators.
 
     Every method raises Unavailable after that time, InvalidArgument for what is over a limit, and other
     BrokerErrors as named at each.
     """
 
-    def __init__(self, address: str | Iterable[str] | None = None, *, retry_for: float = 30.0) -> None:
-        self._calls = Caller(addresses_of(address), retry_for)
+    def __init__(
+        self,
+        address: str | Iterable[str] | None = None,
+        *,
+        retry_for: float = 30.0,
+        tls: Tls | bool = False,
+        metadata: Metadata | None = None,
+    ) -> None:
+        self._calls = Caller(addresses_of(address), retry_for, Access(tls, metadata))
         self._submits = Submits(self._calls.once)
+        self.queues = Queues(self._calls)
+        self.routes = Routes(self._calls)
+        self.inspect = Inspection(self._calls)
+        self.limits = Limits(self._calls)
+        self.schedules = Schedules(self._calls)
 
     async def __aenter__(self) -> Client:
         return self
@@ -71,27 +93,65 @@ class Client:
     async def close(self) -> None:
         await self._calls.close()
 
+    @overload
     async def submit(
-        self, task: str, payload: Any = None, *, on_conflict: OnConflict = "return_existing", **options: Any
-    ) -> Submitted:
+        self, task: Step[R], *, on_conflict: OnConflict = ..., **options: Any
+    ) -> JobHandle[R]: ...
+    @overload
+    async def submit(
+        self, task: str, payload: Any = None, *, on_conflict: OnConflict = ..., **options: Any
+    ) -> JobHandle[Any]: ...
+    async def submit(
+        self,
+        task: str | Step[Any],
+        payload: Any = None,
+        *,
+        on_conflict: OnConflict = "return_existing",
+        **options: Any,
+    ) -> JobHandle[Any]:
         """Store one job durably; returns once it is. Safe to repeat with the same key, and repeated by
-        itself when the connection is lost. `options` are the fields of JobRequest: key, queue, priority,
-        delay, ...
+        itself when the connection is lost. `task` is a name, or what a TaskRef made of its arguments;
+        `options` are the fields of JobRequest: key, queue, priority, delay, ...
 
         Raises JobExists (with on_conflict "reject"), Overloaded, ValueError for a naive datetime, TypeError
         or ValueError for a payload that has no JSON form.
         """
-        request = JobRequest(task, payload, **options)
+        if isinstance(task, Step):
+            request = replace(task.request, **options)
+        else:
+            request = JobRequest(task, payload, **options)
         spec, policy = request.to_proto(), _policy(request, on_conflict)
-        response = await self._calls.retrying(lambda: self._submits.submit(spec, policy))
-        return submitted(response, own_key=request.key is None)
+        with traced(spec):
+            response = await self._calls.retrying(lambda: self._submits.submit(spec, policy))
+        stored = submitted(response, own_key=request.key is None)
+        return JobHandle(stored.id, stored.deduplicated, stored.state, self)
+
+    async def submit_flow(
+        self,
+        node: Node,
+        *,
+        key: str | None = None,
+        name: str = "",
+        deadline: datetime | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> FlowHandle:
+        """Store a flow durably as a whole: steps, chains, groups, chords and dags, one inside the other.
+        `key` (at most 100 characters) makes it safe to repeat, the SDK makes one otherwise; what has not
+        ended by `deadline` is cancelled and the flow has failed.
+
+        Raises ValueError for an empty chain or group, and what `submit` does."""
+        return await submit_flow(self._calls, node, key, name, deadline, labels)
+
+    def flow(self, key: str) -> FlowHandle:
+        """A flow by its key, from any process. Asks the broker nothing yet."""
+        return FlowHandle(self._calls, key)
 
     async def submit_batch(
-        self, requests: Iterable[JobRequest], *, on_conflict: OnConflict = "return_existing"
+        self, requests: Iterable[JobRequest | Step[Any]], *, on_conflict: OnConflict = "return_existing"
     ) -> list[Submitted | BrokerError]:
         """Store any number of jobs, in calls of up to 1,000. Each has a result of its own, in order: what
         `submit` would return or raise. Raises only what is wrong before anything is sent."""
-        asked = list(requests)
+        asked = [entry.request if isinstance(entry, Step) else entry for entry in requests]
         specs = [request.to_proto() for request in asked]
         results: list[Submitted | BrokerError] = []
         for batch in batches(specs):
@@ -143,44 +203,19 @@ class Client:
             if response.done or (deadline is not None and loop.time() >= deadline):
                 return WaitResult([job_or_error(result) for result in response.results], response.done)
 
-    async def watch(self, id: str) -> AsyncIterator[Job]:
+    def watch(self, id: str) -> AsyncIterator[Job]:
         """The job now and after every change until it has ended; changes in quick succession may be told as
         one. Goes on at another broker when one is lost. Raises JobNotFound."""
-        told: Job | None = None
-        while told is None or not told.state.has_ended:
-            call, response = await self._calls.retrying(lambda: self._open_watch(id))
-            turn = self._calls.turn
-            try:
-                while response is not grpc.aio.EOF:
-                    job = job_of(response.job)
-                    if job != told:  # what was told already comes again at the begin of a new stream
-                        told = job
-                        yield job
-                    if job.state.has_ended:
-                        return
-                    response = await call.read()
-            except grpc.aio.AioRpcError as error:
-                lost = error_of_call(error)
-                if not isinstance(lost, Unavailable):
-                    raise lost from None
-            finally:
-                call.cancel()
-            self._calls.elsewhere(turn)
-            await asyncio.sleep(WATCH_AGAIN)
+        request = job_service_pb2.WatchRequest(id=id)
+        return follow(
+            self._calls, "Watch", request, lambda told: job_of(told.job), lambda job: job.state.has_ended
+        )
 
     async def cancel(self, id: str, reason: str = "") -> Cancellation:
         """Cancel a job that waits, ask for the end of one that runs; one that has ended stays as it is.
         `reason` is kept in the record, at most 1 KiB. Raises JobNotFound."""
         response = await self._calls.call("Cancel", job_service_pb2.CancelRequest(id=id, reason=reason))
         return cancellation(response)
-
-    async def _open_watch(self, id: str) -> tuple[Any, Any]:
-        """The stream and its first message: only with that is it known to be open."""
-        call = self._calls.stub().Watch(job_service_pb2.WatchRequest(id=id))
-        try:
-            return call, await call.read()
-        except grpc.aio.AioRpcError as error:
-            raise error_of_call(error) from None
 
     async def _submit_batch(
         self, specs: list[job_pb2.JobSpec], own_keys: list[bool], policy: job_service_pb2.ConflictPolicy

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from google.rpc import error_details_pb2, status_pb2
 from .moments import seconds_in
 
 if TYPE_CHECKING:
+    from .flows import FlowMember, FlowStatus
     from .job import Job, JobState
 
 DOMAIN = "drover.dev"
@@ -62,6 +63,14 @@ class JobNotFound(BrokerError):
     """Never submitted, or its record aged out."""
 
 
+class FlowNotFound(BrokerError):
+    """Never submitted, or aged out."""
+
+
+class QueueNotFound(BrokerError):
+    """Nothing was ever submitted to it."""
+
+
 class JobExists(BrokerError):
     """The task has a job of that key, and on_conflict said to reject. After a lost connection that may be
     the job of this very submit: its first sending may have arrived."""
@@ -102,9 +111,32 @@ class WaitTimeout(DroverError, TimeoutError):
         self.state = state
 
 
+class FlowFailed(DroverError):
+    """The flow whose results were waited for has failed or was cancelled. `outcomes` tells for each of its
+    last members what it came to: partial success is told apart there."""
+
+    def __init__(self, flow: FlowStatus, outcomes: Sequence[FlowMember]) -> None:
+        failure = flow.failure
+        where = "" if flow.failed_member is None else f" at member {flow.failed_member}"
+        told = f": {failure.type}: {failure.message} ({failure.reason})" if failure else ""
+        super().__init__(f"flow {flow.key} {flow.state.value}{where}{told}")
+        self.flow = flow
+        self.outcomes = tuple(outcomes)
+
+
+class FlowTimeout(DroverError, TimeoutError):
+    """The time to wait was over. The flow goes on; `key` is there to ask again."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"flow {key} is still running")
+        self.key = key
+
+
 _BY_REASON: dict[str, type[BrokerError]] = {
     "JOB_NOT_FOUND": JobNotFound,
     "JOB_EXISTS": JobExists,
+    "FLOW_NOT_FOUND": FlowNotFound,
+    "QUEUE_NOT_FOUND": QueueNotFound,
 }
 _BY_CODE: dict[str, type[BrokerError]] = {
     "INVALID_ARGUMENT": InvalidArgument,

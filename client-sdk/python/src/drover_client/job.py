@@ -114,15 +114,15 @@ def job_of(job: job_pb2.Job) -> Job:
         attempt=job.attempt,
         failures=job.failures,
         crashes=job.crashes,
-        submitted_at=_moment(job, "submitted_at"),
-        due_at=_moment(job, "due_at"),
-        started_at=_moment(job, "started_at"),
-        finished_at=_moment(job, "finished_at"),
+        submitted_at=moment_of(job, "submitted_at"),
+        due_at=moment_of(job, "due_at"),
+        started_at=moment_of(job, "started_at"),
+        finished_at=moment_of(job, "finished_at"),
         worker=job.worker,
         progress=_progress(job),
         payload=decode(job.payload) if job.HasField("payload") else None,
         result=decode(job.result) if job.HasField("result") else None,
-        failure=_failure(job),
+        failure=failure_of(job),
         history=tuple(_attempt(attempt) for attempt in job.history),
         labels=dict(job.labels),
         headers=dict(job.headers),
@@ -135,14 +135,14 @@ def _attempt(attempt: job_pb2.Attempt) -> Attempt:
     return Attempt(
         number=attempt.number,
         worker=attempt.worker,
-        started_at=_moment(attempt, "started_at"),
-        ended_at=_moment(attempt, "ended_at"),
+        started_at=moment_of(attempt, "started_at"),
+        ended_at=moment_of(attempt, "ended_at"),
         outcome=name_of(job_pb2.AttemptOutcome, attempt.outcome, "ATTEMPT_OUTCOME_", "unknown"),
-        failure=_failure(attempt),
+        failure=failure_of(attempt),
     )
 
 
-def _failure(owner: Any) -> Failure | None:
+def failure_of(owner: Any) -> Failure | None:
     if not owner.HasField("failure"):
         return None
     failure = owner.failure
@@ -157,11 +157,11 @@ def _progress(job: job_pb2.Job) -> Progress | None:
     return Progress(
         value=progress.value if progress.HasField("value") else None,
         detail=decode(job_pb2.Payload(data=progress.detail)),
-        reported_at=_moment(progress, "reported_at"),
+        reported_at=moment_of(progress, "reported_at"),
     )
 
 
-def _moment(owner: Message, name: str) -> datetime | None:
+def moment_of(owner: Message, name: str) -> datetime | None:
     return datetime_in(getattr(owner, name)) if owner.HasField(name) else None
 
 

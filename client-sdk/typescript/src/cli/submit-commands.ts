@@ -21,6 +21,10 @@ interface Options {
   priority?: number;
   key?: string;
   rejectExisting?: true;
+  unique?: string;
+  uniqueFor?: number;
+  debounce?: number;
+  debounceMax?: number;
   delay?: number;
   at?: Date;
   startBy?: Date;
@@ -94,6 +98,10 @@ function jobOptions(command: Command): Command {
     .addOption(new Option("-p, --priority <0-9>", "9 is the most urgent").argParser(toWhole(0, 9)))
     .option("-k, --key <key>", "the job's name inside its task: a second submit of it gives the same job")
     .option("--reject-existing", "fail when the task has a job of that key")
+    .option("--unique <key>", "at most one job of the task with this key, until it has ended")
+    .addOption(duration("--unique-for <duration>", "for this long from the submit on instead"))
+    .addOption(duration("--debounce <duration>", "wait after the last submit of the same --key"))
+    .addOption(duration("--debounce-max <duration>", "the longest wait after the first submit"))
     .addOption(duration("-d, --delay <duration>", "wait before the first run"))
     .addOption(new Option("--at <time>", "time of the first run, with its zone").argParser(toTime))
     .addOption(new Option("--start-by <time>", "fail as EXPIRED when not begun by then").argParser(toTime))
@@ -114,6 +122,10 @@ function jobOptions(command: Command): Command {
 }
 
 function submitOptions(options: Options): SubmitOptions {
+  if (options.uniqueFor !== undefined && options.unique === undefined)
+    throw usage("--unique-for goes with --unique");
+  if (options.debounceMax !== undefined && options.debounce === undefined)
+    throw usage("--debounce-max goes with --debounce");
   const retry = {
     retries: options.retries,
     initialDelay: options.retryDelay,
@@ -126,6 +138,17 @@ function submitOptions(options: Options): SubmitOptions {
     queue: options.queue,
     priority: options.priority,
     key: options.key,
+    unique:
+      options.unique === undefined
+        ? undefined
+        : { key: options.unique, ...(options.uniqueFor !== undefined && { period: options.uniqueFor }) },
+    debounce:
+      options.debounce === undefined
+        ? undefined
+        : {
+            wait: options.debounce,
+            ...(options.debounceMax !== undefined && { maxWait: options.debounceMax }),
+          },
     delay: options.delay,
     runAt: options.at,
     startBy: options.startBy,

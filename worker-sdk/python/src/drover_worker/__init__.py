@@ -8,6 +8,7 @@ async def send_email(user_id: int, template: str = "plain") -> None: ...
 ```
 """
 
+from .access import Tls
 from .app import App
 from .cancellation import CancelReason
 from .context import Context
@@ -21,6 +22,7 @@ from .errors import (
     Snooze,
     SoftTimeLimitExceeded,
 )
+from .inputs import Input, InputFailure
 from .payload import Payload
 from .settings import Settings, SettingsError
 from .task import Task
@@ -32,6 +34,8 @@ __all__ = [
     "BindingError",
     "CancelReason",
     "Context",
+    "Input",
+    "InputFailure",
     "JobCancelled",
     "Payload",
     "Permanent",
@@ -43,6 +47,7 @@ __all__ = [
     "Snooze",
     "SoftTimeLimitExceeded",
     "Task",
+    "Tls",
     "Worker",
     "__version__",
 ]

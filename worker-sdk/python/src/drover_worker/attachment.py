@@ -15,6 +15,7 @@ from typing import Protocol
 
 from drover.v1 import worker_service_pb2
 
+from .access import Access
 from .ledger import Ledger
 from .log_events import event
 from .outbox import Outbox
@@ -35,8 +36,14 @@ class AttachmentListener(SessionListener, Protocol):
 
 class Attachment:
     def __init__(
-        self, addresses: Sequence[str], outbox: Outbox, ledger: Ledger, listener: AttachmentListener
+        self,
+        addresses: Sequence[str],
+        access: Access,
+        outbox: Outbox,
+        ledger: Ledger,
+        listener: AttachmentListener,
     ) -> None:
+        self._access = access
         self._reconnect = Reconnect(addresses, random.random)
         self._outbox = outbox
         self._ledger = ledger
@@ -78,7 +85,7 @@ class Attachment:
     async def _attach(self) -> Session | SessionEnd:
         """A session at the address whose turn it is. What is held changes its names only if it comes to
         one."""
-        session = Session(self._reconnect.address, self._outbox, self._listener)
+        session = Session(self._reconnect.address, self._access, self._outbox, self._listener)
         attached: worker_service_pb2.Attached | SessionEnd | None = None
         try:
             attached = await session.attach(self._hello)

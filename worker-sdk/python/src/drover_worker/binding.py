@@ -1,16 +1,17 @@
 """How a payload becomes a handler's arguments.
 
 An object's fields are bound to parameters by name. A handler with one parameter annotated as a dataclass,
-TypedDict or pydantic model gets the whole object. A parameter annotated `Context` gets the context. A
-payload that is no object (a number, a list, bytes of another content type) goes to the only parameter of a
-handler that has just one.
+TypedDict or pydantic model gets the whole object. A parameter annotated `Context` gets the context, one with
+the name of a resource the resource. In a flow, the first parameter that the payload leaves free gets what the
+steps before came to. A payload that is no object (a number, a list, bytes of another content type) goes to
+the only parameter of a handler that has just one.
 """
 
 from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -25,6 +26,8 @@ from .payload import Payload
 class _Plan:
     context: list[str] = field(default_factory=list)
     """Parameters that get the context."""
+    resources: list[str] = field(default_factory=list)
+    """Parameters that get what is opened for the run."""
     free: dict[str, Converter | None] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
     takes_rest: bool = False
@@ -37,8 +40,9 @@ class Binder:
     """Binds payloads to one function's parameters. Raises TypeError for a signature that cannot be bound by
     name."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], resources: Container[str] = ()) -> None:
         self._function = function
+        self._resources = resources
         self._signature = inspect.signature(function)
         for parameter in self._signature.parameters.values():
             if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
@@ -49,7 +53,10 @@ class Binder:
         unknown."""
         plan = self.plan
         arguments: dict[str, Any] = dict.fromkeys(plan.context, context)
-        if plan.whole and not isinstance(value, Payload) and value is not None:
+        if context.inputs and (value is None or (isinstance(value, dict) and not plan.whole)):
+            value = self._with_inputs(value or {}, context)
+            arguments |= self._by_name(value)
+        elif plan.whole and not isinstance(value, Payload) and value is not None:
             ((name, convert),) = plan.free.items()
             assert convert is not None
             arguments[name] = convert(value, "the payload")
@@ -60,6 +67,10 @@ class Binder:
         else:
             arguments |= self._single(value)
         return arguments
+
+    def _with_inputs(self, value: dict[str, Any], context: Context) -> dict[str, Any]:
+        free = next((name for name in self.plan.free if name not in value), None)
+        return value if free is None else {**value, free: context.input_value}
 
     def _by_name(self, value: dict[str, Any]) -> dict[str, Any]:
         plan = self.plan
@@ -96,20 +107,22 @@ class Binder:
         """Made when the worker starts and not at decoration, so that annotations may name what is defined
         later. Raises TypeError for an annotation that cannot be resolved."""
         hints = self._hints()
-        context, free, required, takes_rest = [], {}, set(), False
+        context, resources, free, required, takes_rest = [], [], {}, set(), False
         for name, parameter in self._signature.parameters.items():
             annotation = hints.get(name, Any)
             if parameter.kind is parameter.VAR_KEYWORD:
                 takes_rest = True
             elif without_none(annotation) is Context:
                 context.append(name)
+            elif name in self._resources:
+                resources.append(name)
             else:
                 free[name] = annotation
                 if parameter.default is parameter.empty:
                     required.add(name)
         whole = len(free) == 1 and not takes_rest and is_object_type(without_none(*free.values()))
         converters = {name: converter(annotation) for name, annotation in free.items()}
-        return _Plan(context, converters, frozenset(required), takes_rest, whole)
+        return _Plan(context, resources, converters, frozenset(required), takes_rest, whole)
 
     def _hints(self) -> dict[str, Any]:
         try:

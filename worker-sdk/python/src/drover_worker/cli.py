@@ -32,11 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         app = load_app(options.pop("app"))
         settings = app.settings(**options)
         configure(settings.log_level, settings.log_format)
-        worker = app.worker(**options)
+        worker = app.worker_with_logs(settings)
     except (AppNotFoundError, SettingsError, TypeError, ValueError) as error:
         print(f"drover-worker: {error}", file=sys.stderr)
         return USAGE_ERROR
-    run_process(worker, settings)
+    run_process(worker)
     return 0
 
 
@@ -75,5 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--worker-name", help="what people see it as (host:pid)")
     parser.add_argument("--log-level", help=f"{', '.join(LEVELS)} (info)")
     parser.add_argument("--log-format", help=f"{', '.join(FORMATS)} (auto: text on a terminal)")
+    parser.add_argument("--pool", help="thread or process: where handlers run that do not say so (thread)")
+    parser.add_argument("--child-max-runs", help="runs after which a child process is replaced (0: any)")
+    parser.add_argument("--child-max-megabytes", help="memory above which it is replaced (0: any)")
     parser.add_argument("--version", action="version", version=f"drover-worker {__version__}")
     return parser

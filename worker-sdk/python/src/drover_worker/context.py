@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from .cancellation import CancelReason, CancelSignal
+from .inputs import Input
 from .payload import json_bytes
 
 MAX_PROGRESS_DETAIL = 4096
@@ -57,6 +58,12 @@ class Context:
     """When the soft time limit passes (UTC)."""
     deadline: datetime | None = None
     """When the hard time limit passes (UTC)."""
+    inputs: tuple[Input, ...] = ()
+    """In a flow: what the steps that this one depends on came to, in their order."""
+    inputs_listed: bool = False
+    """They are one list, also where there is just one (behind a group)."""
+    flow: str = ""
+    """Key of the flow that the job is a member of."""
     signal: CancelSignal = field(default_factory=CancelSignal, repr=False)
     progress_sink: ProgressSink = field(default=_drop_progress, repr=False)
 
@@ -76,6 +83,13 @@ class Context:
                 f"progress detail has {len(encoded)} bytes of JSON, at most {MAX_PROGRESS_DETAIL} allowed"
             )
         self.progress_sink(value, encoded)
+
+    @property
+    def input_value(self) -> Any:
+        """What the steps before came to: the result of the one, or the list of the results of several; None
+        in the place of one that failed."""
+        results = [entry.result for entry in self.inputs]
+        return results if self.inputs_listed or len(results) != 1 else results[0]
 
     @property
     def cancelled(self) -> bool:

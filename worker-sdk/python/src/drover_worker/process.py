@@ -9,21 +9,31 @@ import signal
 import threading
 from types import FrameType
 
-from .log_events import configure
+from .log_events import configure, event
 from .settings import Settings
 from .worker import Worker
 
 LEFTOVER_TIMEOUT = 1.0
 """Seconds that async handlers which outlived the drain get to end before the loop is closed under them."""
+BLOCKED_TIMEOUT = 10.0
+"""Seconds that the event loop gets to notice that the worker has finished, stop hooks included."""
 
 
-def run_process(worker: Worker, settings: Settings) -> None:
-    """Returns when the worker has drained after SIGTERM, SIGINT or `worker.stop()`."""
-    if not logging.getLogger().handlers:
-        configure(settings.log_level, settings.log_format)
+def ensure_logging(settings: Settings) -> bool:
+    """Sets up logging, unless the program has done so. Whether it did."""
+    if logging.getLogger().handlers:
+        return False
+    configure(settings.log_level, settings.log_format)
+    return True
+
+
+def run_process(worker: Worker) -> None:
+    """Returns when the worker has drained after SIGTERM, SIGINT or `worker.stop()`. If a handler that never
+    yields still blocks the event loop then, the process ends with exit code 0: everything is told."""
     restore = _on_signals(worker)
     # Not asyncio.run: at the end that waits for every task, also for a handler that ignores its cancellation.
     loop = asyncio.new_event_loop()
+    blocked = _leave_if_blocked(worker)
     try:
         asyncio.set_event_loop(loop)
         loop.run_until_complete(worker.run())
@@ -34,9 +44,24 @@ def run_process(worker: Worker, settings: Settings) -> None:
             loop.run_until_complete(asyncio.wait(leftover, timeout=LEFTOVER_TIMEOUT))
         loop.run_until_complete(loop.shutdown_asyncgens())
     finally:
+        blocked.set()
         restore()
         asyncio.set_event_loop(None)
         loop.close()
+
+
+def _leave_if_blocked(worker: Worker) -> threading.Event:
+    """Set the event within BLOCKED_TIMEOUT after the worker has finished, or the process ends."""
+    left = threading.Event()
+
+    def watch() -> None:
+        worker.finished.wait()
+        if not left.wait(BLOCKED_TIMEOUT):
+            event(logging.WARNING, "loop_blocked", details="a handler that never yields was left behind")
+            os._exit(0)
+
+    threading.Thread(target=watch, name="drover-leave", daemon=True).start()
+    return left
 
 
 def _on_signals(worker: Worker) -> _Restore:

@@ -8,7 +8,7 @@ from drover.v1 import job_pb2, worker_service_pb2
 
 from .cancellation import CancelReason
 from .durations import duration
-from .errors import BindingError, Permanent, Release, ResultError, Retry, Snooze
+from .errors import BindingError, Permanent, Release, ResultError, Retry, Snooze, SoftTimeLimitExceeded
 from .failure_text import message_of, stack_of, type_name
 
 MAX_RESULT = 256 * 1024
@@ -25,12 +25,41 @@ class Raised:
     error: BaseException
 
 
+@dataclass(frozen=True)
+class Decided:
+    """A run in another process, which has decided there."""
+
+    outcome: worker_service_pb2.Outcome
+
+
+End = Returned | Raised | Decided
+
+
+@dataclass(frozen=True)
+class ErrorRules:
+    """Which exceptions end a job for good."""
+
+    permanent: tuple[type[BaseException], ...] = ()
+    retried: tuple[type[BaseException], ...] | None = None
+    """If given, only these run again; all others are permanent."""
+
+    def is_permanent(self, error: BaseException) -> bool:
+        if isinstance(error, (Permanent, BindingError, ResultError, *self.permanent)):
+            return True
+        # A soft time limit says nothing about the error's kind: the job's retry policy decides.
+        plain = not isinstance(error, (Retry, SoftTimeLimitExceeded))
+        return plain and self.retried is not None and not isinstance(error, self.retried)
+
+
 def report_of(
-    end: Returned | Raised, cancelled: CancelReason | None, permanent_errors: tuple[type[BaseException], ...]
+    end: End, cancelled: CancelReason | None, rules: ErrorRules
 ) -> worker_service_pb2.Outcome | None:
     """The outcome to report, without its lease; None when the attempt is over and nothing counts any more."""
     if cancelled in (CancelReason.TIME_LIMIT, CancelReason.LEASE_LOST):
         return None
+    if isinstance(end, Decided):
+        failed = end.outcome.HasField("failure")
+        return cancelled_report() if failed and cancelled is CancelReason.REQUESTED else end.outcome
     if isinstance(end, Returned):
         return worker_service_pb2.Outcome(success=worker_service_pb2.Success(result=_bounded(end.result)))
     if cancelled is CancelReason.REQUESTED:
@@ -47,12 +76,10 @@ def report_of(
         case _ if cancelled is CancelReason.SHUTDOWN:
             # Told to stop it failed: by far the most likely cause is the telling, so the job pays no penalty.
             return release_report()
-    return failure_report(end.error, permanent_errors)
+    return failure_report(end.error, rules)
 
 
-def failure_report(
-    error: BaseException, permanent_errors: tuple[type[BaseException], ...]
-) -> worker_service_pb2.Outcome:
+def failure_report(error: BaseException, rules: ErrorRules = ErrorRules()) -> worker_service_pb2.Outcome:
     shown = error
     if isinstance(error, (Retry, Permanent)) and error.__cause__ is not None:
         shown = error.__cause__
@@ -64,7 +91,7 @@ def failure_report(
     )
     if isinstance(error, Retry):
         failure.retry_after.CopyFrom(duration(error.after))
-    elif isinstance(error, (Permanent, BindingError, ResultError, *permanent_errors)):
+    elif rules.is_permanent(error):
         failure.reason = job_pb2.FAILURE_REASON_PERMANENT
     return worker_service_pb2.Outcome(failure=failure)
 
@@ -76,6 +103,17 @@ def time_limit_report(limit: float) -> worker_service_pb2.Outcome:
             reason=job_pb2.FAILURE_REASON_TIME_LIMIT,
             type="HardTimeLimitExceeded",
             message=f"hard time limit of {limit:g} s exceeded",
+        )
+    )
+
+
+def process_ended_report(how: str) -> worker_service_pb2.Outcome:
+    """For a run whose child process ended under it."""
+    return worker_service_pb2.Outcome(
+        failure=worker_service_pb2.FailureReport(
+            reason=job_pb2.FAILURE_REASON_ERROR,
+            type="HandlerProcessEnded",
+            message=f"the process that ran the handler {how}",
         )
     )
 

@@ -9,9 +9,8 @@ from typing import Any
 from drover.v1 import job_pb2, worker_service_pb2
 
 from .context import Context
-from .failure_text import message_of
 from .log_events import event
-from .report import Raised, Returned
+from .report import End, Raised
 
 
 def log_start(context: Context) -> None:
@@ -28,23 +27,21 @@ def log_time_limit(context: Context, duration: float) -> None:
     )
 
 
-def log_end(
-    context: Context, end: Returned | Raised, outcome: worker_service_pb2.Outcome | None, duration: float
-) -> None:
+def log_end(context: Context, end: End, outcome: worker_service_pb2.Outcome | None, duration: float) -> None:
     """`outcome` as it was reported, None where nothing counted any more."""
     fields = _fields(context, duration)
     kind = outcome.WhichOneof("report") if outcome is not None else None
     if outcome is None:
         event(logging.WARNING, "task_abandoned", **fields, reason=str(context.cancel_reason))
-    elif kind == "failure" and isinstance(end, Raised):
+    elif outcome.HasField("failure"):
         permanent = outcome.failure.reason == job_pb2.FAILURE_REASON_PERMANENT
         event(
             _failure_level(context, permanent),
             "task_failed",
-            end.error,
+            end.error if isinstance(end, Raised) else None,
             **fields,
             error_type=outcome.failure.type,
-            error=message_of(end.error),
+            error=outcome.failure.message,
             final=permanent or _is_last(context),
         )
     else:

@@ -1,8 +1,8 @@
 """One `Work` stream, from attach to its end. Knows how to speak; what is said is decided by the worker and
 its outbox.
 
-Pings are answered by the reader and the writer of this file alone, so no handler can hold a pong back,
-unless it blocks the event loop itself.
+Pings are answered by the reader and the writer of this file alone, in a thread in which no handler runs: none
+can hold a pong back.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Protocol
 import grpc
 from drover.v1 import worker_service_pb2, worker_service_pb2_grpc
 
+from .access import Access
 from .durations import seconds_in
 from .outbox import Outbox
 
@@ -25,13 +26,6 @@ SESSION_TIMEOUT = 15.0
 """Seconds of silence that end a session, where the broker names none."""
 LEAVE_TIMEOUT = 2.0
 """Seconds for what is left to go up and for the broker to end the stream."""
-
-CHANNEL_OPTIONS = [
-    # Each session its own connection: a new one must not join a broker's that stops, or one that hangs.
-    ("grpc.use_local_subchannel_pool", 1),
-    # Many large payloads may come in one message.
-    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
-]
 
 
 class Why(Enum):
@@ -62,13 +56,14 @@ class SessionListener(Protocol):
 class Session:
     """`attach`, and if that went well `speak`, and in any case `abandon` at the end."""
 
-    def __init__(self, address: str, outbox: Outbox, listener: SessionListener) -> None:
+    def __init__(self, address: str, access: Access, outbox: Outbox, listener: SessionListener) -> None:
         self.draining = asyncio.Event()
         """The broker has said that it stops. It goes on settling what it is told."""
         self._outbox = outbox
         self._listener = listener
-        self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
-        self._call = worker_service_pb2_grpc.WorkerServiceStub(self._channel).Work()
+        self._channel = access.channel(address)
+        stub = worker_service_pb2_grpc.WorkerServiceStub(self._channel)
+        self._call = stub.Work(metadata=access.metadata())
         self._closing = asyncio.Event()
         self._silenced = False
         self._timeout = SESSION_TIMEOUT

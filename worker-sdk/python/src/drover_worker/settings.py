@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from .access import Metadata, Tls
 from .log_events import FORMATS, LEVELS
 
 NAME = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
@@ -43,6 +44,15 @@ class Settings:
     """For people, 1 to 128 characters."""
     log_level: str = "info"
     log_format: str = "auto"
+    pool: str = "thread"
+    """Where handlers run that do not say so: `thread` (async ones: the event loop) or `process`."""
+    child_max_runs: int = 0
+    """Runs after which a child process is replaced, up to 1,000,000; 0: any number."""
+    child_max_megabytes: int = 0
+    """Memory after a run above which a child process is replaced, up to 1,000,000; 0: any amount."""
+    tls: Tls | bool = False
+    metadata: Metadata | None = field(default=None, repr=False)
+    """What each session carries, for example a token."""
 
     @property
     def credit(self) -> int:
@@ -74,7 +84,7 @@ def resolve(*sources: Mapping[str, Any], env: Mapping[str, str] | None = None) -
 
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, str]:
-    found = {name: env.get(f"DROVER_{name.upper()}") for name in _READ}
+    found = {name: env.get(f"DROVER_{name.upper()}") for name in _READ if name != "metadata"}
     return {name: value for name, value in found.items() if value}
 
 
@@ -148,6 +158,14 @@ def _name(value: Any) -> str:
     return str(value)
 
 
+def _tls(value: Any) -> Tls | bool:
+    if isinstance(value, (Tls, bool)):
+        return value
+    if str(value).lower() in ("true", "false"):
+        return str(value).lower() == "true"
+    raise ValueError(f"must be true, false or a Tls, not {value!r}")
+
+
 # Setting as users write it -> field, parser. In the environment DROVER_<SETTING>.
 _READ: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "address": ("addresses", _addresses),
@@ -158,6 +176,14 @@ _READ: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "worker_name": ("name", _name),
     "log_level": ("log_level", _one_of(LEVELS)),
     "log_format": ("log_format", _one_of(FORMATS)),
+}
+
+_READ |= {
+    "pool": ("pool", _one_of(("thread", "process"))),
+    "child_max_runs": ("child_max_runs", _whole(0, 1_000_000)),
+    "child_max_megabytes": ("child_max_megabytes", _whole(0, 1_000_000)),
+    "tls": ("tls", _tls),
+    "metadata": ("metadata", lambda value: value),
 }
 
 assert {name for name, _ in _READ.values()} == {entry.name for entry in fields(Settings)}

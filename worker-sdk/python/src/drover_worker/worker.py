@@ -1,22 +1,34 @@
-"""A worker: holds leases, runs their tasks, stays attached to some broker, and drains when it is stopped."""
+"""A worker: holds leases, runs their tasks, stays attached to some broker, and drains when it is stopped.
+
+It speaks to the broker in an event loop and a thread of its own. Async handlers run in the loop that `run` is
+awaited in, sync ones in threads or processes: a handler that never yields holds up others of its kind, but no
+sign of life, no time limit and no outcome.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import inspect
 import logging
+import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from drover.v1 import job_pb2, worker_service_pb2
 
+from .access import Access
 from .attachment import Attachment
 from .cancellation import CancelReason
+from .inputs import InputPages
 from .ledger import Ledger
 from .log_events import event, log
+from .mailbox import Mailbox
 from .outbox import Outbox
+from .processes import ProcessPool
 from .report import cancelled_report, failure_report, release_report
-from .run import Run
+from .run import Places, Run
 from .settings import Settings
 from .slots import Slots
 from .task import Task
@@ -37,10 +49,24 @@ _CANCEL_REASONS = {
 }
 
 
-class Worker:
-    """Runs once: `run()` until `stop()`. Everything but `stop` belongs to one event loop."""
+Hook = Callable[[], Awaitable[None] | None]
 
-    def __init__(self, tasks: Mapping[str, Task], settings: Settings) -> None:
+
+class Worker:
+    """Runs once: `run()` until `stop()`. Everything but those two belongs to the loop that speaks to the
+    broker."""
+
+    def __init__(
+        self,
+        tasks: Mapping[str, Task],
+        settings: Settings,
+        *,
+        on_start: Sequence[Hook] = (),
+        on_stop: Sequence[Hook] = (),
+        on_child_start: Sequence[Callable[[], None]] = (),
+        child_logs: bool = False,
+    ) -> None:
+        """`child_logs`: child processes set up logging as the worker's process does."""
         if not tasks:
             raise ValueError("a worker needs at least one task")
         if len(tasks) > MAX_TASKS:
@@ -57,10 +83,69 @@ class Worker:
         self._outlived: set[str] = set()  # tokens of runs that go on although their attempt is over
         self._threads = HandlerThreads("drover-handler")
         self._stopping = False
+        self._on_start = on_start
+        self._on_stop = on_stop
+        self._access = Access(settings.tls, settings.metadata)
+        isolated = [task for task in tasks.values() if self._is_isolated(task)]
+        self._processes = ProcessPool(isolated, on_child_start, settings, child_logs) if isolated else None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.attached_once = threading.Event()
+        """Set as soon as some broker has taken the worker in."""
+        self.finished = threading.Event()
+        """Set when nothing is left to be told to a broker."""
 
     async def run(self) -> None:
         """Works until `stop()` was called and the drain is done. Never raises for a broker that cannot be
-        reached."""
+        reached. Raises what a start hook raises, before anything is leased."""
+        handlers = Mailbox(asyncio.get_running_loop())
+        try:
+            for hook in self._on_start:
+                await _called(hook)
+            await self._run_in_thread(handlers)
+        finally:
+            self.finished.set()
+            if self._processes is not None:
+                self._processes.close()
+            for hook in self._on_stop:
+                await _called(hook)
+
+    def stop(self) -> None:
+        """Drain and end `run()`. May be called from any thread, and more than once."""
+        self._stopping = True
+        loop = self._loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended
+                loop.call_soon_threadsafe(self._stop.set)
+
+    async def _run_in_thread(self, handlers: Mailbox) -> None:
+        """`_work` in a thread and loop of its own. Cancelled, it is cancelled there, and its end awaited."""
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        work: list[asyncio.Task[None]] = []
+
+        async def working() -> None:
+            work.append(asyncio.create_task(self._work(handlers)))
+            await work[0]
+
+        def serve() -> None:
+            failed: BaseException | None = None
+            try:
+                asyncio.run(working())
+            except BaseException as error:
+                failed = error
+            self.finished.set()
+            handlers.post(_settle, ended, failed)
+
+        threading.Thread(target=serve, name="drover-worker", daemon=True).start()
+        try:
+            await asyncio.shield(ended)
+        except asyncio.CancelledError:
+            if not ended.done() and work:
+                work[0].get_loop().call_soon_threadsafe(work[0].cancel)
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.shield(ended)
+            raise
+
+    async def _work(self, handlers: Mailbox) -> None:
         self._outbox = Outbox(self._ledger)
         self._stop = asyncio.Event()
         self._moved = asyncio.Event()  # a run ended or an outcome was settled
@@ -68,6 +153,10 @@ class Worker:
         if self._stopping:
             return
         settings = self._settings
+        inputs = InputPages(settings.addresses, self._access)
+        self._places = Places(Mailbox(self._loop), handlers, self._threads, self._processes, inputs)
+        if self._processes is not None:
+            self._processes.start()
         event(
             logging.INFO,
             "worker_started",
@@ -76,7 +165,7 @@ class Worker:
             queues=",".join(settings.queues),
             concurrency=settings.concurrency,
         )
-        attachment = Attachment(settings.addresses, self._outbox, self._ledger, self)
+        attachment = Attachment(settings.addresses, self._access, self._outbox, self._ledger, self)
         connection = attachment.start()
         stop = asyncio.create_task(self._stop.wait())
         try:
@@ -87,15 +176,9 @@ class Worker:
         finally:
             stop.cancel()
             await attachment.leave()
+            await inputs.close()
             self._threads.close()
         event(logging.INFO, "worker_stopped", unsettled=len(self._ledger), running=len(self._runs))
-
-    def stop(self) -> None:
-        """Drain and end `run()`. May be called from any thread, and more than once."""
-        self._stopping = True
-        loop = getattr(self, "_loop", None)
-        if loop is not None:
-            loop.call_soon_threadsafe(self._stop.set)
 
     # --- what the broker says (AttachmentListener) ---
 
@@ -127,6 +210,7 @@ class Worker:
             held=len(attached.held),
             lost=len(lost),
         )
+        self.attached_once.set()
         for token in lost:
             self._cancel(token, CancelReason.LEASE_LOST)
         for held in attached.held:
@@ -142,7 +226,7 @@ class Worker:
                 self._outbox.outcome(lease.token, release_report())
             elif lease.task not in self._tasks:
                 unknown = LookupError(f"worker {self._settings.name} has no task {lease.task}")
-                self._outbox.outcome(lease.token, failure_report(unknown, ()))
+                self._outbox.outcome(lease.token, failure_report(unknown))
             else:
                 self._arrived[lease.token] = now
                 self._slots.put(lease)
@@ -207,15 +291,19 @@ class Worker:
     def _fill(self) -> None:
         while (lease := self._slots.take()) is not None:
             arrived = self._arrived.pop(lease.token)
+            task = self._tasks[lease.task]
             try:
-                run = Run(self._tasks[lease.task], lease, arrived, self._threads, self)
+                run = Run(task, lease, arrived, self._places, self, self._is_isolated(task))
                 run.start()
             except Exception as error:  # no thread to be had, a lease of a shape nobody thought of
                 log.exception("start_failed", extra={"job_id": lease.job_id})
                 self._slots.free(lease.task)
-                self._outbox.outcome(lease.token, failure_report(error, ()))
+                self._outbox.outcome(lease.token, failure_report(error))
             else:
                 self._runs[run.token] = run
+
+    def _is_isolated(self, task: Task) -> bool:
+        return (task.pool or self._settings.pool) == "process"
 
     def _outlives(self, run: Run) -> None:
         """The attempt is over for the broker, which has its credit back; the place is still taken."""
@@ -246,11 +334,27 @@ class Worker:
     async def _until(self, reached: Callable[[], bool], timeout: float) -> bool:
         """Whether it was so within `timeout` seconds; looked at whenever a run ends or an outcome is
         settled."""
-        deadline = self._loop.time() + timeout
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
         while not reached():
             self._moved.clear()
             try:
-                await asyncio.wait_for(self._moved.wait(), deadline - self._loop.time())
+                await asyncio.wait_for(self._moved.wait(), deadline - loop.time())
             except asyncio.TimeoutError:
                 return reached()
         return True
+
+
+async def _called(hook: Hook) -> None:
+    result = hook()
+    if inspect.isawaitable(result):
+        await result
+
+
+def _settle(ended: asyncio.Future[None], failed: BaseException | None) -> None:
+    if ended.done():
+        return
+    if failed is None or isinstance(failed, asyncio.CancelledError):
+        ended.set_result(None)
+    else:
+        ended.set_exception(failed)

@@ -251,6 +251,14 @@ export interface RateBook {
   interval: number;
 }
 
+/** Which job has a unique key. Empty = none: it ended. */
+export interface Claim {
+  /** The job's key. */
+  key: string;
+  /** 0 = until the job has ended. */
+  until: number;
+}
+
 /** How many of a concurrency limit's places one broker has. */
 export interface Places {
   broker: string;
@@ -2833,6 +2841,73 @@ export const RateBook: MessageFns<RateBook> = {
     const message = createBaseRateBook();
     message.fullAt = object.fullAt ?? 0;
     message.interval = object.interval ?? 0;
+    return message;
+  },
+};
+
+function createBaseClaim(): Claim {
+  return { key: "", until: 0 };
+}
+
+export const Claim: MessageFns<Claim> = {
+  encode(message: Claim, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.until !== 0) {
+      writer.uint32(16).int64(message.until);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Claim {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClaim();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.until = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Claim>): Claim {
+    return Claim.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Claim>): Claim {
+    const message = createBaseClaim();
+    message.key = object.key ?? "";
+    message.until = object.until ?? 0;
     return message;
   },
 };

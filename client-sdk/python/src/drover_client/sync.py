@@ -1,0 +1,393 @@
+"""The same client for code that does not use asyncio: Flask, Django, scripts.
+
+```python
+with Client("localhost:50051") as client:
+    job = client.submit("notifications.send_email", {"user_id": 1})
+    print(job.result(timeout=30))
+```
+
+The asyncio client does the work, in one thread of its own, so that submits of many threads at the same time
+still go up together. May be used from any number of threads. The thread is made at the first call: a client
+made before a server forks its workers is fine as long as it was not used before the fork, and one that was
+used raises RuntimeError in the child.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Generic, Literal, TypeVar, overload
+
+from . import client as asynchronous
+from . import flows
+from .access import Metadata, Tls
+from .answers import Cancellation, Submitted, WaitResult
+from .calls import addresses_of
+from .errors import BrokerError
+from .flow_builders import Node
+from .flows import FlowCancellation, FlowMember, FlowStatus
+from .job import Job
+from .limits import RunLimits
+from .operations import ActiveJob, Purged, Queue, RegisteredTask, Route, WorkerInfo
+from .schedules import Declared, Schedule, ScheduleStatus
+from .spec import JobRequest
+from .task_ref import R, Step
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class JobHandle(Submitted, Generic[R]):
+    """Each method raises what the client's method of that name does."""
+
+    _client: Client = field(repr=False, compare=False)
+
+    def status(self, *, include_payload: bool = False) -> Job:
+        return self._client.status(self.id, include_payload=include_payload)
+
+    def result(self, timeout: float | timedelta | None = None) -> R:
+        result: R = self._client.result(self.id, timeout)
+        return result
+
+    def watch(self) -> Iterator[Job]:
+        return self._client.watch(self.id)
+
+    def cancel(self, reason: str = "") -> Cancellation:
+        return self._client.cancel(self.id, reason)
+
+
+class Client:
+    """As `drover_client.Client`: the same arguments, the same calls, the same errors."""
+
+    def __init__(
+        self,
+        address: str | Iterable[str] | None = None,
+        *,
+        retry_for: float = 30.0,
+        tls: Tls | bool = False,
+        metadata: Metadata | None = None,
+    ) -> None:
+        addresses = addresses_of(address)
+        self._make: Callable[[], asynchronous.Client] = lambda: asynchronous.Client(
+            addresses, retry_for=retry_for, tls=tls, metadata=metadata
+        )
+        self._loop = _LoopThread()
+        self._made: asynchronous.Client | None = None
+        self.queues = Queues(self)
+        self.routes = Routes(self)
+        self.inspect = Inspection(self)
+        self.limits = Limits(self)
+        self.schedules = Schedules(self)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the thread. Calls that other threads wait for raise CancelledError."""
+        if self._made is not None:
+            self._loop.run(self._made.close())
+            self._made = None
+        self._loop.stop()
+
+    @overload
+    def submit(
+        self, task: Step[R], *, on_conflict: asynchronous.OnConflict = ..., **options: Any
+    ) -> JobHandle[R]: ...
+    @overload
+    def submit(
+        self, task: str, payload: Any = None, *, on_conflict: asynchronous.OnConflict = ..., **options: Any
+    ) -> JobHandle[Any]: ...
+    def submit(self, task: Any, payload: Any = None, **options: Any) -> JobHandle[Any]:
+        stored = self.run(lambda client: client.submit(task, payload, **options))
+        return JobHandle(stored.id, stored.deduplicated, stored.state, self)
+
+    def submit_batch(
+        self,
+        requests: Iterable[JobRequest | Step[Any]],
+        *,
+        on_conflict: asynchronous.OnConflict = "return_existing",
+    ) -> list[Submitted | BrokerError]:
+        asked = list(requests)
+        return self.run(lambda client: client.submit_batch(asked, on_conflict=on_conflict))
+
+    def submit_flow(
+        self,
+        node: Node,
+        *,
+        key: str | None = None,
+        name: str = "",
+        deadline: datetime | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> FlowHandle:
+        handle = self.run(
+            lambda client: client.submit_flow(node, key=key, name=name, deadline=deadline, labels=labels)
+        )
+        return FlowHandle(self, handle.key)
+
+    def flow(self, key: str) -> FlowHandle:
+        return FlowHandle(self, key)
+
+    def status(self, id: str, *, include_payload: bool = False) -> Job:
+        return self.run(lambda client: client.status(id, include_payload=include_payload))
+
+    def result(self, id: str, timeout: float | timedelta | None = None) -> Any:
+        return self.run(lambda client: client.result(id, timeout))
+
+    def wait(
+        self,
+        ids: Iterable[str],
+        timeout: float | timedelta | None = None,
+        *,
+        mode: Literal["all", "any"] = "all",
+    ) -> WaitResult:
+        return self.run(lambda client: client.wait(ids, timeout, mode=mode))
+
+    def watch(self, id: str) -> Iterator[Job]:
+        return self.iterate(lambda client: client.watch(id))
+
+    def cancel(self, id: str, reason: str = "") -> Cancellation:
+        return self.run(lambda client: client.cancel(id, reason))
+
+    def run(self, call: Callable[[asynchronous.Client], Coroutine[Any, Any, T]]) -> T:
+        """What an asyncio call answers, waited for in this thread."""
+
+        async def calling() -> T:
+            if self._made is None:  # made inside of the loop that it belongs to
+                self._made = self._make()
+            return await call(self._made)
+
+        return self._loop.run(calling())
+
+    def iterate(self, call: Callable[[asynchronous.Client], Any]) -> Iterator[Any]:
+        """What an asyncio iterator tells, one by one. Closed with the generator."""
+        told: Any = None
+
+        async def following(client: asynchronous.Client) -> Any:
+            nonlocal told
+            told = told or call(client)
+            try:
+                return await told.__anext__()
+            except StopAsyncIteration:
+                return _END
+
+        try:
+            while (item := self.run(following)) is not _END:
+                yield item
+        finally:
+            if told is not None:
+                self.run(lambda client: _close(told))
+
+
+class FlowHandle:
+    """As `drover_client.FlowHandle`."""
+
+    def __init__(self, client: Client, key: str) -> None:
+        self._client = client
+        self.key = key
+
+    def status(self) -> FlowStatus:
+        return self._run(lambda flow: flow.status())
+
+    def members(self, *, last_only: bool = False) -> list[FlowMember]:
+        return self._run(lambda flow: flow.members(last_only=last_only))
+
+    def watch(self) -> Iterator[FlowStatus]:
+        return self._client.iterate(lambda client: client.flow(self.key).watch())
+
+    def wait(self, timeout: float | timedelta | None = None) -> FlowStatus:
+        return self._run(lambda flow: flow.wait(timeout))
+
+    def outcomes(self, timeout: float | timedelta | None = None) -> list[FlowMember]:
+        return self._run(lambda flow: flow.outcomes(timeout))
+
+    def results(self, timeout: float | timedelta | None = None) -> list[Any]:
+        return self._run(lambda flow: flow.results(timeout))
+
+    def result(self, timeout: float | timedelta | None = None) -> Any:
+        return self._run(lambda flow: flow.result(timeout))
+
+    def cancel(self, reason: str = "") -> FlowCancellation:
+        return self._run(lambda flow: flow.cancel(reason))
+
+    def redrive(self) -> int:
+        return self._run(lambda flow: flow.redrive())
+
+    def _run(self, call: Callable[[flows.FlowHandle], Coroutine[Any, Any, T]]) -> T:
+        return self._client.run(lambda client: call(client.flow(self.key)))
+
+
+class Queues:
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def list(self) -> list[Queue]:
+        return self._client.run(lambda client: client.queues.list())
+
+    def get(self, name: str) -> Queue:
+        return self._client.run(lambda client: client.queues.get(name))
+
+    def pause(self, name: str) -> None:
+        self._client.run(lambda client: client.queues.pause(name))
+
+    def resume(self, name: str) -> None:
+        self._client.run(lambda client: client.queues.resume(name))
+
+    def purge(
+        self, name: str, *, task: str = "", include_scheduled: bool = False, dry_run: bool = False
+    ) -> Purged:
+        return self._client.run(
+            lambda client: client.queues.purge(
+                name, task=task, include_scheduled=include_scheduled, dry_run=dry_run
+            )
+        )
+
+
+class Routes:
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def list(self) -> list[Route]:
+        return self._client.run(lambda client: client.routes.list())
+
+    def put(self, owner: str, routes: Iterable[Route]) -> None:
+        self._client.run(lambda client: client.routes.put(owner, routes))
+
+
+class Inspection:
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def workers(self) -> list[WorkerInfo]:
+        return self._client.run(lambda client: client.inspect.workers())
+
+    def active(self, limit: int | None = None) -> list[ActiveJob]:
+        return self._client.run(lambda client: client.inspect.active(limit))
+
+    def registered(self) -> list[RegisteredTask]:
+        return self._client.run(lambda client: client.inspect.registered())
+
+
+class Limits:
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def set_task(self, task: str, limits: RunLimits) -> None:
+        self._client.run(lambda client: client.limits.set_task(task, limits))
+
+    def set_queue(self, queue: str, limits: RunLimits) -> None:
+        self._client.run(lambda client: client.limits.set_queue(queue, limits))
+
+
+class Schedules:
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def put(
+        self,
+        owner: str,
+        schedules: Iterable[Schedule],
+        *,
+        remove_undeclared: bool = False,
+        dry_run: bool = False,
+    ) -> Declared:
+        declared = list(schedules)
+        return self._client.run(
+            lambda client: client.schedules.put(
+                owner, declared, remove_undeclared=remove_undeclared, dry_run=dry_run
+            )
+        )
+
+    def get(self, name: str) -> ScheduleStatus:
+        return self._client.run(lambda client: client.schedules.get(name))
+
+    def delete(self, name: str) -> None:
+        self._client.run(lambda client: client.schedules.delete(name))
+
+    def pause(self, name: str) -> None:
+        self._client.run(lambda client: client.schedules.pause(name))
+
+    def resume(self, name: str) -> None:
+        self._client.run(lambda client: client.schedules.resume(name))
+
+    def trigger(self, name: str) -> str:
+        return self._client.run(lambda client: client.schedules.trigger(name))
+
+    def preview(self, schedule: str | Schedule, count: int = 10) -> list[datetime]:
+        return self._client.run(lambda client: client.schedules.preview(schedule, count))
+
+    def list(self, *, owner: str = "", task: str = "") -> list[ScheduleStatus]:
+        return self._client.run(lambda client: client.schedules.list(owner=owner, task=task))
+
+
+_END: Any = object()
+
+
+async def _close(told: Any) -> None:
+    await told.aclose()
+
+
+class _LoopThread:
+    """An event loop in a daemon thread, made at first use."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._process = 0
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            future = asyncio.run_coroutine_threadsafe(work, self._started())
+        except BaseException:
+            work.close()
+            raise
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()  # KeyboardInterrupt: nobody waits for it any more
+            raise
+
+    def stop(self) -> None:
+        with self._lock:
+            loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
+        if loop is None or self._process != os.getpid():
+            return
+        loop.call_soon_threadsafe(loop.stop)
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def _started(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._process = os.getpid()
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=_serve, args=(self._loop,), name="drover-client", daemon=True
+                )
+                self._thread.start()
+            elif self._process != os.getpid():
+                raise RuntimeError("this client was used before the process forked: make one after the fork")
+            elif self._thread is threading.current_thread():
+                raise RuntimeError("the synchronous client must not be called from its own thread")
+            return self._loop
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    loop.run_forever()
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    loop.close()

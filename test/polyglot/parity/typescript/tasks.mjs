@@ -1,0 +1,15 @@
+// What a module for `drover-worker` looks like, and tasks whose runs have to be ended for real.
+import { writeFileSync } from "node:fs";
+import { defineTask } from "@drover/worker";
+
+export const greet = defineTask({ name: "parity.greet", handler: ({ name }) => `Hello, ${name}!` });
+
+export const endless = defineTask({
+  name: "parity.endless",
+  isolation: "process",
+  module: import.meta.url,
+  handler: ({ began } = {}) => {
+    if (began !== undefined) writeFileSync(began, String(process.pid));
+    for (;;);
+  },
+});

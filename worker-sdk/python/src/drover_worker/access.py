@@ -1,0 +1,59 @@
+"""How a broker is spoken to: plain or TLS, and with what in the metadata of a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+
+Metadata = Mapping[str, str] | Callable[[], Mapping[str, str]]
+"""What each session carries, for example a token; a function is asked anew for each. It is called in the
+thread that speaks to the broker and must not block."""
+
+CHANNEL_OPTIONS = [
+    # Each session its own connection: a new one must not join a broker's that stops, or one that hangs.
+    ("grpc.use_local_subchannel_pool", 1),
+    # Many large payloads may come in one message.
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+]
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Files in PEM. Without `ca` gRPC's own list of authorities counts; `cert` and `key` are shown to a
+    broker that asks for them."""
+
+    ca: str | Path | None = None
+    cert: str | Path | None = None
+    key: str | Path | None = None
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        """Reads the files. Raises OSError, and ValueError for one of cert and key without the other."""
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("tls: cert and key are given together or not at all")
+        return grpc.ssl_channel_credentials(_read(self.ca), _read(self.key), _read(self.cert))
+
+
+class Access:
+    """Raises what `Tls.credentials` does."""
+
+    def __init__(self, tls: Tls | bool = False, metadata: Metadata | None = None) -> None:
+        chosen = Tls() if tls is True else tls
+        self._credentials = chosen.credentials() if chosen else None
+        self._metadata = metadata
+
+    def channel(self, address: str) -> grpc.aio.Channel:
+        if self._credentials is None:
+            return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+        return grpc.aio.secure_channel(address, self._credentials, options=CHANNEL_OPTIONS)
+
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """Of one session or call, just now."""
+        said = self._metadata() if callable(self._metadata) else self._metadata
+        return tuple((name.lower(), value) for name, value in (said or {}).items())
+
+
+def _read(path: str | Path | None) -> bytes | None:
+    return None if path is None else Path(path).read_bytes()
