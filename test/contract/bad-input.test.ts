@@ -42,6 +42,14 @@ const limits = (fields: Message): Message => ({ queue: "q", limits: fields });
 const member = (...dependsOn: number[]): Message => ({ job: { task: "t" }, dependsOn });
 const flow = (...members: unknown[]) => ({ flow: { members } });
 
+const schedule = (fields: Message): Message => ({
+  name: "s",
+  cron: "* * * * *",
+  job: { task: "t" },
+  ...fields,
+});
+const put = (fields: Message): Message => ({ owner: "o", schedules: [schedule(fields)] });
+
 /** In the contract, and not built. Building one fails the test below, which then belongs among the others. */
 const notBuilt = ["JobService/Move", "JobService/Explain"];
 const built = methods.filter(({ name }) => !notBuilt.includes(name));
@@ -185,6 +193,67 @@ const invalid: Row[] = [
     ["flow.members[0].job.task", "flow.members[0].job.priority"],
   ],
   ["FlowService/Submit", "a bad key", { flow: { ...flow(member()).flow, key: "a b" } }, ["flow.key"]],
+  ["ScheduleService/Put", "no owner", { schedules: [schedule({})] }, ["owner"]],
+  [
+    "ScheduleService/Put",
+    "no name and no rule",
+    put({ name: "", cron: undefined }),
+    ["schedules[0].name", "schedules[0].rule"],
+  ],
+  ["ScheduleService/Put", "no job", put({ job: undefined }), ["schedules[0].job"]],
+  ["ScheduleService/Put", "30 February", put({ cron: "0 0 30 2 *" }), ["schedules[0].cron"]],
+  ["ScheduleService/Put", "an unknown zone", put({ timeZone: "Mars/Olympus" }), ["schedules[0].time_zone"]],
+  [
+    "ScheduleService/Put",
+    "an interval under a second",
+    put({ cron: undefined, interval: { nanos: 999_000_000 } }),
+    ["schedules[0].interval"],
+  ],
+  [
+    "ScheduleService/Put",
+    "a job with a key, a time and a bad task",
+    put({ job: { task: "a b", key: "k", runAt: { seconds: 1 } } }),
+    ["schedules[0].job.key", "schedules[0].job.run_at", "schedules[0].job.task"],
+  ],
+  [
+    "ScheduleService/Put",
+    "unknown policies",
+    put({ overlap: 9, misfire: 9 }),
+    ["schedules[0].overlap", "schedules[0].misfire"],
+  ],
+  [
+    "ScheduleService/Put",
+    "the end before the start",
+    put({ startAt: { seconds: 9 }, endAt: { seconds: 8 } }),
+    ["schedules[0].end_at"],
+  ],
+  [
+    "ScheduleService/Put",
+    "more jitter than an hour",
+    put({ jitter: { seconds: 3_601 } }),
+    ["schedules[0].jitter"],
+  ],
+  ["ScheduleService/Put", "1,001 to catch up", put({ maxCatchUp: 1_001 }), ["schedules[0].max_catch_up"]],
+  [
+    "ScheduleService/Put",
+    "a name twice",
+    { owner: "o", schedules: [schedule({}), schedule({})] },
+    ["schedules[1].name"],
+  ],
+  [
+    "ScheduleService/Put",
+    "401 schedules",
+    { owner: "o", schedules: many(401).map((_, i) => schedule({ name: `s${i}` })) },
+    ["schedules"],
+  ],
+  ["ScheduleService/Get", "no name", {}, ["name"]],
+  ["ScheduleService/List", "too large a page", { pageSize: 1_001 }, ["page_size"]],
+  ["ScheduleService/Delete", "a name too long", { name: "n".repeat(101) }, ["name"]],
+  ["ScheduleService/Pause", "no name", {}, ["name"]],
+  ["ScheduleService/Resume", "no name", {}, ["name"]],
+  ["ScheduleService/Trigger", "no name", {}, ["name"]],
+  ["ScheduleService/Preview", "nothing to preview", {}, ["schedule"]],
+  ["ScheduleService/Preview", "1,001 times", { name: "n", count: 1_001 }, ["count"]],
   ["FlowService/Get", "no key", {}, ["key"]],
   ["FlowService/Get", "too many members", { key: "k", memberCount: 1_001 }, ["member_count"]],
   ["FlowService/List", "an unknown state", { state: 9 }, ["state"]],

@@ -8,7 +8,6 @@ import type { JetStreamManager } from "@nats-io/jetstream";
 import { type NatsConnection, TimeoutError } from "nats";
 import type { FiringTicket, KnownSchedule, ScheduleRecord, Schedules } from "../app/ports.js";
 import { at, header, line } from "./codec.js";
-import { ackWait } from "./lanes.js";
 import { memberHeaders, type Outgoing, plainHeaders } from "./messages.js";
 import type { Delivery, Puller, PullInbox } from "./puller.js";
 import { purgeBelow } from "./purge.js";
@@ -26,6 +25,9 @@ const sweepEvery = 10_000;
 /** A removed record is forgotten after this. */
 const tombstoneSeconds = 5;
 const atOnce = 400;
+/** A firing that a dead broker took comes again after this, ms: until then its schedule stands still. One that takes longer
+ *  to deal with is dealt with twice, which gives the same job. */
+const firingWait = 5_000;
 const nothing = new Uint8Array(0);
 export const firingConsumer = "fire";
 
@@ -56,7 +58,7 @@ export class ScheduleStore implements Schedules {
       filter_subject: this.subjects.firing("*"),
       ack_policy: "explicit",
       deliver_policy: "all",
-      ack_wait: ackWait * perMs,
+      ack_wait: firingWait * perMs,
       max_deliver: -1,
       max_ack_pending: -1,
     });

@@ -1,0 +1,73 @@
+// Three brokers, of which one is killed again and again: every planned time of a schedule gives one job.
+
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { Broker } from "../support/broker.js";
+import { NatsServer } from "../support/nats.js";
+import { Stranger } from "../support/stranger.js";
+import { until } from "./waiting.js";
+
+const minutes = 60_000;
+const wanted = 20;
+const names = Array.from({ length: 5 }, (_, i) => `beat-${i}`);
+
+let nats: NatsServer;
+let brokers: Broker[];
+
+beforeEach(async () => {
+  nats = await NatsServer.start();
+  brokers = [];
+  for (let i = 0; i < 3; i++)
+    brokers.push(await Broker.start({ natsUrl: nats.url, env: { DROVER_BROKER_NAME: `b${i}` } }));
+});
+afterEach(async () => {
+  for (const broker of brokers) if (broker.running) await broker.stop();
+  await nats.stop();
+});
+
+test(
+  "each planned time gives one job, whichever broker dies",
+  async () => {
+    const [lasting, ...dying] = brokers as [Broker, ...Broker[]];
+    const stranger = new Stranger(lasting.address);
+    const schedules = names.map((name) => ({ name, interval: { seconds: 1 }, job: { task: name } }));
+    await stranger.call("ScheduleService/Put", { owner: "chaos", schedules });
+    const keys = async (task: string) => {
+      const answer = await stranger.call("JobService/List", { task, pageSize: 1_000 });
+      return (answer as { jobs: { key: string }[] }).jobs.map(({ key }) => key).sort();
+    };
+    let kills = 0;
+    let begun = 0;
+    for (let n = 0; begun < wanted; n++) {
+      const victim = dying[n % dying.length] as Broker;
+      const before = begun;
+      await until("times to pass", async () => {
+        begun = Math.max(...(await Promise.all(names.map(async (name) => (await keys(name)).length))));
+        return begun > before + 2;
+      });
+      await victim.kill();
+      kills++;
+      await victim.restart();
+    }
+    // What a dead broker had taken comes again after some seconds.
+    await until("all to be there", async () =>
+      (await Promise.all(names.map(keys))).every((found) => found.length >= wanted),
+    );
+    await stranger.call("ScheduleService/Put", { owner: "chaos", schedules: [], removeUndeclared: true });
+    expect(kills).toBeGreaterThan(3);
+    for (const name of names) {
+      const times = (await keys(name)).map(timeOf);
+      const first = times[0] ?? 0;
+      // One job for each second, none left out and none twice.
+      expect(times).toEqual(times.map((_, i) => first + i * 1_000));
+    }
+    stranger.close();
+  },
+  3 * minutes,
+);
+
+/** The planned time in a job's key, ms since 1970. */
+function timeOf(key: string): number {
+  const [, year, month, day, hour, minute, second] =
+    /(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(key) ?? [];
+  return Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second));
+}
