@@ -4,6 +4,9 @@
 //	submitted, err := client.Submit(ctx, "mail.send", Mail{To: "ada@example.org"}, drover.Priority(9))
 //	receipt, err := drover.Result[Receipt](ctx, client, submitted.ID)
 //
+// Tasks that are defined once (Define) have types for callers and workers alike; Chain, Group, Chord and Graph make flows of
+// them.
+//
 // A job id (`<task>~<key>`) is all that is needed to ask for a job, from any process, and fits into a URL path as it is.
 //
 // Every call may be repeated: a submit carries the job's key, which the SDK makes (UUIDv7) unless Key gives one, and one

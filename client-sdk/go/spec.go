@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -175,3 +176,10 @@ func Debounce(wait, maxWait time.Duration) Option {
 
 // Retries is MaxAttempts less the first run: 3 retries are four runs.
 func Retries(n int) Option { return MaxAttempts(n + 1) }
+
+// withoutKey is the job of a spec for those who make its key themselves.
+func withoutKey(spec Spec) *droverv1.JobSpec {
+	job := proto.CloneOf(spec.job)
+	job.Key = ""
+	return job
+}

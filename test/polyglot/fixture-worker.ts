@@ -1,4 +1,5 @@
-// Workers of three languages as processes: the programs in workers/, which all serve the same tasks.
+// Workers of every language as processes: the programs in workers/, which all serve the same tasks. A language that is not
+// here takes part by a command line of its own: DROVER_CONFORMANCE="ruby: bundle exec ruby worker.rb".
 
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -8,19 +9,26 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-export const languages = ["typescript", "python", "go"] as const;
-export type Language = (typeof languages)[number];
-
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const programs = fileURLToPath(new URL("workers", import.meta.url));
 const cache = join(root, ".drover/polyglot");
 const goProgram = join(cache, "worker");
 
-const commands: Record<Language, [string, ...string[]]> = {
-  typescript: [process.execPath, join(programs, "typescript/worker.mjs")],
-  python: [join(root, ".drover/venv/bin/python"), join(programs, "python/worker.py")],
-  go: [goProgram],
-};
+const commands = new Map<string, readonly string[]>([
+  ["typescript", [process.execPath, join(programs, "typescript/worker.mjs")]],
+  ["python", [join(root, ".drover/venv/bin/python"), join(programs, "python/worker.py")]],
+  ["go", [goProgram]],
+  ...given(process.env.DROVER_CONFORMANCE ?? ""),
+]);
+export const languages: readonly string[] = [...commands.keys()];
+
+/** Languages from outside, a semicolon between them. */
+function given(text: string): [string, string[]][] {
+  return text.split(";").flatMap((each): [string, string[]][] => {
+    const [, language, command = ""] = /^\s*([\w+#-]+)\s*:\s*(.+?)\s*$/.exec(each) ?? [];
+    return language === undefined ? [] : [[language, command.split(/\s+/)]];
+  });
+}
 
 /** Go's has to be built first. */
 export async function buildWorkers(): Promise<void> {
@@ -49,9 +57,9 @@ export class FixtureWorker {
       if (stream !== null) createInterface({ input: stream }).on("line", (line) => this.lines.push(line));
   }
 
-  static start(language: Language, options: FixtureOptions): FixtureWorker {
+  static start(language: string, options: FixtureOptions): FixtureWorker {
     const { address, queue, name, concurrency = 10, drain = 20 } = options;
-    const [program, ...args] = commands[language];
+    const [program = "", ...args] = commands.get(language) ?? [];
     const inherited = Object.entries(process.env).filter(([variable]) => !variable.startsWith("DROVER_"));
     const env = {
       ...Object.fromEntries(inherited),

@@ -1,12 +1,20 @@
-// What every worker SDK does alike: one list of promises, held against real worker processes of each language and a
-// real broker.
+// What every worker SDK does alike: the conformance list of worker-sdk/README.md, held against real worker processes of each
+// language and a real broker.
 
 import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Client, type JobHandle, type JobState, type JobStatus } from "@drover/client";
+import {
+  Client,
+  type JobHandle,
+  type JobOptions,
+  type JobState,
+  type JobStatus,
+  RawPayload,
+} from "@drover/client";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { parseJson } from "../../client-sdk/typescript/src/json-text.js";
 import { Broker } from "../support/broker.js";
 import { LaterBroker } from "../support/later-broker.js";
 import { NatsServer } from "../support/nats.js";
@@ -15,6 +23,9 @@ import { buildWorkers, type FixtureOptions, FixtureWorker, languages } from "./f
 
 /** For whatever is waited for: machines may be busy. */
 const patience = 45_000;
+
+const goldenFile = new URL("../contract/golden/payloads.json", import.meta.url);
+const golden: { name: string; text: string }[] = JSON.parse(readFileSync(goldenFile, "utf8")).values;
 
 let nats: NatsServer;
 let broker: Broker;
@@ -64,10 +75,14 @@ describe.each(languages)("a worker in %s", (language) => {
   }
 
   /** A job that waits for open(), and what it has noted of itself so far. */
-  async function gated(queue: string) {
+  async function gated(queue: string, options: JobOptions = {}) {
     fresh += 1;
     const [gate, diary] = [join(folder, `gate-${fresh}`), join(folder, `diary-${fresh}`)];
-    const job = await client.submit("gate", { gate, diary }, { queue, retry: { initialDelay: 0 } });
+    const job = await client.submit(
+      "gate",
+      { gate, diary },
+      { queue, retry: { initialDelay: 0 }, ...options },
+    );
     const noted = () => (existsSync(diary) ? readFileSync(diary, "utf8").trim().split("\n") : []);
     await until("the handler to begin", () => noted().length > 0, patience);
     return { job, noted, open: () => writeFileSync(gate, "") };
@@ -215,6 +230,48 @@ describe.each(languages)("a worker in %s", (language) => {
     expect((await ended(job, "SUCCEEDED")).result).toEqual(value);
   });
 
+  test("golden values come back as the same values", async () => {
+    const { queue } = await attached();
+    const jobs = await Promise.all(
+      golden.map(({ text }) => {
+        const payload = new RawPayload(Buffer.from(`{"value":${text}}`), "application/json");
+        return client.submit("echo", payload, { queue });
+      }),
+    );
+    for (const [index, { name, text }] of golden.entries()) {
+      const { result } = await ended(jobs[index] ?? expect.unreachable(name), "SUCCEEDED");
+      expect(result, name).toEqual(parseJson(text));
+    }
+  });
+
+  test("no more jobs are leased than there are slots, and the next one as soon as one is free", async () => {
+    const { queue, name } = await attached({ concurrency: 1 });
+    const first = await gated(queue);
+    const second = await client.submit("echo", { value: 2 }, { queue });
+    expect((await registered(name))?.running).toBe(1);
+    expect(await second.status()).toMatchObject({ state: "READY", attempt: 0 });
+    first.open();
+    expect(await ended(second, "SUCCEEDED")).toMatchObject({ result: 2, attempt: 1 });
+  });
+
+  test("a soft time limit interrupts the run, which fails as its handler says", async () => {
+    const { queue } = await attached();
+    const { job, noted } = await gated(queue, { softTimeLimit: 1_000, retry: { retries: 0 } });
+    const { failure } = await ended(job, "FAILED");
+    expect(failure?.reason).toBe("ERROR");
+    expect(noted()).toEqual(["began 1", "interrupted 1"]);
+  });
+
+  test("a hard time limit ends the attempt, whose late outcome counts for nothing", async () => {
+    const { queue } = await attached();
+    const { job, open } = await gated(queue, { hardTimeLimit: 1_000, retry: { retries: 0 } });
+    expect((await ended(job, "FAILED")).failure).toMatchObject({ reason: "TIME_LIMIT" });
+    open();
+    const after = await client.submit("echo", { value: 1 }, { queue });
+    await ended(after, "SUCCEEDED");
+    expect(await job.status()).toMatchObject({ state: "FAILED", failures: 1 });
+  });
+
   test("a payload at its limit of 512 KiB arrives whole", async () => {
     const { queue } = await attached();
     const around = Buffer.byteLength(JSON.stringify({ value: "" }));
@@ -234,10 +291,10 @@ describe.each(languages)("a worker in %s", (language) => {
     expect((await ended(larger, "FAILED")).failure).toMatchObject({ reason: "RESULT_TOO_LARGE" });
   });
 
-  test("2,000 jobs at a time all succeed, each with its own result", async () => {
-    const { queue } = await attached({ concurrency: 2_000 });
-    const items = Array.from({ length: 2_000 }, (_, value) => ({ task: "echo", payload: { value }, queue }));
-    const submitted = await client.submitBatch(items);
+  test("10,000 jobs at a time all succeed, each with its own result", async () => {
+    const { queue } = await attached({ concurrency: 10_000 });
+    const items = Array.from({ length: 10_000 }, (_, value) => ({ task: "echo", payload: { value }, queue }));
+    const submitted = await client.submitBatch(items, { timeout: patience });
     const jobs = await Promise.all(
       submitted.map((result) => {
         if (!result.ok) throw result.error;

@@ -109,3 +109,11 @@ describe("what the README points at is there", () => {
     expect(scripts).toHaveProperty([script]);
   });
 });
+
+test("every promise on the conformance list has a test in the table that all SDKs run", () => {
+  const list = rowsOf(read("worker-sdk/README.md").split("<!-- conformance -->\n")[1] ?? "");
+  expect(list.length).toBeGreaterThan(10);
+  const tests = read("test/polyglot/workers.test.ts");
+  for (const [, named = ""] of list)
+    for (const [, title = ""] of named.matchAll(/`([^`]+)`/g)) expect(tests).toContain(title);
+});

@@ -66,6 +66,10 @@ func (w *Worker) execute(r *run, payload *droverv1.Payload) {
 		end.cause = context.Cause(ctx)
 		end.cancelRequested = r.cancelRequested.Load()
 		outcome := judge(end, r.task.isPermanent)
+		if end.err != nil && errors.Is(end.cause, ErrTimeLimit) {
+			// The context ends at the same moment as the attempt, and a quick handler is faster than the timer.
+			outcome = timedOut(job.HardDeadline.Sub(started))
+		}
 		if w.ledger.finish(r, outcome) {
 			w.logEnd(job, outcome, started)
 		}

@@ -31,9 +31,11 @@ from .flow_builders import Chain, Dag, Group, chain, chord, group
 from .flows import FlowCancellation, FlowCounts, FlowHandle, FlowMember, FlowState, FlowStatus
 from .handle import JobHandle
 from .job import Attempt, Failure, Job, JobState, Progress
+from .limits import Rate, RunLimits
 from .operations import ActiveJob, Purged, Queue, RegisteredTask, Route, WorkerInfo
 from .payload import Payload
-from .spec import JobRequest, RetryPolicy
+from .schedules import Declared, Firing, Schedule, ScheduleStatus
+from .spec import Debounce, JobRequest, RetryPolicy, Unique
 from .task_ref import Step, TaskRef, step, task_ref
 from .version import __version__
 
@@ -46,9 +48,12 @@ __all__ = [
     "Chain",
     "Client",
     "Dag",
+    "Debounce",
+    "Declared",
     "DroverError",
     "Failure",
     "FieldViolation",
+    "Firing",
     "FlowCancellation",
     "FlowCounts",
     "FlowFailed",
@@ -74,14 +79,19 @@ __all__ = [
     "Purged",
     "Queue",
     "QueueNotFound",
+    "Rate",
     "RegisteredTask",
     "RetryPolicy",
     "Route",
+    "RunLimits",
+    "Schedule",
+    "ScheduleStatus",
     "Step",
     "Submitted",
     "TaskRef",
     "Tls",
     "Unavailable",
+    "Unique",
     "WaitResult",
     "WaitTimeout",
     "WorkerInfo",

@@ -27,8 +27,10 @@ from .flows import FlowHandle, submit_flow
 from .follow import follow
 from .handle import JobHandle
 from .job import Job, JobState, job_of
+from .limits import Limits
 from .moments import duration
 from .operations import Inspection, Queues, Routes
+from .schedules import Schedules
 from .spec import JobRequest
 from .submits import Submits
 from .task_ref import R, Step
@@ -58,7 +60,7 @@ class Client:
         metadata: sent with each call, for example `{"authorization": "Bearer ..."}`; a function is asked
             anew for each call.
 
-    `queues`, `routes` and `inspect` are for operators.
+    `schedules` submit by time; `queues`, `routes`, `limits` and `inspect` are for operators.
 
     Every method raises Unavailable after that time, InvalidArgument for what is over a limit, and other
     BrokerErrors as named at each.
@@ -77,6 +79,8 @@ class Client:
         self.queues = Queues(self._calls)
         self.routes = Routes(self._calls)
         self.inspect = Inspection(self._calls)
+        self.limits = Limits(self._calls)
+        self.schedules = Schedules(self._calls)
 
     async def __aenter__(self) -> Client:
         return self

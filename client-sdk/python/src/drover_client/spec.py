@@ -45,6 +45,29 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True)
+class Unique:
+    key: str
+    period: float | timedelta | None = None
+    """Seconds from the submit on, whatever becomes of the job: 1 s to 30 days. None: until it has ended."""
+
+    def to_proto(self) -> job_pb2.UniqueFor:
+        period = None if self.period is None else duration("unique.period", self.period)
+        return job_pb2.UniqueFor(key=self.key, period=period)
+
+
+@dataclass(frozen=True)
+class Debounce:
+    wait: float | timedelta
+    """Seconds from the last submit to the run: 1 ms to 30 days."""
+    max_wait: float | timedelta | None = None
+    """Seconds from the first submit to the run at the latest; None: no bound."""
+
+    def to_proto(self) -> job_pb2.Debounce:
+        most = None if self.max_wait is None else duration("debounce.max_wait", self.max_wait)
+        return job_pb2.Debounce(wait=duration("debounce.wait", self.wait), max_wait=most)
+
+
+@dataclass(frozen=True)
 class JobRequest:
     """One job to submit. Durations are seconds or timedeltas; points in time need a time zone."""
 
@@ -71,6 +94,13 @@ class JobRequest:
     """After this much of a run the attempt is over: 1 ms to 30 days."""
     result_retention: float | timedelta | None = None
     """How long the record is kept after the end: 0 (no result is kept) or 10 min to 365 days."""
+    concurrency_key: str | None = None
+    """Jobs of one key (a customer, an account) of which only so many run at a time: one, or
+    what `limits` say."""
+    unique: Unique | None = None
+    """While a job of its key is there, another submit gives that job. Not together with debounce."""
+    debounce: Debounce | None = None
+    """Each submit of the same key puts the run off. Needs a key of yours."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """For people and filters: at most 16."""
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -92,6 +122,12 @@ class JobRequest:
             labels=self.labels,
             headers=self.headers,
         )
+        if self.concurrency_key is not None:
+            spec.concurrency_key = self.concurrency_key
+        if self.unique is not None:
+            spec.unique.CopyFrom(self.unique.to_proto())
+        if self.debounce is not None:
+            spec.debounce.CopyFrom(self.debounce.to_proto())
         for name in ("delay", "soft_time_limit", "hard_time_limit", "result_retention"):
             if (span := getattr(self, name)) is not None:
                 getattr(spec, name).CopyFrom(duration(name, span))

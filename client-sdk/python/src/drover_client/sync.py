@@ -32,7 +32,9 @@ from .errors import BrokerError
 from .flow_builders import Node
 from .flows import FlowCancellation, FlowMember, FlowStatus
 from .job import Job
+from .limits import RunLimits
 from .operations import ActiveJob, Purged, Queue, RegisteredTask, Route, WorkerInfo
+from .schedules import Declared, Schedule, ScheduleStatus
 from .spec import JobRequest
 from .task_ref import R, Step
 
@@ -79,6 +81,8 @@ class Client:
         self.queues = Queues(self)
         self.routes = Routes(self)
         self.inspect = Inspection(self)
+        self.limits = Limits(self)
+        self.schedules = Schedules(self)
 
     def __enter__(self) -> Client:
         return self
@@ -271,6 +275,58 @@ class Inspection:
 
     def registered(self) -> list[RegisteredTask]:
         return self._client.run(lambda client: client.inspect.registered())
+
+
+class Limits:
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def set_task(self, task: str, limits: RunLimits) -> None:
+        self._client.run(lambda client: client.limits.set_task(task, limits))
+
+    def set_queue(self, queue: str, limits: RunLimits) -> None:
+        self._client.run(lambda client: client.limits.set_queue(queue, limits))
+
+
+class Schedules:
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def put(
+        self,
+        owner: str,
+        schedules: Iterable[Schedule],
+        *,
+        remove_undeclared: bool = False,
+        dry_run: bool = False,
+    ) -> Declared:
+        declared = list(schedules)
+        return self._client.run(
+            lambda client: client.schedules.put(
+                owner, declared, remove_undeclared=remove_undeclared, dry_run=dry_run
+            )
+        )
+
+    def get(self, name: str) -> ScheduleStatus:
+        return self._client.run(lambda client: client.schedules.get(name))
+
+    def delete(self, name: str) -> None:
+        self._client.run(lambda client: client.schedules.delete(name))
+
+    def pause(self, name: str) -> None:
+        self._client.run(lambda client: client.schedules.pause(name))
+
+    def resume(self, name: str) -> None:
+        self._client.run(lambda client: client.schedules.resume(name))
+
+    def trigger(self, name: str) -> str:
+        return self._client.run(lambda client: client.schedules.trigger(name))
+
+    def preview(self, schedule: str | Schedule, count: int = 10) -> list[datetime]:
+        return self._client.run(lambda client: client.schedules.preview(schedule, count))
+
+    def list(self, *, owner: str = "", task: str = "") -> list[ScheduleStatus]:
+        return self._client.run(lambda client: client.schedules.list(owner=owner, task=task))
 
 
 _END: Any = object()

@@ -158,6 +158,11 @@ async def never_yields(seconds: float) -> str:
     return "at last"
 
 
+@app.task("limits.rated")
+def rated() -> None:
+    return None
+
+
 @app.task("limits.cpu")
 def burn(seconds: float) -> str:
     until = time.monotonic() + seconds

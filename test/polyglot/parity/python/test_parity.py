@@ -15,14 +15,18 @@ from urllib.parse import quote
 import pytest
 import shop
 from drover_client import (
+    BrokerError,
     Client,
     FlowFailed,
     JobFailed,
     JobNotFound,
     JobRequest,
     JobState,
+    Rate,
     RetryPolicy,
     Route,
+    RunLimits,
+    Schedule,
     WaitTimeout,
     chain,
     chord,
@@ -31,6 +35,7 @@ from drover_client import (
     sync,
     task_ref,
 )
+from drover_client.schedules import Schedules
 from drover_worker import Context
 from drover_worker.testing import EagerClient
 
@@ -189,6 +194,64 @@ async def test_11_eta(client: Client) -> None:
         await client.submit("users.process", {"user_id": 1}, run_at=datetime(2030, 1, 1))
 
 
+CRONS = {
+    "daily": ("0 9 * * *", "2030-01-01T08:00:00Z"),
+    "half-hourly": ("*/30 * * * *", "2030-01-01T00:30:00Z"),
+    "mondays": ("0 8 * * mon", "2030-01-07T07:00:00Z"),
+    "midnight": ("@midnight", "2030-01-01T23:00:00Z"),
+}
+
+
+@pytest.fixture
+async def schedules(client: Client) -> Schedules:
+    try:
+        await client.schedules.list()
+    except BrokerError as error:
+        if error.code == "UNIMPLEMENTED":
+            pytest.skip("this broker has no schedules yet")
+        raise
+    return client.schedules
+
+
+async def test_12_periodic_by_cron(client: Client, schedules: Schedules) -> None:
+    # Half a minute past midnight in Berlin is an hour earlier in UTC.
+    start = datetime(2030, 1, 1, 0, 0, 30, tzinfo=timezone.utc)
+    crons = [
+        Schedule(
+            f"p-{name}",
+            step("users.process", {"user_id": 1}),
+            cron=cron,
+            time_zone="Europe/Berlin",
+            start_at=start,
+        )
+        for name, (cron, _) in CRONS.items()
+    ]
+    declared = await schedules.put("parity", crons)
+    assert sorted(declared.added) == sorted(f"p-{name}" for name in CRONS)
+    assert sorted((await schedules.put("parity", crons)).unchanged) == sorted(declared.added)
+    for name, (_, first) in CRONS.items():
+        status = await schedules.get(f"p-{name}")
+        assert status.next_at == datetime.fromisoformat(first.replace("Z", "+00:00")), name
+    job = await schedules.trigger("p-daily")
+    assert (await client.result(job, PATIENCE))["user"] == 1
+    removed = await schedules.put("parity", [], remove_undeclared=True)
+    assert sorted(removed.undeclared) == sorted(declared.added)
+    assert await schedules.list(owner="parity") == []
+
+
+async def test_13_periodic_by_interval(client: Client, schedules: Schedules) -> None:
+    await schedules.put("parity-13", [Schedule("p-tick", step("users.process", {"user_id": 3}), interval=1)])
+
+    async def fired() -> Any:
+        firings = (await schedules.get("p-tick")).firings
+        return firings if len(firings) >= 2 else None
+
+    firings = await until("two firings", fired)
+    assert (await client.result(firings[-1].job_id, PATIENCE))["user"] == 3
+    assert firings[0].planned_at - firings[1].planned_at == timedelta(seconds=1)
+    await schedules.delete("p-tick")
+
+
 async def test_14_priority_and_15_queue(client: Client, own_worker: Callable[..., Any]) -> None:
     shop.order.clear()
     # Submitted before there is a worker: what it runs first is the priority's doing.
@@ -338,6 +401,17 @@ def _alive(pid: int) -> bool:
         return False
     stat = Path(f"/proc/{pid}/stat")
     return not (stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] == "Z")
+
+
+async def test_28_rate_limit(client: Client) -> None:
+    await client.limits.set_task("limits.rated", RunLimits(rate=Rate(4, per=1)))
+    try:
+        jobs = [await client.submit("limits.rated") for _ in range(5)]
+        await asyncio.gather(*(job.result(PATIENCE) for job in jobs))
+        starts = sorted([(await job.status()).started_at for job in jobs])
+        assert starts[-1] - starts[0] >= timedelta(seconds=0.9)
+    finally:
+        await client.limits.set_task("limits.rated", RunLimits())
 
 
 async def test_30_inspect_active_and_31_registered(client: Client, tmp_path: Path) -> None:

@@ -439,6 +439,18 @@ test("27 hard time limit: an isolated run is ended for real", async ({ client })
   );
 });
 
+test("28 rate limit: of a task, and of a queue", async ({ client }) => {
+  await client.tasks.limit("math.plus", { rate: "2/s" });
+  const jobs = await Promise.all([1, 2, 3].map((n) => client.submit(plus, { n })));
+  const runs = await Promise.all(jobs.map((job) => ended(job, "SUCCEEDED")));
+  const starts = runs.map(({ startedAt }) => Number(startedAt)).sort((a, b) => a - b);
+  expect(Number(starts.at(-1)) - Number(starts[0])).toBeGreaterThanOrEqual(950);
+  await client.tasks.limit("math.plus", {});
+  const { limits } = await client.queues.update("high_priority", { limits: { rate: "10/m" } });
+  expect(limits?.rate).toMatchObject({ count: 10, period: 60_000 });
+  await client.queues.update("high_priority", { limits: {} });
+});
+
 test("29 worker command: a module, flags and a log level", async ({ client, drover }) => {
   const main = fileURLToPath(new URL("../../../../worker-sdk/typescript/dist/main.js", import.meta.url));
   const args = [main, fileURLToPath(module), "--queues", "by-command", "--log-level", "debug"];

@@ -39,7 +39,8 @@ class BrokerProcess:
         port, http_port = _free_ports(2)
         self.address = f"127.0.0.1:{port}"
         self._said: list[str] = []
-        self._ready = threading.Event()
+        self._told = threading.Event()  # that it is ready, or has ended
+        self._ready = False
         # Nothing that is set for somebody's own broker, but for the nats-server to use.
         inherited = {
             name: value
@@ -80,8 +81,8 @@ class BrokerProcess:
             start_new_session=True,  # Ctrl-C in a test run is for the tests: they stop it
         )
         threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
-        self._ready.wait(START_WITHIN)
-        if self._process.poll() is not None or not self._ready.is_set():
+        self._told.wait(START_WITHIN)
+        if not self._ready:
             raise RuntimeError("the broker did not start:\n" + "\n".join(self._said[-20:]))
 
     def stop(self) -> None:
@@ -104,8 +105,9 @@ class BrokerProcess:
             self._said.append(line.rstrip())
             del self._said[:-500]
             if '"msg":"ready"' in line:
-                self._ready.set()
-        self._ready.set()  # it has ended: nobody need wait
+                self._ready = True
+                self._told.set()
+        self._told.set()
 
 
 def _free_ports(count: int) -> list[int]:
