@@ -92,7 +92,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
     const claims: string[] = [];
     const claim = broker.parts.store.subjects.claim(task, "unique");
     const subscription = scene.nc.subscribe(claim, {
-      callback: (_, { headers }) => claims.push(headers?.get("Nats-Batch-Id") ?? ""),
+      callback: (_, { headers }) => void claims.push(headers?.get("Nats-Batch-Id") ?? ""),
     });
     await scene.nc.flush();
     const claiming = (key: string): Change => {
