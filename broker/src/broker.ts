@@ -29,20 +29,22 @@ import { Sessions } from "./app/sessions.js";
 import { Settling } from "./app/settling.js";
 import { Submit } from "./app/submit.js";
 import { TaskControl } from "./app/tasks.js";
-import type { Log, Telemetry } from "./app/telemetry.js";
+import type { Line, Log, Telemetry } from "./app/telemetry.js";
 import { UnaryWorkers } from "./app/unary.js";
 import { UniqueJobs } from "./app/unique.js";
 import { Waiting } from "./app/waiting.js";
 import type { Config } from "./config.js";
+import { specOf } from "./core/job.js";
 import { type RunTimes, times } from "./core/limits.js";
 import { readSchedule } from "./grpc/schedule-service.js";
 import { startGrpc } from "./grpc/server.js";
 import { Bodies } from "./jetstream/bodies.js";
 import { DueFeed } from "./jetstream/due.js";
+import { OldestReady } from "./jetstream/oldest-ready.js";
 import { Store } from "./jetstream/store.js";
 import { Sweeps } from "./jetstream/sweeps.js";
 import { startHttp } from "./ops/http.js";
-import { createMetrics } from "./ops/metrics.js";
+import { createMetrics, type StorageLook } from "./ops/metrics.js";
 import { randomPool } from "./random-pool.js";
 import { SignedTokens } from "./tokens.js";
 import { version } from "./version.js";
@@ -76,6 +78,10 @@ export async function startBroker(config: Config, log: Log, run: RunTimes = time
     version,
     ready: () => readiness().ready,
     lanes: () => late.parts?.store.lanes.all() ?? [],
+    oldest: () => late.parts?.oldest.ages() ?? [],
+    running: () => (late.parts === undefined ? [] : leasesOf(late.parts.holdings)),
+    freeSlots: () => late.parts?.sessions.freeSlots() ?? 0,
+    storage: () => storageLook(late.parts?.store.storage),
   });
   const { telemetry } = metrics;
   const store = await Store.open(storeOptions(config), telemetry, log);
@@ -121,6 +127,17 @@ export async function startBroker(config: Config, log: Log, run: RunTimes = time
     await store.close(0);
     throw error;
   }
+}
+
+/** The task and queue of each. */
+function* leasesOf(holdings: Holdings): Generator<Line> {
+  for (const { claim, stored } of holdings.all()) {
+    yield { task: claim.ref.task, queue: specOf(stored.job).queue };
+  }
+}
+
+function storageLook(storage: Store["storage"] | undefined): StorageLook | undefined {
+  return storage?.view === undefined ? undefined : { ...storage.view, full: storage.full };
 }
 
 /** SHA-256. */
@@ -217,7 +234,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     telemetry,
   );
   const unary = new UnaryWorkers(ledger, settling, granting, holdings, dispatcher, tokens, clock, broker);
-  const keeper = new Keeper(holdings, settling, clock, telemetry, log);
+  const keeper = new Keeper(holdings, settling, clock, log);
   const reader = new Reader(jobs, peers, holdings);
   const waiting = new Waiting(reader, hints);
   const unique = new UniqueJobs(store.claims, ledger, jobs, clock);
@@ -281,6 +298,13 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     telemetry,
     log,
   );
+  const oldest = new OldestReady({
+    nc: store.nc,
+    lanes,
+    stream: (shard) => store.subjects.stream(shard),
+    now: () => clock.now(),
+    problem: (error) => log.debug({ err: error }, "the oldest ready jobs could not be looked up"),
+  });
   const bodies = new Bodies(store.jsm, store.subjects, jobs, telemetry, log);
   await due.start();
   await store.flows.start((tickets) => flowSteps.look(tickets));
@@ -294,7 +318,9 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
   overdue.start();
   sweeps.start();
   bodies.start();
+  oldest.start();
   const stop = () => {
+    oldest.stop();
     bodies.stop();
     sweeps.stop();
     routes.stop();
@@ -333,6 +359,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     inspect,
     sweeps,
     bodies,
+    oldest,
     stop,
   };
 }

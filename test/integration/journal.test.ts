@@ -88,6 +88,28 @@ describe.each([1, 3])("on %i shards", (shards) => {
     expect(await journal().commit(create(ref, seq))).toBeGreaterThan(seq);
   });
 
+  test("many changes that claim one unique key at once are never in one batch, and one of them is stored", async () => {
+    const claims: string[] = [];
+    const claim = broker.parts.store.subjects.claim(task, "unique");
+    const subscription = scene.nc.subscribe(claim, {
+      callback: (_, { headers }) => void claims.push(headers?.get("Nats-Batch-Id") ?? ""),
+    });
+    await scene.nc.flush();
+    const claiming = (key: string): Change => {
+      const change = create({ task, key });
+      const holder = { key, until: 0 };
+      change.writes.push({ kind: "claim", key: "unique", holder, expected: 0, keepFor: 0 });
+      return change;
+    };
+    const outcomes = await Promise.all(Array.from({ length: 20 }, (_, i) => outcome(claiming(`k${i}`))));
+    await scene.nc.flush();
+    subscription.unsubscribe();
+    expect(outcomes.filter((each) => each === "stored")).toHaveLength(1);
+    expect(outcomes.filter((each) => each === "conflict")).toHaveLength(19);
+    expect(claims).toHaveLength(20);
+    expect(new Set(claims).size).toBe(20);
+  });
+
   test("the check covers the job in every queue, priority and phase", async () => {
     const key = "same";
     await submit(broker, { task, key, queue: "a", priority: 1 });

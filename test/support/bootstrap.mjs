@@ -7,11 +7,12 @@ import { withLock } from "./lock.mjs";
 import { ensureNatsServer } from "./nats-server.mjs";
 import { ensureBuild, ensureModules } from "./node-modules.mjs";
 import { red, yellow } from "./progress.mjs";
+import { ensurePrometheus } from "./prometheus-tools.mjs";
 import { ensurePython, ensurePythonTools } from "./python-venv.mjs";
 
 const oldestNode = 20;
 
-/** What can be needed, in three strands that run side by side: npm's, Go's, Python's. */
+/** What can be needed, in strands that run side by side: npm's, Go's, Python's, Debian's. */
 const needs = {
   modules: { strand: "npm", ensure: ensureModules },
   build: { strand: "npm", ensure: () => ensureModules().then(ensureBuild) },
@@ -25,6 +26,7 @@ const needs = {
   },
   "python-tools": { strand: "python", ensure: ensurePythonTools },
   python: { strand: "python", ensure: ensurePython },
+  prometheus: { strand: "debian", ensure: ensurePrometheus },
 };
 
 /** Does what is needed, and tells what could not be done: need -> UserError. */

@@ -53,9 +53,10 @@ const handlers = {
     throw context.signal.reason;
   },
   inputs: async (_, context) => (await context.inputs()).map(({ result }) => result),
-  // Leaves a process behind that would write a file in a second.
+  // Has a process of its own that would live for ten minutes.
   forks: ({ mark }) => {
-    spawn(process.execPath, ["-e", `setTimeout(() => fs.writeFileSync(${JSON.stringify(mark)}, ""), 1500)`]);
+    const child = spawn(process.execPath, ["-e", "setTimeout(() => {}, 600_000)"]);
+    writeFileSync(mark, `${child.pid}\n`);
     for (;;);
   },
 };

@@ -140,10 +140,11 @@ export const stages = [
   vitestStage("integration", "integration tests", 20 * minutes, ["nats-server"]),
   vitestStage("polyglot", "polyglot tests", 15 * minutes, ["nats-server", "python", "go", "grpcurl"]),
   vitestStage("chaos", "chaos tests", 20 * minutes, ["nats-server"]),
-  vitestStage("deploy", "deployment: image, chart", 10 * minutes, [
+  vitestStage("deploy", "deployment: image, chart, alerts", 10 * minutes, [
     "nats-server",
     "python-tools",
     "chart-tools",
+    "prometheus",
   ]),
   {
     name: "python",

@@ -5,7 +5,7 @@ import { isPassing } from "./fences.js";
 import type { Holding, Holdings } from "./holdings.js";
 import type { Clock } from "./ports.js";
 import type { Settling } from "./settling.js";
-import type { Log, Telemetry } from "./telemetry.js";
+import type { Log } from "./telemetry.js";
 
 const every = 250;
 /** Leases written in one round: the rest follows in the next. */
@@ -18,7 +18,6 @@ export class Keeper {
     readonly holdings: Holdings,
     readonly settling: Settling,
     readonly clock: Clock,
-    readonly telemetry: Telemetry,
     readonly log: Log,
   ) {
     this.#timer = setInterval(() => this.round(this.clock.now()), every);
@@ -36,7 +35,6 @@ export class Keeper {
       void this.renew(holding);
     }
     for (const holding of [...this.holdings.toEnd(now)]) void this.#end(holding, now);
-    this.telemetry.running(this.holdings.size);
   }
 
   /** Writes a lease now. Never rejects. */

@@ -52,6 +52,11 @@ export class Sessions {
     this.#timer.unref();
   }
 
+  /** Jobs that could be handed out now. */
+  freeSlots(): number {
+    return this.attached().reduce((free, session) => free + session.free(), 0);
+  }
+
   /** Those with a stream. */
   attached(): WorkSession[] {
     return [...this.#byInstance.values()].filter((session) => session.open);

@@ -23,7 +23,6 @@ export interface Telemetry {
   /** A report of a superseded lease was refused. */
   refused(reason: string): void;
   workers(count: number): void;
-  running(count: number): void;
   /** One write: changes in it and seconds until its answer. */
   journalBatch(changes: number, seconds: number): void;
   journalQueue(waiting: number): void;
@@ -46,7 +45,6 @@ export const silent: Telemetry = {
   reissued: nothing,
   refused: nothing,
   workers: nothing,
-  running: nothing,
   journalBatch: nothing,
   journalQueue: nothing,
   journalConflict: nothing,

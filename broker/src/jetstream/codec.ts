@@ -24,6 +24,7 @@ export const header = {
   /** Of direct reads. */
   subject: "Nats-Subject",
   sequence: "Nats-Sequence",
+  storedAt: "Nats-Time-Stamp",
 } as const;
 
 export function encodeJob(job: Job): Uint8Array {

@@ -42,6 +42,8 @@ export class StreamLane implements LaneView {
   trustAbove = Number.POSITIVE_INFINITY;
   /** As last listed. */
   info: ConsumerInfo | undefined;
+  /** The furthest sequence that is known to have been delivered. */
+  reached = 0;
   /** Acks since the lane was last swept. */
   acked = 0;
   /** The floor up to which it was swept last. */
@@ -289,6 +291,7 @@ export class StreamLanes implements Lanes {
     } else if (lane.created !== info.created) {
       // Deleted and made again: it delivers everything from the start, acked tickets included.
       lane.created = info.created;
+      lane.reached = 0;
       lane.trustAbove = Number.POSITIVE_INFINITY;
       lane.swept = 0;
       lane.sweptDeliveries = undefined;
@@ -296,6 +299,7 @@ export class StreamLanes implements Lanes {
     lane.info = info;
     // Redeliveries are not counted as pending, but may be waiting.
     lane.pending = info.num_pending;
+    lane.reached = Math.max(lane.reached, info.delivered.stream_seq);
     return lane;
   }
 
@@ -306,6 +310,7 @@ export class StreamLanes implements Lanes {
       {
         delivered: (delivery) => {
           lane.pending = delivery.pending;
+          if (delivery.seq > lane.reached) lane.reached = delivery.seq;
           this.#events?.delivered(this.#ticket(lane, delivery));
         },
         over: (empty) => {

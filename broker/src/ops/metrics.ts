@@ -11,6 +11,25 @@ export interface MetricSources {
   ready(): boolean;
   /** Jobs that wait, by lane. */
   lanes(): Iterable<{ key: LaneKey; pending: number }>;
+  /** For how many seconds the oldest of them has been waiting, by lane; 0 where none waits. */
+  oldest(): Iterable<{ key: LaneKey; seconds: number }>;
+  /** The leases this broker holds, one entry each. */
+  running(): Iterable<Line>;
+  /** Jobs that its workers could take now. */
+  freeSlots(): number;
+  /** As last polled. Undefined before that. */
+  storage(): StorageLook | undefined;
+}
+
+/** Bytes and counts. */
+export interface StorageLook {
+  used: number;
+  /** Undefined: none is known. */
+  limit: number | undefined;
+  disk: { available: number } | undefined;
+  /** Submits are refused for want of space. */
+  full: boolean;
+  streams: readonly { stream: string; messages: number; bytes: number; consumers: number }[];
 }
 
 export interface Metrics {
@@ -58,7 +77,22 @@ function list(registry: Registry) {
     waited: histogram("job_wait_seconds", "From being due to the begin of an attempt.", waits, line),
     ran: histogram("job_run_seconds", "Length of a job's last attempt.", waits, line),
     workers: gauge("workers", "Workers with a session on this broker."),
-    running: gauge("jobs_running", "Leases this broker holds for its workers."),
+    freeSlots: gauge("worker_free_slots", "Jobs that this broker's workers could take now."),
+    running: gauge("jobs_running", "Leases this broker holds for its workers.", line),
+    oldest: gauge(
+      "oldest_ready_age_seconds",
+      "For how long the oldest ready job waits; 0 = none does.",
+      line,
+    ),
+    storageUsed: gauge("storage_used_bytes", "What JetStream stores for the account."),
+    storageLimit: gauge("storage_limit_bytes", "The most it may store; infinite when no limit is known."),
+    storageFree: gauge("storage_disk_free_bytes", "Free on an embedded server's disk; NaN for any other."),
+    storageFull: gauge("storage_full", "1 while submits are refused for want of space, else 0."),
+    streamMessages: gauge("stream_messages", "Messages in a stream of the namespace.", ["stream"]),
+    streamBytes: gauge("stream_bytes", "Size of a stream of the namespace.", ["stream"]),
+    streamConsumers: gauge("stream_consumers", "Consumers of a stream: its lanes, and a few more.", [
+      "stream",
+    ]),
     ready: gauge("lane_ready_jobs", "Jobs that wait for a worker.", [...line, "priority"]),
     batch: histogram("journal_batch_changes", "Changes stored by one write.", batches),
     write: histogram("journal_write_seconds", "From sending a write to its answer.", latencies),
@@ -83,16 +117,18 @@ export function createMetrics(sources: MetricSources): Metrics {
   const registry = new Registry();
   // By default the loop is woken 100 times a second to measure its lag: half of what an idle broker would use.
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 });
+  for (const name of misnamed) registry.removeSingleMetric(name);
   const metrics = list(registry);
   metrics.build.set({ version: sources.version }, 1);
   let scrape: Promise<string> | undefined;
+  const labels = boundedLines();
   return {
-    telemetry: telemetryOf(metrics),
+    telemetry: telemetryOf(metrics, labels),
     contentType: registry.contentType,
     // Whoever asks while a scrape is under way gets its answer.
     text: () => {
       if (scrape === undefined) {
-        lookUp(metrics, sources);
+        lookUp(metrics, sources, labels);
         scrape = registry.metrics().finally(() => {
           scrape = undefined;
         });
@@ -102,16 +138,58 @@ export function createMetrics(sources: MetricSources): Metrics {
   };
 }
 
-function lookUp(metrics: ReturnType<typeof list>, sources: MetricSources): void {
+/** Gauges of the library under the names of counters. Each has a twin by type, without `_total`. */
+const misnamed = [
+  "nodejs_active_resources_total",
+  "nodejs_active_handles_total",
+  "nodejs_active_requests_total",
+];
+
+type Labels = (line: Line) => Line;
+
+function lookUp(metrics: ReturnType<typeof list>, sources: MetricSources, labels: Labels): void {
   metrics.serving.set(sources.ready() ? 1 : 0);
   metrics.ready.reset();
   for (const { key, pending } of sources.lanes()) {
     metrics.ready.set({ task: key.task, queue: key.queue, priority: key.priority }, pending);
   }
+  const oldest = new Map<Line, number>();
+  for (const { key, seconds } of sources.oldest()) {
+    const of = labels(key);
+    oldest.set(of, Math.max(oldest.get(of) ?? 0, seconds));
+  }
+  setAll(metrics.oldest, oldest);
+  // A line where nothing runs any more says 0 from then on, instead of vanishing.
+  const running = new Map<Line, number>([...oldest.keys()].map((of) => [of, 0]));
+  for (const lease of sources.running()) {
+    const of = labels(lease);
+    running.set(of, (running.get(of) ?? 0) + 1);
+  }
+  setAll(metrics.running, running);
+  metrics.freeSlots.set(sources.freeSlots());
+  const storage = sources.storage();
+  if (storage !== undefined) lookUpStorage(metrics, storage);
 }
 
-function telemetryOf(metrics: ReturnType<typeof list>): Telemetry {
-  const labels = boundedLines();
+function setAll(gauge: Gauge<"task" | "queue">, values: ReadonlyMap<Line, number>): void {
+  gauge.reset();
+  for (const [{ task, queue }, value] of values) gauge.set({ task, queue }, value);
+}
+
+function lookUpStorage(metrics: ReturnType<typeof list>, look: StorageLook): void {
+  metrics.storageUsed.set(look.used);
+  metrics.storageFull.set(look.full ? 1 : 0);
+  // An unknown limit is no limit: not 0, of which every share would be too much.
+  metrics.storageLimit.set(look.limit ?? Number.POSITIVE_INFINITY);
+  metrics.storageFree.set(look.disk?.available ?? Number.NaN);
+  for (const { stream, messages, bytes, consumers } of look.streams) {
+    metrics.streamMessages.set({ stream }, messages);
+    metrics.streamBytes.set({ stream }, bytes);
+    metrics.streamConsumers.set({ stream }, consumers);
+  }
+}
+
+function telemetryOf(metrics: ReturnType<typeof list>, labels: Labels): Telemetry {
   return {
     submitted: (line) => metrics.submitted.inc(labels(line)),
     deduplicated: (line) => metrics.deduplicated.inc(labels(line)),
@@ -126,7 +204,6 @@ function telemetryOf(metrics: ReturnType<typeof list>): Telemetry {
     reissued: (line, why) => metrics.reissued.inc({ ...labels(line), why }),
     refused: (reason) => metrics.refused.inc({ reason }),
     workers: (count) => metrics.workers.set(count),
-    running: (count) => metrics.running.set(count),
     journalBatch: (changes, seconds) => {
       metrics.batch.observe(changes);
       metrics.write.observe(seconds);
@@ -146,7 +223,7 @@ function telemetryOf(metrics: ReturnType<typeof list>): Telemetry {
 }
 
 /** The labels of a line, the same object each time; those of lines beyond `mostLines` are `other`. */
-function boundedLines(): (line: Line) => Line {
+function boundedLines(): Labels {
   const tasks = new Map<string, Map<string, Line>>();
   const other: Line = { task: "other", queue: "other" };
   let known = 0;

@@ -125,7 +125,7 @@ export class ModelBroker implements Host {
       clock,
       name,
     );
-    this.keeper = new Keeper(holdings, this.settling, clock, silent, log);
+    this.keeper = new Keeper(holdings, this.settling, clock, log);
     this.keeper.stop();
     const reader = new Reader(jobs, peers, holdings);
     this.cancel = new Cancel(

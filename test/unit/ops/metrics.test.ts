@@ -8,6 +8,19 @@ function metrics() {
     version: "1.2.3",
     ready: () => true,
     lanes: () => [{ key: { ...line, priority: 5 }, pending: 7 }],
+    oldest: () => [
+      { key: { ...line, priority: 5 }, seconds: 2.5 },
+      { key: { ...line, priority: 9 }, seconds: 0 },
+    ],
+    running: () => Array.from({ length: 9 }, () => line),
+    freeSlots: () => 4,
+    storage: () => ({
+      used: 700,
+      limit: 1_000,
+      disk: { available: 300 },
+      full: true,
+      streams: [{ stream: "DROVER_default_0", messages: 12, bytes: 650, consumers: 3 }],
+    }),
   });
 }
 
@@ -24,7 +37,6 @@ test("what the use cases tell is counted by task and queue", async () => {
   telemetry.reissued(line, "moved");
   telemetry.refused("LEASE_LOST");
   telemetry.workers(3);
-  telemetry.running(9);
   telemetry.journalBatch(100, 0.004);
   telemetry.journalQueue(12);
   telemetry.journalConflict();
@@ -45,7 +57,16 @@ test("what the use cases tell is counted by task and queue", async () => {
     `drover_jobs_reissued_total{${labels},why="moved"} 1`,
     'drover_reports_refused_total{reason="LEASE_LOST"} 1',
     "drover_workers 3",
-    "drover_jobs_running 9",
+    `drover_jobs_running{${labels}} 9`,
+    `drover_oldest_ready_age_seconds{${labels}} 2.5`,
+    "drover_worker_free_slots 4",
+    "drover_storage_used_bytes 700",
+    "drover_storage_limit_bytes 1000",
+    "drover_storage_disk_free_bytes 300",
+    "drover_storage_full 1",
+    'drover_stream_messages{stream="DROVER_default_0"} 12',
+    'drover_stream_bytes{stream="DROVER_default_0"} 650',
+    'drover_stream_consumers{stream="DROVER_default_0"} 3',
     "drover_journal_batch_changes_sum 100",
     "drover_journal_waiting_changes 12",
     "drover_journal_conflicts_total 1",
