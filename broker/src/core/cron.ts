@@ -4,7 +4,7 @@
 // instead: none is run twice, none is left out. This is what Vixie cron does.
 
 import { quote } from "./check.js";
-import type { Zone } from "./zone.js";
+import type { Change, Zone } from "./zone.js";
 
 export interface Cron {
   seconds: readonly number[];
@@ -126,6 +126,15 @@ function numberOf(text: string, { least, most, names }: Field): number | undefin
 
 /** The first planned time after that moment, ms since 1970; undefined = never again. */
 export function nextTime(cron: Cron, zone: Zone, after: number): number | undefined {
+  const shown = nextOnClock(cron, zone, after);
+  const leap = cron.everyHour ? undefined : zone.leapAround(after);
+  if (leap === undefined) return shown;
+  const leftOut = nextLeftOut(cron, leap, after);
+  return leftOut === undefined || (shown !== undefined && shown < leftOut) ? shown : leftOut;
+}
+
+/** The first moment at which the clocks show what the rule says, up to where times that they leave out begin to count. */
+function nextOnClock(cron: Cron, zone: Zone, after: number): number | undefined {
   let from = after;
   let offset = zone.offset(after);
   let change = zone.nextChange(after);
@@ -138,16 +147,21 @@ export function nextTime(cron: Cron, zone: Zone, after: number): number | undefi
       from = found;
       continue;
     }
-    // A time that the clocks leave out, and what they show from the change on: whichever comes first.
-    const skipped = !cron.everyHour && found < change.at + (change.after - change.before);
     from = change.at - 1;
     offset = change.after;
-    if (skipped) {
+    const leftOut = cron.everyHour ? undefined : nextLeftOut(cron, change, from);
+    if (leftOut !== undefined) {
       const later = nextShown(cron, from + offset);
-      return later === undefined ? found : Math.min(found, later - offset);
+      return later === undefined ? leftOut : Math.min(leftOut, later - offset);
     }
     change = zone.nextChange(change.at);
   }
+}
+
+/** The first time after `after` that the clocks leave out by a change, as what it would have been. */
+function nextLeftOut(cron: Cron, { at, before, after: ahead }: Change, after: number): number | undefined {
+  const shown = nextShown(cron, Math.max(after, at - 1) + before);
+  return shown !== undefined && shown - before < at + ahead - before ? shown - before : undefined;
 }
 
 /** The first time after `after` that a clock without changes shows; both as if it were UTC. */

@@ -4,7 +4,7 @@
 const hour = 3_600_000;
 const stride = 10 * 24 * hour;
 
-interface Change {
+export interface Change {
   /** ms since 1970: the first moment of the new offset. */
   at: number;
   /** ms ahead of UTC. */
@@ -56,6 +56,13 @@ export class Zone {
       if (found !== undefined) return found;
     }
     return undefined;
+  }
+
+  /** The change by which clocks were put forward, while what they left out would still be shown without it. */
+  leapAround(at: number): Change | undefined {
+    return this.#year(yearOf(at)).changes.find(
+      (change) => change.at <= at && at < change.at + change.after - change.before,
+    );
   }
 
   /** Whether the clocks showed this moment's time once before: they were put back since. */
