@@ -261,6 +261,41 @@ describe("what changes many", () => {
   });
 });
 
+describe("schedules", () => {
+  test("are put, shown, paused, triggered, previewed and removed", async () => {
+    const put = ["schedule", "put", "nightly", "report.make", '{"of":"sales"}', "--owner", "shop"];
+    expect((await drover([...put, "--cron", "0 3 * * *", "--zone", "Europe/Berlin", "--dry-run"])).out).toBe(
+      "added: nightly\n",
+    );
+    expect((await drover([...put, "--cron", "0 3 * * *", "--zone", "Europe/Berlin"])).out).toBe(
+      "added: nightly\n",
+    );
+    expect((await drover([...put, "--every", "1h", "--queue", "slow"])).out).toBe("changed: nightly\n");
+    expect((await drover(["schedule", "ls"])).out).toMatch(/nightly +shop +report.make +every 1h/);
+    expect((await drover(["schedule", "pause", "nightly"])).out).toContain("paused");
+    const { out } = await drover(["schedule", "trigger", "nightly"]);
+    expect(out).toMatch(/^report.make~nightly\./);
+    expect((await drover(["schedule", "show", "nightly"])).out).toMatch(/triggered/);
+    expect(
+      await json([
+        "schedule",
+        "preview",
+        "--cron",
+        "30 2 * * *",
+        "--from",
+        "2027-01-01T00:00:00Z",
+        "--count",
+        "2",
+      ]),
+    ).toEqual(["2027-01-01T02:30:00.000Z", "2027-01-02T02:30:00.000Z"]);
+    expect((await drover(["schedule", "rm", "nightly"])).code).toBe(0);
+    expect((await drover(["schedule", "show", "nightly"])).code).toBe(1);
+    const never = await drover([...put, "--cron", "0 0 30 2 *"]);
+    expect(never.code).toBe(2);
+    expect(never.err).toContain("never comes");
+  });
+});
+
 describe("routes", () => {
   const routes = JSON.stringify([
     { name: "mails", task: "mail.*", queue: "mail", priority: 3 },

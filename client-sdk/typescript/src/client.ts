@@ -12,6 +12,7 @@ import { newKey } from "./key.js";
 import { Lookup } from "./lookup.js";
 import { Queues } from "./queues.js";
 import { Routes } from "./routes.js";
+import { Schedules } from "./schedules.js";
 import { checkPayload, type JobOptions, jobSpec, type TaskRef } from "./spec.js";
 import { type OnConflict, type Submission, Submitter } from "./submit.js";
 import { Tasks } from "./tasks.js";
@@ -68,6 +69,7 @@ export class Client {
   readonly queues: Queues;
   readonly tasks: Tasks;
   readonly routes: Routes;
+  readonly schedules: Schedules;
   readonly inspect: Inspect;
   readonly #brokers: Brokers;
   readonly #caller: Caller;
@@ -89,6 +91,7 @@ export class Client {
     this.queues = new Queues(this.#caller);
     this.tasks = new Tasks(this.#caller);
     this.routes = new Routes(this.#caller);
+    this.schedules = new Schedules(this.#caller);
     this.inspect = new Inspect(this.#caller);
   }
 

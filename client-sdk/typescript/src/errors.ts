@@ -60,6 +60,8 @@ export class QueueNotFoundError extends CallError {}
 export class JobExistsError extends CallError {}
 /** Never submitted, or aged out. */
 export class FlowNotFoundError extends CallError {}
+/** Never declared, or removed. */
+export class ScheduleNotFoundError extends CallError {}
 /** Something of that name was declared by another owner. */
 export class OwnedByAnotherError extends CallError {}
 /** Only failed jobs can be redriven. */
@@ -86,6 +88,7 @@ const byReason: Record<string, CallErrorClass> = {
   JOB_NOT_FOUND: JobNotFoundError,
   QUEUE_NOT_FOUND: QueueNotFoundError,
   FLOW_NOT_FOUND: FlowNotFoundError,
+  SCHEDULE_NOT_FOUND: ScheduleNotFoundError,
   JOB_EXISTS: JobExistsError,
   OWNED_BY_ANOTHER: OwnedByAnotherError,
   NOT_FAILED: NotFailedError,

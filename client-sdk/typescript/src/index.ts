@@ -27,6 +27,7 @@ export {
   OwnedByAnotherError,
   QueueNotFoundError,
   ResultTimeoutError,
+  ScheduleNotFoundError,
   UnavailableError,
 } from "./errors.js";
 export {
@@ -65,6 +66,17 @@ export { PayloadError, RawPayload } from "./payload.js";
 export type { Purged, PurgeOptions, QueueChange, QueueStatus, Queues } from "./queues.js";
 export type { OwnedRoute, Route, Routes, RoutesPut, RouteTest } from "./routes.js";
 export type { FieldViolation } from "./rpc-status.js";
+export type {
+  Firing,
+  FiringOutcome,
+  MisfireRule,
+  OverlapRule,
+  Schedule,
+  ScheduleRule,
+  ScheduleStatus,
+  Schedules,
+  SchedulesPut,
+} from "./schedules.js";
 export type { InputOf, OutputOf, Schema } from "./schema.js";
 export {
   type JobOptions,

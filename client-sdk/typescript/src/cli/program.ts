@@ -13,6 +13,7 @@ import { addJobLooks } from "./job-looks.js";
 import { addTasks } from "./limit-commands.js";
 import { addQueues } from "./queue-commands.js";
 import { addRoutes } from "./route-commands.js";
+import { addSchedules } from "./schedule-commands.js";
 import { addSharedOptions } from "./session.js";
 import { addSubmit } from "./submit-commands.js";
 import { addTop } from "./top.js";
@@ -38,6 +39,7 @@ export function makeProgram(io: Io): Command {
   addQueues(program, io);
   addTasks(program, io);
   addRoutes(program, io);
+  addSchedules(program, io);
   addFlows(program, io);
   addInspect(program, io);
   addTop(program, io);

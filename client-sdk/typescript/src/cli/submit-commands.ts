@@ -5,14 +5,13 @@ import { Readable } from "node:stream";
 import { type Command, Option } from "commander";
 import type { BatchItem, SubmitOptions } from "../client.js";
 import type { JobHandle } from "../handle.js";
-import { parseJson } from "../json-text.js";
-import { RawPayload } from "../payload.js";
 import { examples } from "./examples.js";
 import { Exit, exits, usage } from "./exit.js";
 import type { Io } from "./io.js";
 import { recordOf } from "./job-view.js";
 import { toDuration, toNumber, toPair, toTime, toWhole } from "./parse.js";
-import { readAll, readFile, type Session, withSession } from "./session.js";
+import { parsed, payloadOf } from "./payload-argument.js";
+import { readFile, type Session, withSession } from "./session.js";
 import { count, json } from "./text.js";
 import { Progress } from "./view.js";
 
@@ -225,29 +224,6 @@ async function submitLines(
 function linesOf(io: Io, file: string): AsyncIterable<string> {
   const input = file === "-" ? io.in : Readable.from(readFile(file));
   return createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
-}
-
-async function payloadOf(
-  io: Io,
-  payload: string | undefined,
-  contentType: string | undefined,
-): Promise<unknown> {
-  if (payload === undefined)
-    return contentType === undefined ? null : new RawPayload(Buffer.alloc(0), contentType);
-  const file = payload === "-" ? "-" : payload.startsWith("@") ? payload.slice(1) : undefined;
-  const bytes = file === undefined ? Buffer.from(payload) : await readAll(io, file);
-  return contentType === undefined
-    ? parsed(bytes.toString(), "the payload")
-    : new RawPayload(bytes, contentType);
-}
-
-function parsed(text: string, what: string): unknown {
-  try {
-    return parseJson(text);
-  } catch (error) {
-    const hint = 'quote it for the shell, as in \'{"name": "Ada"}\', or pass bytes with --content-type';
-    throw usage(`${what} is not JSON (${(error as Error).message}): ${hint}`);
-  }
 }
 
 /** Waits for a job's end and prints what it came to. Interrupted or timed out, the job goes on. */

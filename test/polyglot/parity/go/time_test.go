@@ -2,31 +2,18 @@ package parity
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"google.golang.org/grpc/codes"
-
 	drover "github.com/drover-dev/drover/client-sdk/go"
 	worker "github.com/drover-dev/drover/worker-sdk/go"
 )
 
-// schedules is a scene on a broker that has schedules.
-func schedules(t *testing.T) *scene {
-	s := setting(t, worker.Config{})
-	var failure *drover.Error
-	if _, err := s.client.Schedule(s.ctx, "none"); errors.As(err, &failure) && failure.Code == codes.Unimplemented {
-		t.Skip("this broker has no schedules yet")
-	}
-	return s
-}
-
 func Test12PeriodicByCron(t *testing.T) {
-	s := schedules(t)
+	s := setting(t, worker.Config{})
 	task := define[user, processed](s, "process_user")
 	from := time.Date(2026, 3, 27, 12, 0, 0, 0, time.UTC) // a Friday, before Berlin's clocks go forward
 	for rule, want := range map[string][]string{
@@ -59,7 +46,7 @@ func Test12PeriodicByCron(t *testing.T) {
 }
 
 func Test13PeriodicByInterval(t *testing.T) {
-	s := schedules(t)
+	s := setting(t, worker.Config{})
 	task := define[user, processed](s, "process_user")
 	ran := make(chan *worker.Job, 100)
 	worker.Serve(s.worker, task, func(ctx context.Context, in user) (processed, error) {

@@ -313,6 +313,47 @@ test("10 countdown and 11 eta: never early", async ({ client }) => {
   expect(Number(two.startedAt)).toBeGreaterThanOrEqual(at.getTime());
 });
 
+test("12 periodic by cron: in a zone, declared again without effect, triggered", async ({ client }) => {
+  const crons = { daily: "0 9 * * *", half: "*/30 * * * *", monday: "0 8 * * 1", midnight: "0 0 * * *" };
+  const schedules = Object.entries(crons).map(([name, cron]) => ({
+    name: `p-${name}`,
+    task: "users.process",
+    payload: { user_id: 12 },
+    cron,
+    timeZone: "Europe/Berlin",
+  }));
+  const names = schedules.map(({ name }) => name);
+  expect((await client.schedules.put("parity", schedules)).added).toEqual(names);
+  expect((await client.schedules.put("parity", schedules)).unchanged).toEqual(names);
+  // A Friday, before Berlin's clocks are put forward.
+  const from = new Date("2027-03-26T12:00:00Z");
+  const times = async (name: string) =>
+    (await client.schedules.preview(name, { from, count: 2 })).map((time) => time.toISOString().slice(0, 16));
+  expect(await Promise.all(names.map(times))).toEqual([
+    ["2027-03-27T08:00", "2027-03-28T07:00"],
+    ["2027-03-26T12:30", "2027-03-26T13:00"],
+    ["2027-03-29T06:00", "2027-04-05T06:00"],
+    ["2027-03-26T23:00", "2027-03-27T23:00"],
+  ]);
+  const job = client.job(await client.schedules.trigger("p-daily"));
+  expect(await job.result({ timeout: patience })).toMatchObject({ processed: true });
+  expect((await client.schedules.put("parity", [], { removeUndeclared: true })).undeclared).toEqual(
+    [...names].sort(),
+  );
+});
+
+test("13 periodic by interval: a job for each second", async ({ client }) => {
+  const tick = { name: "p-tick", task: "users.process", payload: { user_id: 13 }, every: 1_000 };
+  await client.schedules.put("parity-13", [tick]);
+  await until("two firings", async () => (await client.schedules.get("p-tick")).firings.length >= 2);
+  const { firings } = await client.schedules.get("p-tick");
+  await client.schedules.delete("p-tick");
+  const [later, earlier] = firings;
+  expect(Number(later?.plannedAt) - Number(earlier?.plannedAt)).toBe(1_000);
+  const job = client.job(firings.at(-1)?.jobId ?? "");
+  expect(await job.result({ timeout: patience })).toMatchObject({ processed: true });
+});
+
 test("14 priority: 9 before 0, 15 a queue of one's choice", async ({ client, drover }) => {
   const queue = "line";
   const names = ["low 1", "low 2", "high 1", "high 2"];
