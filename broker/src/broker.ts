@@ -233,7 +233,17 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     dispatcher,
     telemetry,
   );
-  const unary = new UnaryWorkers(ledger, settling, granting, holdings, dispatcher, tokens, clock, broker);
+  const unary = new UnaryWorkers(
+    ledger,
+    settling,
+    granting,
+    holdings,
+    dispatcher,
+    tokens,
+    clock,
+    broker,
+    peers,
+  );
   const keeper = new Keeper(holdings, settling, clock, log);
   const reader = new Reader(jobs, peers, holdings);
   const waiting = new Waiting(reader, hints);
