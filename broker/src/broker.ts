@@ -45,6 +45,7 @@ import { Store } from "./jetstream/store.js";
 import { Sweeps } from "./jetstream/sweeps.js";
 import { startHttp } from "./ops/http.js";
 import { createMetrics, type StorageLook } from "./ops/metrics.js";
+import { JobTraces } from "./ops/traces.js";
 import { randomPool } from "./random-pool.js";
 import { SignedTokens } from "./tokens.js";
 import { version } from "./version.js";
@@ -83,7 +84,9 @@ export async function startBroker(config: Config, log: Log, run: RunTimes = time
     freeSlots: () => late.parts?.sessions.freeSlots() ?? 0,
     storage: () => storageLook(late.parts?.store.storage),
   });
-  const { telemetry } = metrics;
+  const collector = await collectorOf(config, log);
+  const traces = collector && new JobTraces(config.traceShare, collector.collect);
+  const telemetry: Telemetry = { ...metrics.telemetry, traces };
   const store = await Store.open(storeOptions(config), telemetry, log);
   try {
     const parts = await assemble(config, store, telemetry, log, run);
@@ -120,6 +123,7 @@ export async function startBroker(config: Config, log: Log, run: RunTimes = time
         parts.stop();
         await store.close(lastWrites);
         await http.stop();
+        await collector?.stop();
       },
     };
   } catch (error) {
@@ -127,6 +131,13 @@ export async function startBroker(config: Config, log: Log, run: RunTimes = time
     await store.close(0);
     throw error;
   }
+}
+
+/** Its libraries are loaded by those who have somewhere to send traces to. */
+async function collectorOf({ otlpEndpoint, brokerName, namespace }: Config, log: Log) {
+  if (otlpEndpoint === undefined) return undefined;
+  const { openCollector } = await import("./ops/otlp.js");
+  return openCollector({ endpoint: otlpEndpoint, broker: brokerName, namespace, version, log });
 }
 
 /** The task and queue of each. */
@@ -261,6 +272,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     jobs,
     store.storage,
     clock,
+    telemetry,
     log,
     randomPool(),
     digest,
