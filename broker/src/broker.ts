@@ -8,6 +8,7 @@ import type { BrokerApi } from "./app/api.js";
 import { Cancel } from "./app/cancel.js";
 import { Deliveries } from "./app/deliveries.js";
 import { Dispatcher } from "./app/dispatcher.js";
+import { Explain } from "./app/explain.js";
 import { Firings } from "./app/firings.js";
 import { FlowGraphs } from "./app/flow-graphs.js";
 import { FlowSteps } from "./app/flow-steps.js";
@@ -296,6 +297,17 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
   );
   const schedules = new ScheduleControl(store.schedules, firings, clock, routes, readSchedule);
   const inspect = new Inspect(peers, holdings, sessions, dispatcher, keeper);
+  const explain = new Explain(
+    reader,
+    queues,
+    store.queues,
+    limits,
+    store.flows,
+    graphs,
+    dispatcher,
+    peers,
+    clock,
+  );
   const tasks = new TaskControl(store.queues, limits, inspect);
   const overdue = new Overdue(jobs, journal, clock, store.storage, log);
   const alarms = new Alarms(ledger, jobs, peers, clock, telemetry, log);
@@ -360,6 +372,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     reader,
     waiting,
     cancel,
+    explain,
     submit,
     flows,
     schedules,
@@ -388,6 +401,7 @@ function apiOf(config: Config, parts: Parts, readiness: BrokerApi["readiness"]):
       list: (query) => reader.list(query),
       cancel: (ref, reason) => cancel.cancel(ref, reason),
       redrive: (ref) => cancel.redrive(ref),
+      explain: (ref) => parts.explain.explain(ref),
     },
     workers: {
       lease: (request) => unary.lease(request),
