@@ -84,7 +84,7 @@ export async function startBroker(config: Config, log: Log, run: RunTimes = time
     storage: () => storageLook(late.parts?.store.storage),
   });
   const { telemetry } = metrics;
-  const store = await Store.open(storeOptions(config), telemetry, log);
+  const store = await Store.open({ ...storeOptions(config), ackWait: run.ackWait }, telemetry, log);
   try {
     const parts = await assemble(config, store, telemetry, log, run);
     late.parts = parts;
