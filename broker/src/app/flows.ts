@@ -16,7 +16,7 @@ import type { FlowGraphs } from "./flow-graphs.js";
 import type { FlowSteps } from "./flow-steps.js";
 import type { Ledger } from "./ledger.js";
 import type { Clock, FlowEnd, FlowRecord, Flows, Jobs, StorageGauge } from "./ports.js";
-import type { Log } from "./telemetry.js";
+import type { Log, Telemetry } from "./telemetry.js";
 
 const attempts = 20;
 /** Submitters of one flow that meet take it from one another: each next try waits up to twice as long, ms, by chance. */
@@ -39,6 +39,7 @@ export class FlowControl implements FlowsApi {
     readonly jobs: Pick<Jobs, "read">,
     readonly storage: StorageGauge,
     readonly clock: Clock,
+    readonly telemetry: Telemetry,
     readonly log: Log,
     readonly randomBytes: (n: number) => Uint8Array,
     readonly digest: (content: readonly (string | Uint8Array)[]) => Uint8Array,
@@ -365,7 +366,11 @@ export class FlowControl implements FlowsApi {
 
   async #store(spec: Spec, member: number): Promise<void> {
     const made = await this.ledger.create(spec, true);
-    if (made.created) return;
+    if (made.created) {
+      this.telemetry.submitted(spec);
+      this.telemetry.traces?.stored(spec, this.clock.now());
+      return;
+    }
     const { current } = made.existing;
     // Stored by an earlier try of this very flow.
     if (current?.phase === "blocked" && current.job.spec?.flow?.flow === spec.flow?.flow) return;
