@@ -88,7 +88,7 @@ export async function startBroker(config: Config, log: Log, run: RunTimes = time
   const collector = await collectorOf(config, log);
   const traces = collector && new JobTraces(config.traceShare, collector.collect);
   const telemetry: Telemetry = { ...metrics.telemetry, traces };
-  const store = await Store.open(storeOptions(config), telemetry, log);
+  const store = await Store.open({ ...storeOptions(config), ackWait: run.ackWait }, telemetry, log);
   try {
     const parts = await assemble(config, store, telemetry, log, run);
     late.parts = parts;
