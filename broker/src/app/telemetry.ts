@@ -1,5 +1,7 @@
 // What the use cases tell of themselves. ops/ counts it; a broker without metrics uses `silent`.
 
+import type { Traces } from "./traces.js";
+
 export interface Line {
   task: string;
   queue: string;
@@ -30,6 +32,8 @@ export interface Telemetry {
   journalUnknown(changes: number): void;
   sweep(kind: string, purged: number): void;
   rpc(method: string, code: number, seconds: number): void;
+  /** Undefined where nobody collects traces, and then none is worked out. */
+  readonly traces: Traces | undefined;
 }
 
 const nothing = () => undefined;
@@ -51,6 +55,7 @@ export const silent: Telemetry = {
   journalUnknown: nothing,
   sweep: nothing,
   rpc: nothing,
+  traces: undefined,
 };
 
 /** What the log gets: events of note with their fields, never payloads. */

@@ -67,7 +67,7 @@ const events: Event[] = [
   { type: "replace", spec: retrying({}, { runAt: now + 1_000 }), body: undefined },
   { type: "replace", spec: retrying({}, { runAt: now }), body: undefined },
   { type: "move", to: { queue: "elsewhere", priority: 9 } },
-  { type: "unblock" },
+  { type: "unblock", run: 0 },
   { type: "rejoin", run: 1, blocked: false },
   { type: "rejoin", run: 1, blocked: true },
 ];
