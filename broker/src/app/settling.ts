@@ -140,6 +140,11 @@ export class Settling {
     if (this.holdings.remove(holding)) holding.holder.released(holding);
   }
 
+  /** Somebody else has written the job since: the run is no lease any more. */
+  superseded(holding: Holding): void {
+    this.#lost(holding, true);
+  }
+
   /** A ticket is acked only when the job has moved on: else it still is the job, and has to come again. */
   #lost(holding: Holding, movedOn: boolean): void {
     if (movedOn) holding.ticket?.ack();
