@@ -140,3 +140,40 @@ test(
   },
   patience,
 );
+
+test(
+  "submit and run make linked spans where OpenTelemetry is installed; where it is not, none of it is imported",
+  async () => {
+    const program = join(root, "test/polyglot/python_spans.py");
+    const told = async (...args: string[]) => {
+      const { stdout } = await run(join(bin, "python"), [program, ...args], { cwd: folder, env });
+      return JSON.parse(stdout.trim().split("\n").at(-1) ?? "");
+    };
+    expect(await told()).toEqual([]);
+    const install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    await run(join(bin, "python"), [...install, "opentelemetry-sdk>=1.27,<2"]);
+    const spans = (await told("spans")) as Span[];
+    const of = (name: string) => spans.find((span) => span.name === name) ?? expect.unreachable(name);
+    for (const [task, status] of [
+      ["spans.greet", "UNSET"],
+      ["spans.fail", "ERROR"],
+    ] as const) {
+      const [submit, ran] = [of(`submit ${task}`), of(`run ${task}`)];
+      expect([submit.kind, ran.kind, ran.status]).toEqual(["PRODUCER", "CONSUMER", status]);
+      expect(ran.links).toEqual([[submit.trace, submit.id]]);
+      expect(ran.job).toMatch(new RegExp(`^${task}~`));
+    }
+  },
+  patience,
+);
+
+interface Span {
+  name: string;
+  kind: string;
+  id: string;
+  trace: string;
+  status: string;
+  job: string | null;
+  /** Trace and span. */
+  links: [string, string][];
+}
