@@ -25,7 +25,7 @@ async def work() -> None:
     async with Client() as client:
         job = await client.submit("spans.greet", {"name": "Ada"}, queue="spans")
         assert await job.result(30) == "hello Ada"
-        failing = await client.submit("spans.fail", {}, queue="spans", retry=RetryPolicy(retries=0))
+        failing = await client.submit("spans.fail", {}, queue="spans", retry=RetryPolicy(max_attempts=1))
         await client.wait([failing.id], 30)
 
 
