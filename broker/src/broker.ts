@@ -20,6 +20,7 @@ import { Inspect } from "./app/inspect.js";
 import { Keeper } from "./app/keeper.js";
 import { Ledger } from "./app/ledger.js";
 import { LimitControl } from "./app/limits.js";
+import { Move } from "./app/move.js";
 import { Overdue } from "./app/overdue.js";
 import { Promoter } from "./app/promoter.js";
 import { QueueControl } from "./app/queues.js";
@@ -46,6 +47,7 @@ import { Store } from "./jetstream/store.js";
 import { Sweeps } from "./jetstream/sweeps.js";
 import { startHttp } from "./ops/http.js";
 import { createMetrics, type StorageLook } from "./ops/metrics.js";
+import { JobTraces } from "./ops/traces.js";
 import { randomPool } from "./random-pool.js";
 import { SignedTokens } from "./tokens.js";
 import { version } from "./version.js";
@@ -84,8 +86,10 @@ export async function startBroker(config: Config, log: Log, run: RunTimes = time
     freeSlots: () => late.parts?.sessions.freeSlots() ?? 0,
     storage: () => storageLook(late.parts?.store.storage),
   });
-  const { telemetry } = metrics;
-  const store = await Store.open(storeOptions(config), telemetry, log);
+  const collector = await collectorOf(config, log);
+  const traces = collector && new JobTraces(config.traceShare, collector.collect);
+  const telemetry: Telemetry = { ...metrics.telemetry, traces };
+  const store = await Store.open({ ...storeOptions(config), ackWait: run.ackWait }, telemetry, log);
   try {
     const parts = await assemble(config, store, telemetry, log, run);
     late.parts = parts;
@@ -121,6 +125,7 @@ export async function startBroker(config: Config, log: Log, run: RunTimes = time
         parts.stop();
         await store.close(lastWrites);
         await http.stop();
+        await collector?.stop();
       },
     };
   } catch (error) {
@@ -128,6 +133,13 @@ export async function startBroker(config: Config, log: Log, run: RunTimes = time
     await store.close(0);
     throw error;
   }
+}
+
+/** Its libraries are loaded by those who have somewhere to send traces to. */
+async function collectorOf({ otlpEndpoint, brokerName, namespace }: Config, log: Log) {
+  if (otlpEndpoint === undefined) return undefined;
+  const { openCollector } = await import("./ops/otlp.js");
+  return openCollector({ endpoint: otlpEndpoint, broker: brokerName, namespace, version, log });
 }
 
 /** The task and queue of each. */
@@ -234,7 +246,17 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     dispatcher,
     telemetry,
   );
-  const unary = new UnaryWorkers(ledger, settling, granting, holdings, dispatcher, tokens, clock, broker);
+  const unary = new UnaryWorkers(
+    ledger,
+    settling,
+    granting,
+    holdings,
+    dispatcher,
+    tokens,
+    clock,
+    broker,
+    peers,
+  );
   const keeper = new Keeper(holdings, settling, clock, log);
   const reader = new Reader(jobs, peers, holdings);
   const waiting = new Waiting(reader, hints);
@@ -262,6 +284,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     jobs,
     store.storage,
     clock,
+    telemetry,
     log,
     randomPool(),
     digest,
@@ -285,6 +308,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
   );
   const schedules = new ScheduleControl(store.schedules, firings, clock, routes, readSchedule);
   const inspect = new Inspect(peers, holdings, sessions, dispatcher, keeper);
+  const move = new Move(ledger, jobs, lanes, reader, peers, holdings, settling, dispatcher);
   const explain = new Explain(
     reader,
     queues,
@@ -360,6 +384,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     reader,
     waiting,
     cancel,
+    move,
     explain,
     submit,
     flows,
@@ -389,6 +414,7 @@ function apiOf(config: Config, parts: Parts, readiness: BrokerApi["readiness"]):
       list: (query) => reader.list(query),
       cancel: (ref, reason) => cancel.cancel(ref, reason),
       redrive: (ref) => cancel.redrive(ref),
+      move: (ref, to) => parts.move.move(ref, to),
       explain: (ref) => parts.explain.explain(ref),
     },
     workers: {

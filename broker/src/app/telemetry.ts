@@ -1,5 +1,7 @@
 // What the use cases tell of themselves. ops/ counts it; a broker without metrics uses `silent`.
 
+import type { Traces } from "./traces.js";
+
 export interface Line {
   task: string;
   queue: string;
@@ -30,6 +32,8 @@ export interface Telemetry {
   journalUnknown(changes: number): void;
   sweep(kind: string, purged: number): void;
   rpc(method: string, code: number, seconds: number): void;
+  /** Undefined where nobody collects traces, and then none is worked out. */
+  readonly traces: Traces | undefined;
 }
 
 const nothing = () => undefined;
@@ -51,10 +55,29 @@ export const silent: Telemetry = {
   journalUnknown: nothing,
   sweep: nothing,
   rpc: nothing,
+  traces: undefined,
 };
+
+/** What became of a job, or of an attempt that another one follows. */
+export interface Outcome {
+  job: string;
+  task: string;
+  queue: string;
+  /** Number of the last attempt, 0 = none was made. */
+  attempt: number;
+  outcome: EndState | "retrying" | "crashed";
+  /** FailureReason's name, or "". */
+  reason: string;
+  /** ms that the attempt took, undefined when none was made. */
+  ran: number | undefined;
+  /** When the next attempt is due, ms since 1970; 0 = at once or never. */
+  dueAt: number;
+}
 
 /** What the log gets: events of note with their fields, never payloads. */
 export interface Log {
+  /** At info. Told for every job: it has to cost next to nothing. */
+  outcome(outcome: Outcome): void;
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;

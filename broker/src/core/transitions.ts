@@ -51,8 +51,10 @@ export type Event =
   | { type: "redrive" }
   /** A later submit under its key replaces a job that is debounced and still waits. */
   | { type: "replace"; spec: Spec; body: Uint8Array | undefined }
-  /** A member of a flow: all that it waited for has ended. */
-  | { type: "unblock" }
+  /** Somebody puts it into another queue, or under another priority. */
+  | { type: "move"; to: Place }
+  /** A member of a flow: all that it waited for has ended. `run`: the flow's; it may have been redriven meanwhile. */
+  | { type: "unblock"; run: number }
   /** A member of a flow that is redriven; `blocked` = it waits for others that run again. */
   | { type: "rejoin"; run: number; blocked: boolean };
 
@@ -61,6 +63,9 @@ export interface Run {
   worker: string;
   startedAt: number;
 }
+
+/** Where a job waits. */
+export type Place = Pick<Spec, "queue" | "priority">;
 
 export interface Circumstances {
   /** The nats-server's time, ms. */
@@ -83,6 +88,8 @@ export interface Move {
   tombstones: readonly Phase[];
   /** The payload, where it lies beside the job and is new. */
   body?: Uint8Array | undefined;
+  /** What the run came to, also where the job's record is not to keep it: a flow hands it on all the same. */
+  result?: Content | undefined;
 }
 
 /** Which standings each event may meet, and what it may lead to. The whole of the state machine. */
@@ -104,6 +111,7 @@ export const transitions: {
   expire: { ready: ["failed"] },
   redrive: { failed: ["ready"] },
   replace: { later: ["later", "ready"] },
+  move: { ready: ["ready"], later: ["later", "ready"], blocked: ["blocked"] },
   unblock: { blocked: ["ready", "later"] },
   rejoin: { failed: ["ready", "blocked"], cancelled: ["ready", "blocked"] },
 };
@@ -190,8 +198,10 @@ function decide(stored: Stored, event: Event, at: Circumstances): Move {
       return { ...ready(redriven(job)), tombstones: [stored.phase] };
     case "replace":
       return replaced(job, event, at);
+    case "move":
+      return movedTo(stored, event.to);
     case "unblock":
-      return unblocked(job, at);
+      return unblocked(ofRun(job, event.run), at);
     case "rejoin": {
       const again = ofRun(redriven(job), event.run);
       const move = event.blocked ? blocked(again) : ready(again);
@@ -212,7 +222,7 @@ function succeed(job: Job, event: { run: Run; result: Content | undefined }, at:
     return record("failed", { ...ended(job, run, AttemptOutcome.FAILED, at, failure), failure }, at);
   }
   const done = ended(job, run, AttemptOutcome.SUCCEEDED, at);
-  return record("succeeded", specOf(job).retention === 0 ? done : { ...done, result }, at);
+  return { ...record("succeeded", specOf(job).retention === 0 ? done : { ...done, result }, at), result };
 }
 
 function fail(
@@ -358,6 +368,25 @@ export function blocked(job: Job): Move {
     keepFor: 0,
     tombstones: [],
   };
+}
+
+/** The same elsewhere. What lies at the old place would be found by nobody who looks after the new one: it is emptied. */
+function movedTo(stored: Stored, to: Place): Move {
+  const job = { ...stored.job, spec: { ...specOf(stored.job), ...to } };
+  return { ...waitingAs(stored, job), tombstones: ["ready", "due"] };
+}
+
+function waitingAs(stored: Stored, job: Job): Move {
+  switch (standingOf(stored)) {
+    case "blocked":
+      return blocked(job);
+    case "later":
+      // Its time has come by the store's clock; before that it is not for ours to say so.
+      if (stored.phase === "due") return ready(job);
+      return { phase: "later", job: atRest(job), fireAt: job.dueAt, keepFor: 0, tombstones: [] };
+    default:
+      return ready(job);
+  }
 }
 
 /** A delay counts from here on; a time to run at may have passed. */

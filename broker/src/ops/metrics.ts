@@ -219,6 +219,7 @@ function telemetryOf(metrics: ReturnType<typeof list>, labels: Labels): Telemetr
       metrics.calls.inc({ method, code: codeNames[code] ?? String(code) });
       metrics.call.observe({ method }, seconds);
     },
+    traces: undefined,
   };
 }
 

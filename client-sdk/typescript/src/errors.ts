@@ -66,6 +66,8 @@ export class ScheduleNotFoundError extends CallError {}
 export class OwnedByAnotherError extends CallError {}
 /** Only failed jobs can be redriven. */
 export class NotFailedError extends CallError {}
+/** Only jobs that wait can be moved. */
+export class NotWaitingError extends CallError {}
 /** The broker has no room (STORAGE_FULL, QUEUE_FULL, TOO_MANY_LANES), and had none until the deadline. */
 export class OverloadedError extends CallError {}
 /** No broker answered, or none could reach its store, until the deadline. */
@@ -92,6 +94,7 @@ const byReason: Record<string, CallErrorClass> = {
   JOB_EXISTS: JobExistsError,
   OWNED_BY_ANOTHER: OwnedByAnotherError,
   NOT_FAILED: NotFailedError,
+  NOT_WAITING: NotWaitingError,
 };
 
 const byCode: Partial<Record<status, CallErrorClass>> = {
@@ -109,7 +112,9 @@ export function callError(message: string, details: CallErrorDetails): CallError
 export function fromServiceError(error: ServiceError): CallError {
   const details = detailsOf(error.metadata);
   const reason = details.reason || codeName(error.code);
-  return callError(error.details || error.message, { ...details, code: error.code, reason });
+  // What comes from OpenSSL has lines.
+  const message = (error.details || error.message).replaceAll("\n", " ").trimEnd();
+  return callError(message, { ...details, code: error.code, reason });
 }
 
 /** Of one item of a batch. */

@@ -80,6 +80,7 @@ export const steps = {
       unary: true,
       cancelled: nothing,
       released: nothing,
+      vouched: nothing,
     };
     const keep = (grant: Grant | undefined) => {
       if (grant !== undefined) worker.given(broker, undefined, [grant]);
@@ -128,6 +129,13 @@ export const steps = {
   cancel(world, a, b) {
     void brokerOf(world, a)
       .cancel.cancel(refOf(b), "")
+      .catch(() => undefined);
+  },
+
+  /** To another priority; in this world one lane is as good as the other. */
+  move(world, a, b) {
+    void brokerOf(world, a)
+      .move.move(refOf(b), { queue: undefined, priority: 4 + (a % 3) })
       .catch(() => undefined);
   },
 

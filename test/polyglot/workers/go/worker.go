@@ -4,6 +4,8 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -40,17 +42,34 @@ func measure(_ context.Context, in value[string]) (measured, error) {
 	return measured{len(in.Value), hex.EncodeToString(sum[:])}, nil
 }
 
+// noteIn leaves a line in a file.
+func noteIn(diary, what string, attempt int) error {
+	file, err := os.OpenFile(diary, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(file, "%s %d\n", what, attempt)
+	return errors.Join(err, file.Close())
+}
+
+// busy computes, and lets nothing else come in between.
+func busy(ctx context.Context, in struct {
+	Milliseconds int    `json:"milliseconds"`
+	Diary        string `json:"diary"`
+}) (int, error) {
+	attempt := worker.FromContext(ctx).Attempt
+	if err := noteIn(in.Diary, "began", attempt); err != nil {
+		return 0, err
+	}
+	for end := time.Now().Add(time.Duration(in.Milliseconds) * time.Millisecond); time.Now().Before(end); {
+	}
+	return attempt, nil
+}
+
 // gate waits for a file, and leaves a line in another one for each thing that befalls it.
 func gate(ctx context.Context, in doorway) (string, error) {
 	job := worker.FromContext(ctx)
-	note := func(what string) error {
-		file, err := os.OpenFile(in.Diary, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(file, "%s %d\n", what, job.Attempt)
-		return errors.Join(err, file.Close())
-	}
+	note := func(what string) error { return noteIn(in.Diary, what, job.Attempt) }
 	if err := errors.Join(note("began"), job.Progress(0.5, map[string]string{"step": "half"})); err != nil {
 		return "", err
 	}
@@ -88,6 +107,25 @@ func marked(context.Context, struct{}) (struct{}, error) {
 
 func ruled(context.Context, struct{}) (struct{}, error) { return struct{}{}, noSuchUser{42} }
 
+// tlsOf is nil without a ca.
+func tlsOf(ca, cert, key string) (*tls.Config, error) {
+	if ca == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(ca)
+	if err != nil {
+		return nil, err
+	}
+	trusted := &tls.Config{RootCAs: x509.NewCertPool()}
+	trusted.RootCAs.AppendCertsFromPEM(pem)
+	if cert == "" {
+		return trusted, nil
+	}
+	own, err := tls.LoadX509KeyPair(cert, key)
+	trusted.Certificates = []tls.Certificate{own}
+	return trusted, err
+}
+
 func main() {
 	concurrency, err := strconv.Atoi(os.Getenv("FIXTURE_CONCURRENCY"))
 	if err != nil {
@@ -97,7 +135,12 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
+	trusted, err := tlsOf(os.Getenv("FIXTURE_TLS_CA"), os.Getenv("FIXTURE_TLS_CERT"), os.Getenv("FIXTURE_TLS_KEY"))
+	if err != nil {
+		panic(err)
+	}
 	w := worker.New(worker.Config{
+		TLS:          trusted,
 		Name:         os.Getenv("FIXTURE_NAME"),
 		Queues:       []worker.Queue{{Name: os.Getenv("FIXTURE_QUEUE")}},
 		Concurrency:  concurrency,
@@ -106,6 +149,7 @@ func main() {
 	worker.Handle(w, "echo", echo)
 	worker.Handle(w, "measure", measure)
 	worker.Handle(w, "gate", gate)
+	worker.Handle(w, "busy", busy)
 	worker.Handle(w, "flaky", flaky)
 	worker.Handle(w, "again", again)
 	worker.Handle(w, "marked", marked)

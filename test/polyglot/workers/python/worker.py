@@ -3,15 +3,20 @@
 import asyncio
 import hashlib
 import os
+import time
 from pathlib import Path
 from typing import Any
 
-from drover_worker import App, Context, Permanent, Retry
+from drover_worker import App, Context, Permanent, Retry, Tls
+
+env = os.environ.get
+ca = env("FIXTURE_TLS_CA")
 
 app = App(
     queues=os.environ["FIXTURE_QUEUE"],
     concurrency=int(os.environ["FIXTURE_CONCURRENCY"]),
     drain_timeout=float(os.environ["FIXTURE_DRAIN_SECONDS"]),
+    tls=Tls(ca, env("FIXTURE_TLS_CERT"), env("FIXTURE_TLS_KEY")) if ca else None,
 )
 
 
@@ -48,6 +53,17 @@ async def gate(gate: str, diary: str, context: Context) -> str:
         raise
     note("returned")
     return "opened"
+
+
+@app.task("busy")
+def busy(milliseconds: int, diary: str, context: Context) -> int:
+    """Computes, and lets nothing else come in between."""
+    with Path(diary).open("a") as file:
+        file.write(f"began {context.attempt}\n")
+    end = time.monotonic() + milliseconds / 1000
+    while time.monotonic() < end:
+        pass
+    return context.attempt
 
 
 @app.task("flaky")
