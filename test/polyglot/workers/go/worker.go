@@ -105,6 +105,18 @@ func marked(context.Context, struct{}) (struct{}, error) {
 
 func ruled(context.Context, struct{}) (struct{}, error) { return struct{}{}, noSuchUser{42} }
 
+func sizes(ctx context.Context, _ struct{}) ([]string, error) {
+	results, err := worker.Inputs[string](ctx)
+	if err != nil {
+		return nil, err
+	}
+	told := make([]string, len(results))
+	for i, result := range results {
+		told[i] = fmt.Sprintf("%c%d", result[0], len(result))
+	}
+	return told, nil
+}
+
 func main() {
 	concurrency, err := strconv.Atoi(os.Getenv("FIXTURE_CONCURRENCY"))
 	if err != nil {
@@ -128,5 +140,6 @@ func main() {
 	worker.Handle(w, "again", again)
 	worker.Handle(w, "marked", marked)
 	worker.Handle(w, "ruled", ruled, worker.PermanentType[noSuchUser]())
+	worker.Handle(w, "sizes", sizes)
 	worker.Main(w)
 }
