@@ -8,7 +8,7 @@ const sizes = {
   full: { burst: 10_000, delayed: 100_000, schedules: 10_000, window: 60 },
   quick: { burst: 1_000, delayed: 10_000, schedules: 1_000, window: 6 },
 };
-/** Falling due by the second. */
+/** Falling due by the second: delayed jobs evenly, schedules on the second, as those of cron are. */
 const perSecond = { delayed: 400, schedules: 100 };
 const declared = 400;
 const day = 24 * 60 * 60 * 1_000;
@@ -42,7 +42,7 @@ export async function run({ quick, say }) {
   return { ...first, ...(await withBroker((broker, client) => steady(broker, client, size, say))) };
 }
 
-/** Each its own time, evenly over the second or all at once; every one due again only after a day. */
+/** In declarations of 400. */
 async function declare(client, count, scheduleOf, say) {
   for (let i = 0; i < count; i += declared) {
     const length = Math.min(declared, count - i);
@@ -94,7 +94,7 @@ async function steady(broker, client, { delayed, schedules, window }, say) {
     client,
     schedules,
     (i) => {
-      const at = i < due.schedules ? begin + Math.floor((i * 1_000) / perSecond.schedules) : begin + day;
+      const at = i < due.schedules ? begin + Math.floor(i / perSecond.schedules) * 1_000 : begin + day;
       return { name: `due-${i}`, task: "late", payload: { at }, every: day, startAt: new Date(at) };
     },
     say,
