@@ -4,6 +4,8 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -117,6 +119,25 @@ func sizes(ctx context.Context, _ struct{}) ([]string, error) {
 	return told, nil
 }
 
+// tlsOf is nil without a ca.
+func tlsOf(ca, cert, key string) (*tls.Config, error) {
+	if ca == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(ca)
+	if err != nil {
+		return nil, err
+	}
+	trusted := &tls.Config{RootCAs: x509.NewCertPool()}
+	trusted.RootCAs.AppendCertsFromPEM(pem)
+	if cert == "" {
+		return trusted, nil
+	}
+	own, err := tls.LoadX509KeyPair(cert, key)
+	trusted.Certificates = []tls.Certificate{own}
+	return trusted, err
+}
+
 func main() {
 	concurrency, err := strconv.Atoi(os.Getenv("FIXTURE_CONCURRENCY"))
 	if err != nil {
@@ -126,7 +147,12 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
+	trusted, err := tlsOf(os.Getenv("FIXTURE_TLS_CA"), os.Getenv("FIXTURE_TLS_CERT"), os.Getenv("FIXTURE_TLS_KEY"))
+	if err != nil {
+		panic(err)
+	}
 	w := worker.New(worker.Config{
+		TLS:          trusted,
 		Name:         os.Getenv("FIXTURE_NAME"),
 		Queues:       []worker.Queue{{Name: os.Getenv("FIXTURE_QUEUE")}},
 		Concurrency:  concurrency,
