@@ -325,6 +325,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     readSchedule,
     random,
     log,
+    run,
   );
   const schedules = new ScheduleControl(store.schedules, firings, clock, routes, readSchedule);
   const inspect = new Inspect(peers, holdings, sessions, dispatcher, keeper);
