@@ -9,7 +9,7 @@ import { byOrigin, isPassing, untouched } from "./fences.js";
 import type { Holding, Holdings } from "./holdings.js";
 import type { Changed, Fence, Known, Ledger } from "./ledger.js";
 import type { Clock, Jobs, LeaseClaim } from "./ports.js";
-import type { EndState, Log, Telemetry } from "./telemetry.js";
+import { type EndState, type Log, type Telemetry, traceOf } from "./telemetry.js";
 
 export class Settling {
   constructor(
@@ -193,7 +193,13 @@ export function report(changed: Changed, telemetry: Telemetry, log: Log): void {
   if (state === "SUCCEEDED" || state === "FAILED" || state === "CANCELLED") {
     const reason = state === "FAILED" ? reasonName(job.failure?.reason ?? 0) : "";
     const ran = attempt === undefined ? undefined : (attempt.endedAt - attempt.startedAt) / 1000;
-    telemetry.finished(line, state.toLowerCase() as EndState, reason, ran);
+    telemetry.finished(
+      line,
+      state.toLowerCase() as EndState,
+      reason,
+      ran,
+      traceOf(specOf(changed.before.job)),
+    );
     if (state === "SUCCEEDED") log.debug(fields, "job succeeded");
     else log.info({ ...fields, reason }, `job ${state.toLowerCase()}`);
   } else if (

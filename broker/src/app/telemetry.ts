@@ -1,5 +1,7 @@
 // What the use cases tell of themselves. ops/ counts it; a broker without metrics uses `silent`.
 
+import type { Spec } from "../core/job.js";
+
 export interface Line {
   task: string;
   queue: string;
@@ -10,10 +12,16 @@ export type EndState = "succeeded" | "failed" | "cancelled";
 export interface Telemetry {
   submitted(line: Line): void;
   deduplicated(line: Line): void;
-  /** `waited`: seconds from being ready (or due) to the lease. */
-  started(line: Line, waited: number): void;
+  /** `waited`: seconds from being ready (or due) to the lease. `traceParent`: see traceOf. */
+  started(line: Line, waited: number, traceParent?: string): void;
   /** `ran`: seconds of the last attempt, undefined when none was made. `reason` is FailureReason's name or "". */
-  finished(line: Line, outcome: EndState, reason: string, ran: number | undefined): void;
+  finished(
+    line: Line,
+    outcome: EndState,
+    reason: string,
+    ran: number | undefined,
+    traceParent?: string,
+  ): void;
   retried(line: Line): void;
   /** A delay ended, `late` seconds after its time: by the broker that kept it in mind, or by the store's alarm. */
   promoted(line: Line, by: "broker" | "alarm", late: number): void;
@@ -52,6 +60,11 @@ export const silent: Telemetry = {
   sweep: nothing,
   rpc: nothing,
 };
+
+/** The W3C traceparent that a job was submitted with: what SDKs put into its headers. "" = none. */
+export function traceOf(spec: Pick<Spec, "traceParent" | "headers">): string {
+  return spec.traceParent || (spec.headers.traceparent ?? "");
+}
 
 /** What the log gets: events of note with their fields, never payloads. */
 export interface Log {

@@ -25,6 +25,7 @@ export const header = {
   subject: "Nats-Subject",
   sequence: "Nats-Sequence",
   storedAt: "Nats-Time-Stamp",
+  pending: "Nats-Num-Pending",
 } as const;
 
 export function encodeJob(job: Job): Uint8Array {
