@@ -8,6 +8,7 @@ import type { BrokerApi } from "./app/api.js";
 import { Cancel } from "./app/cancel.js";
 import { Deliveries } from "./app/deliveries.js";
 import { Dispatcher } from "./app/dispatcher.js";
+import { Explain } from "./app/explain.js";
 import { Firings } from "./app/firings.js";
 import { FlowGraphs } from "./app/flow-graphs.js";
 import { FlowSteps } from "./app/flow-steps.js";
@@ -45,6 +46,7 @@ import { Store } from "./jetstream/store.js";
 import { Sweeps } from "./jetstream/sweeps.js";
 import { startHttp } from "./ops/http.js";
 import { createMetrics, type StorageLook } from "./ops/metrics.js";
+import { JobTraces } from "./ops/traces.js";
 import { randomPool } from "./random-pool.js";
 import { SignedTokens } from "./tokens.js";
 import { version } from "./version.js";
@@ -83,8 +85,10 @@ export async function startBroker(config: Config, log: Log, run: RunTimes = time
     freeSlots: () => late.parts?.sessions.freeSlots() ?? 0,
     storage: () => storageLook(late.parts?.store.storage),
   });
-  const { telemetry } = metrics;
-  const store = await Store.open(storeOptions(config), telemetry, log);
+  const collector = await collectorOf(config, log);
+  const traces = collector && new JobTraces(config.traceShare, collector.collect);
+  const telemetry: Telemetry = { ...metrics.telemetry, traces };
+  const store = await Store.open({ ...storeOptions(config), ackWait: run.ackWait }, telemetry, log);
   try {
     const parts = await assemble(config, store, telemetry, log, run);
     late.parts = parts;
@@ -120,6 +124,7 @@ export async function startBroker(config: Config, log: Log, run: RunTimes = time
         parts.stop();
         await store.close(lastWrites);
         await http.stop();
+        await collector?.stop();
       },
     };
   } catch (error) {
@@ -127,6 +132,13 @@ export async function startBroker(config: Config, log: Log, run: RunTimes = time
     await store.close(0);
     throw error;
   }
+}
+
+/** Its libraries are loaded by those who have somewhere to send traces to. */
+async function collectorOf({ otlpEndpoint, brokerName, namespace }: Config, log: Log) {
+  if (otlpEndpoint === undefined) return undefined;
+  const { openCollector } = await import("./ops/otlp.js");
+  return openCollector({ endpoint: otlpEndpoint, broker: brokerName, namespace, version, log });
 }
 
 /** The task and queue of each. */
@@ -233,7 +245,17 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     dispatcher,
     telemetry,
   );
-  const unary = new UnaryWorkers(ledger, settling, granting, holdings, dispatcher, tokens, clock, broker);
+  const unary = new UnaryWorkers(
+    ledger,
+    settling,
+    granting,
+    holdings,
+    dispatcher,
+    tokens,
+    clock,
+    broker,
+    peers,
+  );
   const keeper = new Keeper(holdings, settling, clock, log);
   const reader = new Reader(jobs, peers, holdings);
   const waiting = new Waiting(reader, hints);
@@ -261,6 +283,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     jobs,
     store.storage,
     clock,
+    telemetry,
     log,
     randomPool(),
     digest,
@@ -284,6 +307,17 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
   );
   const schedules = new ScheduleControl(store.schedules, firings, clock, routes, readSchedule);
   const inspect = new Inspect(peers, holdings, sessions, dispatcher, keeper);
+  const explain = new Explain(
+    reader,
+    queues,
+    store.queues,
+    limits,
+    store.flows,
+    graphs,
+    dispatcher,
+    peers,
+    clock,
+  );
   const tasks = new TaskControl(store.queues, limits, inspect);
   const overdue = new Overdue(jobs, journal, clock, store.storage, log);
   const alarms = new Alarms(ledger, jobs, peers, clock, telemetry, log);
@@ -348,6 +382,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     reader,
     waiting,
     cancel,
+    explain,
     submit,
     flows,
     schedules,
@@ -376,6 +411,7 @@ function apiOf(config: Config, parts: Parts, readiness: BrokerApi["readiness"]):
       list: (query) => reader.list(query),
       cancel: (ref, reason) => cancel.cancel(ref, reason),
       redrive: (ref) => cancel.redrive(ref),
+      explain: (ref) => parts.explain.explain(ref),
     },
     workers: {
       lease: (request) => unary.lease(request),

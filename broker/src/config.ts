@@ -31,6 +31,13 @@ const name: [string, Parse<string>] = [
   "a name",
   (value) => (isName(value) ? value : fail(`is no name: use ${nameRule}`)),
 ];
+const endpoint: [string, Parse<string | undefined>] = [
+  "http(s)://host:port",
+  (value) => {
+    if (value === "" || (/^https?:/.test(value) && URL.canParse(value))) return value || undefined;
+    return fail("must be an address such as http://localhost:4318");
+  },
+];
 const urls: [string, Parse<string[]>] = [
   "addresses, comma between",
   (value) =>
@@ -189,6 +196,18 @@ export const settings = {
     "auto",
     oneOf("auto", "json", "text"),
     "auto = text on a terminal, JSON otherwise",
+  ),
+  otlpEndpoint: setting(
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "",
+    endpoint,
+    "collector that gets the jobs' traces, by OTLP over HTTP; unset = no traces",
+  ),
+  traceShare: setting(
+    "DROVER_TRACE_SHARE",
+    "1",
+    share(0, 1),
+    "share of the jobs submitted without a trace that get one",
   ),
 } as const;
 

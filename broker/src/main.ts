@@ -45,7 +45,6 @@ async function main(args: readonly string[]): Promise<void> {
   const log = createLogger({ level: config.logLevel, format: config.logFormat });
   const broker = await startBroker(config, log);
   const { name, grpcPort, httpPort } = broker;
-  log.info({ name, grpcPort, httpPort, version }, "ready");
   collectWhenIdle();
 
   let stopping = false;
@@ -67,6 +66,8 @@ async function main(args: readonly string[]): Promise<void> {
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
+  // Last: whoever waits for it may stop the broker the moment it stands there.
+  log.info({ name, grpcPort, httpPort, version }, "ready");
 }
 
 process.on("unhandledRejection", (error) => {

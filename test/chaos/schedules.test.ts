@@ -1,26 +1,36 @@
-// Three brokers, of which one is killed again and again: every planned time of a schedule gives one job.
+// Three brokers, of which one is killed again and again with firings in hand: every planned time of a schedule gives one
+// job.
 
+import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
+import { connect, type NatsConnection } from "nats";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { firingConsumer } from "../../broker/src/jetstream/schedule-store.js";
+import { cronStreamName } from "../../broker/src/jetstream/stream-config.js";
 import { Broker } from "../support/broker.js";
 import { NatsServer } from "../support/nats.js";
 import { Stranger } from "../support/stranger.js";
-import { until } from "./waiting.js";
+import { pause, until } from "./waiting.js";
 
 const minutes = 60_000;
 const wanted = 20;
-const names = Array.from({ length: 5 }, (_, i) => `beat-${i}`);
+const names = Array.from({ length: 20 }, (_, i) => `beat-${i}`);
 
 let nats: NatsServer;
+let connection: NatsConnection;
+let jsm: JetStreamManager;
 let brokers: Broker[];
 
 beforeEach(async () => {
   nats = await NatsServer.start();
+  connection = await connect({ servers: nats.url });
+  jsm = await jetstreamManager(connection);
   brokers = [];
   for (let i = 0; i < 3; i++)
     brokers.push(await Broker.start({ natsUrl: nats.url, env: { DROVER_BROKER_NAME: `b${i}` } }));
 });
 afterEach(async () => {
   for (const broker of brokers) if (broker.running) await broker.stop();
+  await connection.close();
   await nats.stop();
 });
 
@@ -35,7 +45,9 @@ test(
       const answer = await stranger.call("JobService/List", { task, pageSize: 1_000 });
       return (answer as { jobs: { key: string }[] }).jobs.map(({ key }) => key).sort();
     };
-    let kills = 0;
+    const inHand = async () =>
+      (await jsm.consumers.info(cronStreamName("default"), firingConsumer)).num_ack_pending;
+    const held: number[] = [];
     let begun = 0;
     for (let n = 0; begun < wanted; n++) {
       const victim = dying[n % dying.length] as Broker;
@@ -44,8 +56,11 @@ test(
         begun = Math.max(...(await Promise.all(names.map(async (name) => (await keys(name)).length))));
         return begun > before + 2;
       });
+      // Firings come with the full second. What is still in nobody's record half a second after it was in the dead one's hand.
+      await pause(1_000 - (Date.now() % 1_000) + (n % 4) * 4);
       await victim.kill();
-      kills++;
+      await pause(1_500 - (Date.now() % 1_000));
+      held.push(await inHand());
       await victim.restart();
     }
     // What a dead broker had taken comes again after some seconds.
@@ -53,7 +68,9 @@ test(
       (await Promise.all(names.map(keys))).every((found) => found.length >= wanted),
     );
     await stranger.call("ScheduleService/Put", { owner: "chaos", schedules: [], removeUndeclared: true });
-    expect(kills).toBeGreaterThan(3);
+    console.log(`firings in hand at each kill: ${held.join(", ")}`);
+    expect(held.length).toBeGreaterThan(3);
+    expect(Math.max(...held)).toBeGreaterThan(0);
     for (const name of names) {
       const times = (await keys(name)).map(timeOf);
       const first = times[0] ?? 0;

@@ -51,7 +51,7 @@ const schedule = (fields: Message): Message => ({
 const put = (fields: Message): Message => ({ owner: "o", schedules: [schedule(fields)] });
 
 /** In the contract, and not built. Building one fails the test below, which then belongs among the others. */
-const notBuilt = ["JobService/Move", "JobService/Explain"];
+const notBuilt = ["JobService/Move"];
 const built = methods.filter(({ name }) => !notBuilt.includes(name));
 
 type Row = [method: string, what: string, request: Message, fields: string[]];
@@ -284,6 +284,7 @@ const invalid: Row[] = [
   ["JobService/Cancel", "a malformed id", { id: "x" }, ["id"]],
   ["JobService/Cancel", "a reason too long", { id: "t~k", reason: "x".repeat(1_025) }, ["reason"]],
   ["JobService/Redrive", "a malformed id", { id: "x~" }, ["id"]],
+  ["JobService/Explain", "a malformed id", { id: "x" }, ["id"]],
   ["WorkerService/Lease", "nobody", { ...leased, worker: "" }, ["worker"]],
   ["WorkerService/Lease", "a worker without tasks", { ...leased, tasks: [] }, ["tasks"]],
   [
@@ -407,7 +408,7 @@ describe("is INVALID_ARGUMENT with the fields to mend", () => {
 });
 
 describe("a job that nobody knows", () => {
-  test.each(["JobService/Status", "JobService/Cancel", "JobService/Redrive"])(
+  test.each(["JobService/Status", "JobService/Cancel", "JobService/Redrive", "JobService/Explain"])(
     "%s is NOT_FOUND",
     async (method) => {
       expect(await stranger.refused(method, { id: "t~unknown" })).toMatchObject({

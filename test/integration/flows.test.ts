@@ -22,12 +22,21 @@ interface Asked {
   payload?: string;
   delay?: number;
   key?: string;
+  retention?: number;
 }
 
-function member({ task, on = [], policy = FAIL_FLOW, payload, delay, key = "" }: Asked): MemberDraft {
+function member({
+  task,
+  on = [],
+  policy = FAIL_FLOW,
+  payload,
+  delay,
+  key = "",
+  retention,
+}: Asked): MemberDraft {
   const data = payload === undefined ? undefined : { data: bytes(payload), contentType: "" };
   return {
-    job: { task, key, labels: {}, headers: {}, payload: data, delay },
+    job: { task, key, labels: {}, headers: {}, payload: data, delay, retention },
     dependsOn: on,
     onFailure: policy,
     name: "",
@@ -244,6 +253,80 @@ describe.each([1, 3])("on %i shards", (shards) => {
     expect(await refused(first.api.flows.submit(asked))).toBe("JOB_EXISTS");
     expect(await refused(first.api.flows.get(asked.key))).toBe("FLOW_NOT_FOUND");
     expect(await stateOf(first, { task, key: "mine" })).toBe("READY");
+  });
+
+  test("results of members that keep none reach the callback all the same", async () => {
+    const [task, callback] = [freshTask(), freshTask()];
+    const seen: string[][] = [];
+    const { worker } = await working(first, [task, callback], (grant) => {
+      if (grant.ref.task === callback) seen.push(inputsOf(grant));
+      return success(`"${grant.spec.flow?.member}"`);
+    });
+    const keepsNone = { task, retention: 0 };
+    const { key } = await second.api.flows.submit(
+      flowOf([keepsNone, keepsNone, { task: callback, on: [0, 1] }]),
+    );
+    expect((await ended(second, key)).state).toBe("SUCCEEDED");
+    expect(seen).toEqual([['succeeded "0"', 'succeeded "1"']]);
+    const [job] = await first.api.jobs.status([{ task, key: `${key}.0` }], false);
+    expect(job?.stored.job.result).toBeUndefined();
+    worker.leave();
+  });
+
+  test("a member whose ticket was lost and whose record is gone counts as it ended", async () => {
+    const [task, next] = [freshTask(), freshTask()];
+    const steps = [first, second].map(({ parts }) => parts.flows.steps);
+    const looks = steps.map((each) => each.look);
+    for (const each of steps) {
+      each.look = async (tickets) => {
+        for (const ticket of tickets) ticket.ack();
+      };
+    }
+    const { ran, worker } = await working(first, [task, next], () => success('"kept"'));
+    const { key } = await first.api.flows.submit(flowOf([{ task }, { task: next, on: [0] }]));
+    const lost = { task, key: `${key}.0` };
+    await first.parts.flows.sweep();
+    const stream = scene.subjects.stream(scene.subjects.shard(task));
+    await until("the first to end", async () => (await stateOf(first, lost)) === "SUCCEEDED");
+    await until("its ticket to be lost", async () => {
+      const { num_pending, num_ack_pending } = await scene.jsm.consumers.info(stream, "flows");
+      return num_pending + num_ack_pending === 0;
+    });
+    await scene.jsm.streams.purge(stream, { filter: scene.subjects.ofJob(lost) });
+    for (const [i, each] of steps.entries()) each.look = looks[i] as (typeof looks)[number];
+    expect((await first.api.flows.get(key)).state).toBe("RUNNING");
+    await first.parts.flows.sweep();
+    expect((await ended(second, key)).state).toBe("SUCCEEDED");
+    expect(ran).toEqual([`${key}.0`, `${key}.1`]);
+    worker.leave();
+  });
+
+  test("a flow that is redriven before its failure has reached all of it runs to its end", async () => {
+    const [task, other] = [freshTask(), freshTask()];
+    const steps = [first, second].map(({ parts }) => parts.flows.steps);
+    let broken = true;
+    const { ran, worker } = await working(first, [task, other], (grant) =>
+      broken && grant.spec.flow?.member === 0 ? failure(PERMANENT) : success(),
+    );
+    // Whatever a failure is followed by comes only after the redrive.
+    const cancels = steps.map(({ cancel }) => cancel.cancel);
+    const held: (() => void)[] = [];
+    for (const { cancel } of steps) {
+      const now = cancel.cancel.bind(cancel);
+      cancel.cancel = (async (...args: Parameters<typeof now>) => {
+        await new Promise<void>((resolve) => held.push(resolve));
+        return now(...args);
+      }) as typeof cancel.cancel;
+    }
+    const { key } = await first.api.flows.submit(flowOf([{ task }, { task: other, on: [0] }]));
+    await until("the failure to be followed", () => held.length > 0);
+    broken = false;
+    for (const [i, { cancel }] of steps.entries()) cancel.cancel = cancels[i] as typeof cancel.cancel;
+    await second.api.flows.redrive(key);
+    for (const go of held) go();
+    expect((await ended(second, key)).state).toBe("SUCCEEDED");
+    expect(ran.filter((one) => one.endsWith(".1"))).toHaveLength(1);
+    worker.leave();
   });
 
   test("a watch tells the flow until it has ended", async () => {

@@ -158,6 +158,60 @@ describe.each([1, 3])("on %i shards", (shards) => {
     await other.settle(again.leaseId);
   });
 
+  test("a worker that is silent, or has lost its stream, keeps its run while Extend says so, and not longer", async () => {
+    // All at a time: each of them waits for twice what a session may be silent for.
+    await Promise.all(
+      [false, true].flatMap((vanishes) =>
+        [first, second].map(async (through) => {
+          const task = freshTask();
+          const { ref } = await submit(first, { task });
+          const worker = await attach(first, task, { silent: true });
+          const { token } = await worker.next();
+          if (vanishes) worker.vanish();
+          const other = await attach(second, task);
+          const vouch = () => through.api.workers.extend([{ token, duration: 1_500, progress: undefined }]);
+          for (let passed = 0; passed < 4_000; passed += 400) {
+            expect(await vouch()).toMatchObject([{ cancelRequested: false }]);
+            await elapsed(400);
+          }
+          expect(other.grants).toEqual([]);
+          expect((await status(first, ref)).stored.job).toMatchObject({ attempt: 1, crashes: 0 });
+          const again = await other.next();
+          expect(again.attempt).toBe(2);
+          await other.settle(again.leaseId);
+        }),
+      ),
+    );
+  });
+
+  test("a run that was vouched for is the worker's when it comes back", async () => {
+    const task = freshTask();
+    const { ref } = await submit(first, { task });
+    const worker = await attach(first, task);
+    const { token } = await worker.next();
+    worker.vanish();
+    await first.api.workers.extend([{ token, duration: 60_000, progress: undefined }]);
+    await elapsed(1_500);
+    const back = await attach(first, task, { instance: worker.instance, held: [token] });
+    expect(back.hello).toMatchObject({ lost: [], held: [{ token }] });
+    await back.settle(back.hello?.held[0]?.leaseId ?? 0);
+    expect((await status(first, ref)).stored.job).toMatchObject({ attempt: 1, crashes: 0 });
+  });
+
+  test("a session that speaks for itself again is not kept by what was said for it before", async () => {
+    const task = freshTask();
+    await submit(first, { task });
+    const worker = await attach(first, task);
+    const { token } = await worker.next();
+    await first.api.workers.extend([{ token, duration: 60_000, progress: undefined }]);
+    worker.session?.pong();
+    worker.vanish();
+    const other = await attach(second, task);
+    const again = await other.next();
+    expect(again.attempt).toBe(2);
+    await other.settle(again.leaseId);
+  });
+
   test("a draining worker gets no more jobs, and what it has counts", async () => {
     const task = freshTask();
     await submit(first, { task });

@@ -1,5 +1,5 @@
-// One trace from the submit to the run, where the program has OpenTelemetry. The provider and propagator are the least that
-// its API takes: what is tested is what the SDKs do with it.
+// One trace from the submit to the run, where the program has OpenTelemetry. The provider is the least that its API
+// takes: what is tested is what the SDKs do with it.
 
 import { Client } from "@drover/client";
 import { defineTask } from "@drover/worker";
@@ -7,7 +7,6 @@ import { startDrover, type TestDrover } from "@drover/worker/testing";
 import {
   type Context,
   context,
-  INVALID_SPAN_CONTEXT,
   type Link,
   propagation,
   type SpanContext,
@@ -15,6 +14,7 @@ import {
   trace,
 } from "@opentelemetry/api";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { w3cPropagator } from "../support/trace-propagator.js";
 
 interface Seen {
   name: string;
@@ -68,19 +68,7 @@ let client: Client;
 beforeAll(async () => {
   const tracer = { startSpan, startActiveSpan: () => expect.unreachable("nobody asks for this") };
   trace.setGlobalTracerProvider({ getTracer: () => tracer });
-  propagation.setGlobalPropagator({
-    inject: (from, carrier, setter) => {
-      const { traceId, spanId } = trace.getSpanContext(from) ?? INVALID_SPAN_CONTEXT;
-      setter.set(carrier, "traceparent", `00-${traceId}-${spanId}-01`);
-    },
-    extract: (into, carrier, getter) => {
-      const [, traceId = "", spanId = ""] = String(getter.get(carrier, "traceparent") ?? "").split("-");
-      return traceId === ""
-        ? into
-        : trace.setSpanContext(into, { traceId, spanId, traceFlags: 1, isRemote: true });
-    },
-    fields: () => ["traceparent"],
-  });
+  propagation.setGlobalPropagator(w3cPropagator);
   drover = await startDrover({ tasks });
   client = new Client({ address: drover.address });
 });

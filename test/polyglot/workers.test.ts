@@ -207,6 +207,52 @@ describe.each(languages)("a worker in %s", (language) => {
     },
   );
 
+  describe("on a broker that gives a silent worker 2 s, and one that has gone 1 s", () => {
+    let strict: Broker;
+
+    beforeAll(async () => {
+      strict = await Broker.start({ natsUrl: nats.url, env: { DROVER_SESSION_TIMEOUT: "2s" } });
+    });
+    afterAll(() => strict?.stop());
+
+    test.each([
+      { what: "keeps its job", restart: false },
+      { what: "keeps its job, though its broker is killed meanwhile", restart: true },
+    ])("a handler that computes for far longer $what", async ({ restart }) => {
+      const { queue } = await attached({ address: strict.address });
+      fresh += 1;
+      const diary = join(folder, `diary-${fresh}`);
+      const payload = { milliseconds: 5_000, diary };
+      const job = await client.submit("busy", payload, { queue, retry: { retries: 0 } });
+      await until("the handler to begin", () => existsSync(diary), patience);
+      if (restart) {
+        await strict.kill("SIGKILL");
+        await strict.restart();
+      }
+      const { result, attempt, crashes } = await ended(job, "SUCCEEDED");
+      expect({ result, attempt, crashes }).toEqual({ result: 1, attempt: 1, crashes: 0 });
+      expect(readFileSync(diary, "utf8")).toBe("began 1\n");
+    });
+
+    test("the jobs of a worker that is killed run elsewhere", async () => {
+      const worker = await attached({ address: strict.address });
+      const jobs = await Promise.all([gated(worker.queue), gated(worker.queue)]);
+      worker.kill("SIGKILL");
+      await worker.ended();
+      const other = await attached({ address: strict.address, queue: worker.queue });
+      for (const { open } of jobs) open();
+      for (const { job, noted } of jobs) {
+        const { history, failures, crashes } = await ended(job, "SUCCEEDED");
+        expect({ failures, crashes }).toEqual({ failures: 0, crashes: 1 });
+        expect(history.map(({ outcome, worker: by }) => [outcome, by])).toEqual([
+          ["CRASHED", worker.name],
+          ["SUCCEEDED", other.name],
+        ]);
+        expect(noted()).toEqual(["began 1", "began 2", "returned 2"]);
+      }
+    });
+  });
+
   test("an outcome that the broker could not hear is told to the one that comes after it", async () => {
     const { queue } = await attached();
     const { job, noted, open } = await gated(queue);

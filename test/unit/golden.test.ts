@@ -97,11 +97,16 @@ test.each(progress)("progress: $name", ({ value, detail }) => {
   expect(told).toEqual([[value, given]]);
 });
 
-test.each(["payload.ts", "json-text.ts", "time.ts", "addresses.ts", "rpc-status.ts", "schema.ts"])(
-  "both SDKs have the same %s, since neither depends on the other",
-  (name) => {
-    const of = (sdk: string) =>
-      readFileSync(fileURLToPath(new URL(`../../${sdk}/typescript/src/${name}`, import.meta.url)), "utf8");
-    expect(of("client-sdk")).toBe(of("worker-sdk"));
-  },
-);
+test.each([
+  "payload.ts",
+  "json-text.ts",
+  "time.ts",
+  "access.ts",
+  "addresses.ts",
+  "rpc-status.ts",
+  "schema.ts",
+])("both SDKs have the same %s, since neither depends on the other", (name) => {
+  const of = (sdk: string) =>
+    readFileSync(fileURLToPath(new URL(`../../${sdk}/typescript/src/${name}`, import.meta.url)), "utf8");
+  expect(of("client-sdk")).toBe(of("worker-sdk"));
+});

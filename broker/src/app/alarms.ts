@@ -78,7 +78,7 @@ export class Alarms {
       } else if (standingOf(known.stored) === "held") {
         this.telemetry.leaseLost({ task: alarm.ref.task, queue: known.stored.queue });
       }
-      report(changed, this.telemetry, this.log);
+      report(changed, this.telemetry, this.log, this.clock.now());
       alarm.ack();
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;

@@ -2,6 +2,7 @@
 // and ranges by core/, tokens by the use case itself. Every method may throw Refusal; nothing else is expected.
 
 import type { Refusal } from "../core/errors.js";
+import type { Explanation } from "../core/explain.js";
 import type { FlowState } from "../core/flow.js";
 import type { FlowSpec } from "../core/flow-spec.js";
 import type { Content, Failure, JobRef, Progress, Spec, State, Stored } from "../core/job.js";
@@ -55,6 +56,8 @@ export interface JobsApi {
     reason: string,
   ): Promise<{ outcome: "cancelled" | "requested" | "already-finished"; previous: State }>;
   redrive(ref: JobRef): Promise<JobView>;
+  /** @throws Refusal JOB_NOT_FOUND */
+  explain(ref: JobRef): Promise<Explanation>;
 }
 
 /** One attempt handed to a worker. */

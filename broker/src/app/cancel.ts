@@ -123,7 +123,7 @@ export class Cancel {
 
   async #write(ref: JobRef, known: Known, reason: string): Promise<void> {
     const changed = await this.ledger.change(ref, known, { type: "cancel", reason }, unmoved);
-    report(changed, this.telemetry, this.log);
+    report(changed, this.telemetry, this.log, this.clock.now());
     const spec = specOf(known.stored.job);
     if ((spec.payload?.externalSize ?? 0) > 0 && spec.flow === undefined) this.jobs.dropBody(ref);
   }

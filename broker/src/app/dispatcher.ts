@@ -170,6 +170,19 @@ export class Dispatcher implements LaneEvents {
     return found.ticket;
   }
 
+  /** Who here takes jobs of a task from a queue, how many of them could take one now, and which of `rivals` they take as
+   *  well. */
+  serving(task: string, queue: string, rivals: readonly string[]) {
+    const takers = [...this.#takers].filter(
+      (taker) => taker.active && taker.queues.has(queue) && taker.serves(task),
+    );
+    return {
+      serving: takers.length,
+      free: takers.filter((taker) => taker.freeFor(task) > 0).length,
+      rivals: rivals.filter((rival) => takers.some((taker) => taker.serves(rival))),
+    };
+  }
+
   /** Something changed: plan anew after this round of IO. */
   soon(): void {
     if (this.#scheduled || this.#stopped) return;

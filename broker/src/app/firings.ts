@@ -36,7 +36,8 @@ const outcomes = { submitted: 1, overlap: 2, misfire: 3, triggered: 4, refused: 
 
 /** A schedule whose time has come, and what is to be done. */
 interface Round {
-  ticket: FiringTicket;
+  /** More than one: the same alarm was delivered again before it was dealt with. */
+  tickets: FiringTicket[];
   known: KnownSchedule & { record: ScheduleRecord };
   schedule: Schedule;
   due: Due;
@@ -117,21 +118,23 @@ export class Firings {
   }
 
   async #look(tickets: readonly FiringTicket[]): Promise<void> {
-    const byName = new Map(tickets.map((ticket) => [ticket.name, ticket]));
-    const names = [...byName.keys()];
-    const known = await this.schedules.read(names);
-    const rounds: Round[] = [];
-    for (const [i, name] of names.entries()) {
-      const ticket = byName.get(name) as FiringTicket;
-      const { record, seq } = known[i] as KnownSchedule;
-      // Removed, paused or changed since: the alarm is one of before.
-      if (record === undefined || record.nextAt !== ticket.plannedAt) ticket.ack();
-      else rounds.push(this.#roundOf(ticket, { record, seq }));
+    const names = [...new Set(tickets.map(({ name }) => name))];
+    const read = await this.schedules.read(names);
+    const known = new Map(names.map((name, i) => [name, read[i] as KnownSchedule]));
+    const rounds = new Map<string, Round>();
+    // Several of one schedule may come at once: those of a broker that died come again beside what fired since. Only the
+    // one that its record waits for counts.
+    for (const ticket of tickets) {
+      const { record, seq } = known.get(ticket.name) as KnownSchedule;
+      const awaited = record !== undefined && record.nextAt === ticket.plannedAt;
+      const round = rounds.get(ticket.name);
+      // Removed, paused, changed or dealt with since: the alarm is one of before.
+      if (!awaited) ticket.ack();
+      else if (round !== undefined) round.tickets.push(ticket);
+      else rounds.set(ticket.name, this.#roundOf(ticket, { record, seq }));
     }
-    await this.#heedOverlaps(rounds);
-    await this.#submitAll(rounds);
-    // A ticket of the same schedule that came twice is dealt with by the one.
-    for (const ticket of tickets) if (byName.get(ticket.name) !== ticket) ticket.ack();
+    await this.#heedOverlaps([...rounds.values()]);
+    await this.#submitAll([...rounds.values()]);
   }
 
   #roundOf(ticket: FiringTicket, known: Round["known"]): Round {
@@ -141,7 +144,7 @@ export class Firings {
     // Its alarm never goes off early: what this broker takes for the server's time may be behind.
     const now = Math.max(this.clock.now(), ticket.plannedAt);
     const due = dueOf(plan, schedule, record.lastAt, now);
-    return { ticket, known, schedule, due, jobs: [], overlapped: [] };
+    return { tickets: [ticket], known, schedule, due, jobs: [], overlapped: [] };
   }
 
   /** Leaves out what may not run beside an earlier job, and says which jobs are to be submitted. */
@@ -262,15 +265,19 @@ export class Firings {
     });
     if (done.length === 0) return;
     if (await this.schedules.write(done.map(changeOf))) {
-      for (const { round } of done) round.ticket.ack();
+      for (const { round } of done) ackAll(round);
       return;
     }
     for (const each of done) {
       // Changed since: another broker dealt with it, or its owner wants something else of it now. Either armed it anew.
       await this.schedules.write([changeOf(each)]);
-      each.round.ticket.ack();
+      ackAll(each.round);
     }
   }
+}
+
+function ackAll({ tickets }: Round): void {
+  for (const ticket of tickets) ticket.ack();
 }
 
 /** The record with one more firing, of which the latest are kept. */

@@ -113,14 +113,18 @@ export class FlowSteps {
     record: FlowRecord,
     plan: FlowPlan,
     whole: boolean,
-    tickets: readonly Pick<FlowTicket, "member">[],
+    tickets: readonly Pick<FlowTicket, "member" | "end">[],
   ): Promise<void> {
     const { members } = record;
     const touched = new Set<number>();
     if (whole) for (let i = 0; i < members.length; i++) touched.add(i);
     else
-      for (const { member } of tickets)
-        if (member !== undefined) addDependents(plan, members, member, touched);
+      for (const { member, end } of tickets) {
+        if (member === undefined) continue;
+        addDependents(plan, members, member, touched);
+        // It had not heard of the redrive when it ended: it is to run again.
+        if (end !== undefined && end.run < record.run) touched.add(member);
+      }
     const concerned = [...touched].filter(
       (i) => !hasMemberEnded(members[i]) || members[i] === MemberStatus.SKIPPED,
     );
@@ -146,14 +150,16 @@ export class FlowSteps {
   }
 
   async #bringOne(record: FlowRecord, member: number, ref: JobRef, known: Known | undefined): Promise<void> {
-    if (known === undefined || specOf(known.stored.job).flow?.flow !== record.key) return;
+    const { flow } = known === undefined ? {} : specOf(known.stored.job);
+    if (known === undefined || flow?.flow !== record.key) return;
+    // The flow was redriven since this record was read: what it says of the job holds no more.
+    if (flow.run > record.run) return;
     const status = record.members[member];
     const state = stateOf(known.stored);
     try {
       if (hasEnded(state)) {
-        const run = specOf(known.stored.job).flow?.run ?? 0;
         // Of an earlier run: the flow was redriven, and this member is to run again.
-        if (hasMemberEnded(status) || run >= record.run) return;
+        if (hasMemberEnded(status) || flow.run >= record.run) return;
         const blocked = status === MemberStatus.BLOCKED;
         await this.ledger.change(ref, known, { type: "rejoin", run: record.run, blocked }, unmoved);
       } else if (status === MemberStatus.SKIPPED) {
@@ -161,7 +167,7 @@ export class FlowSteps {
       } else if (record.stop !== Stop.NONE) {
         await this.cancel.cancel(ref, reasonOf(record), record.stop === Stop.FAILED);
       } else if (status === MemberStatus.OPEN && standingOf(known.stored) === "blocked") {
-        await this.ledger.change(ref, known, { type: "unblock" }, unmoved);
+        await this.ledger.change(ref, known, { type: "unblock", run: record.run }, unmoved);
       }
     } catch (error) {
       // It moved meanwhile: another broker did the same, or it ended and its own ticket comes.
@@ -176,39 +182,54 @@ export class FlowSteps {
     const plan = await this.graphs.of(record);
     const open = [...record.members.keys()].filter((i) => !hasMemberEnded(record.members[i]));
     const ends: { member: number; end: FlowEnd; deadline: false }[] = [];
+    let behind = false;
     for (let i = 0; i < open.length; i += readAtOnce) {
       const some = open.slice(i, i + readAtOnce);
       const snapshots = await this.jobs.read(some.map((member) => plan.entries[member] as JobRef));
+      const gone = some.filter((_, n) => snapshots[n]?.current === undefined);
+      const told = gone.length === 0 ? new Map<number, FlowEnd>() : await this.flows.ends(record.key, gone);
       for (const [n, member] of some.entries()) {
-        const end = lostEnd(snapshots[n]?.current, record);
+        const current = snapshots[n]?.current;
+        const end = current === undefined ? goneEnd(told.get(member), record) : lostEnd(current, record);
         if (end !== undefined) ends.push({ member, end, deadline: false });
+        behind ||= end === undefined && current !== undefined && isBehind(current, record.members[member]);
       }
     }
     const late = record.deadline > 0 && record.deadline <= this.clock.now();
-    if (ends.length > 0 || late) {
+    if (ends.length > 0 || late || behind) {
       await this.step(record.key, [...ends, { member: undefined, end: undefined, deadline: late }]);
     }
   }
 }
 
 /** What a job says of itself that its flow has not heard. */
-function lostEnd(current: Stored | undefined, record: FlowRecord): FlowEnd | undefined {
-  const jobId = current === undefined ? "" : `${specOf(current.job).task}~${specOf(current.job).key}`;
-  if (current === undefined) {
-    return { jobId, outcome: "cancelled", result: undefined, failure: undefined, run: record.run };
-  }
+function lostEnd(current: Stored, record: FlowRecord): FlowEnd | undefined {
+  const jobId = `${specOf(current.job).task}~${specOf(current.job).key}`;
   const state = stateOf(current);
   if (!hasEnded(state)) return undefined;
   const run = specOf(current.job).flow?.run;
   // A member that waits to be begun again by a redrive; what cannot be read has no flow and no run.
-  if (run !== undefined && run < record.run) return undefined;
+  if (run !== undefined && run < record.run && state !== "SUCCEEDED") return undefined;
   const { result, failure } = current.job;
   return { jobId, outcome: state.toLowerCase(), result, failure, run: record.run };
 }
 
+/** A member of which there is no record any more ended as it told its flow, for as long as that is kept. One that told
+ *  nothing was removed while it waited, as by a purge of its queue. */
+function goneEnd(told: FlowEnd | undefined, record: FlowRecord): FlowEnd {
+  if (told !== undefined && told.run === record.run) return told;
+  return { jobId: "", outcome: "cancelled", result: undefined, failure: undefined, run: record.run };
+}
+
+/** A job that waits although its flow has opened it, or that has not begun again although its flow was redriven. */
+function isBehind(current: Stored, status: number | undefined): boolean {
+  return hasEnded(stateOf(current)) || (status === MemberStatus.OPEN && standingOf(current) === "blocked");
+}
+
 function endOf({ member, end }: Pick<FlowTicket, "member" | "end">, record: FlowRecord): End[] {
-  // One of a run before the flow was redriven, delivered late.
-  if (member === undefined || end === undefined || end.run !== record.run) return [];
+  if (member === undefined || end === undefined) return [];
+  // One of a run before the flow was redriven: what did not succeed then runs again.
+  if (end.run !== record.run && end.outcome !== "succeeded") return [];
   const status =
     end.outcome === "succeeded"
       ? MemberStatus.SUCCEEDED

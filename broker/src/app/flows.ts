@@ -6,22 +6,24 @@
 import { flowNotFound, invalid, Refusal } from "../core/errors.js";
 import { begun, countsOf, graphOf, hasMemberEnded, redriven, Stop } from "../core/flow.js";
 import type { FlowSpec } from "../core/flow-spec.js";
-import type { JobRef, Spec } from "../core/job.js";
-import { specOf } from "../core/job.js";
+import type { JobRef, Spec, Stored } from "../core/job.js";
+import { specOf, stateOf } from "../core/job.js";
 import { flowLimits } from "../core/limits.js";
 import { jobId, makeKey } from "../core/names.js";
 import type { FlowInput, FlowMemberView, FlowsApi, FlowView } from "./api.js";
+import { isPassing } from "./fences.js";
 import type { FlowGraphs } from "./flow-graphs.js";
 import type { FlowSteps } from "./flow-steps.js";
 import type { Ledger } from "./ledger.js";
 import type { Clock, FlowEnd, FlowRecord, Flows, Jobs, StorageGauge } from "./ports.js";
-import type { Log } from "./telemetry.js";
+import type { Log, Telemetry } from "./telemetry.js";
 
 const attempts = 20;
 /** Submitters of one flow that meet take it from one another: each next try waits up to twice as long, ms, by chance. */
 const firstRest = 25;
 const longestRest = 3_000;
 const storedAtOnce = 1_000;
+const readAtOnce = 200;
 const slowLook = 5_000;
 /** Between two answers of a watch, ms. */
 const watchPause = 50;
@@ -37,6 +39,7 @@ export class FlowControl implements FlowsApi {
     readonly jobs: Pick<Jobs, "read">,
     readonly storage: StorageGauge,
     readonly clock: Clock,
+    readonly telemetry: Telemetry,
     readonly log: Log,
     readonly randomBytes: (n: number) => Uint8Array,
     readonly digest: (content: readonly (string | Uint8Array)[]) => Uint8Array,
@@ -338,8 +341,7 @@ export class FlowControl implements FlowsApi {
   }
 
   /** What crashes left, what has aged out, and what is not moved on by any ticket. */
-  async sweep(): Promise<void> {
-    const now = this.clock.now();
+  async sweep(now = this.clock.now()): Promise<void> {
     for (const record of await this.flows.list()) {
       const { state } = viewOf(record);
       if (record.preparing) {
@@ -364,7 +366,11 @@ export class FlowControl implements FlowsApi {
 
   async #store(spec: Spec, member: number): Promise<void> {
     const made = await this.ledger.create(spec, true);
-    if (made.created) return;
+    if (made.created) {
+      this.telemetry.submitted(spec);
+      this.telemetry.traces?.stored(spec, this.clock.now());
+      return;
+    }
     const { current } = made.existing;
     // Stored by an earlier try of this very flow.
     if (current?.phase === "blocked" && current.job.spec?.flow?.flow === spec.flow?.flow) return;
@@ -376,17 +382,26 @@ export class FlowControl implements FlowsApi {
 
   /** Removes a flow that never came to be. */
   async #undo(record: FlowRecord): Promise<void> {
-    for (const entry of await this.flows.members(record.key, record.parts)) {
-      const [snapshot] = await this.jobs.read([entry]);
-      const current = snapshot?.current;
-      if (current?.phase !== "blocked" || current.job.spec?.flow?.flow !== record.key) continue;
-      await this.steps.cancel
-        .cancel(entry, "its flow was not submitted as a whole")
-        .catch((error: unknown) => {
-          if (!(error instanceof Refusal) || error.reason !== "JOB_NOT_FOUND") throw error;
-        });
+    const entries = await this.flows.members(record.key, record.parts);
+    for (let i = 0; i < entries.length; i += readAtOnce) {
+      const some = entries.slice(i, i + readAtOnce);
+      const snapshots = await this.jobs.read(some);
+      await Promise.all(some.map((ref, n) => this.#withdraw(ref, snapshots[n]?.current, record.key)));
     }
     await this.flows.remove(record.key);
+  }
+
+  /** Its record goes as well: as long as that lay there, no flow could be submitted under the same key. */
+  async #withdraw(ref: JobRef, current: Stored | undefined, flow: string): Promise<void> {
+    if (current?.job.spec?.flow?.flow !== flow || !isUntouched(current)) return;
+    try {
+      if (current.phase === "blocked")
+        await this.steps.cancel.cancel(ref, "its flow was not submitted as a whole");
+      await this.ledger.forget(ref);
+    } catch (error) {
+      // Somebody else was faster, with the same.
+      if (!(error instanceof Refusal) || isPassing(error)) throw error;
+    }
   }
 
   async #known(record: FlowRecord) {
@@ -440,6 +455,11 @@ function contentOf(flow: FlowSpec): (string | Uint8Array)[] {
     JSON.stringify([spec.task, spec.key, dependsOn, onFailure, name, delay, spec.queue, spec.priority]),
     spec.payload?.data ?? "",
   ]);
+}
+
+/** A member that waits for its flow to begin, or that was cancelled while it did. */
+function isUntouched(member: Stored): boolean {
+  return member.phase === "blocked" || (stateOf(member) === "CANCELLED" && member.job.attempt === 0);
 }
 
 function equal(one: Uint8Array, other: Uint8Array): boolean {

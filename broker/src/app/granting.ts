@@ -126,7 +126,7 @@ export class Granting {
         leaseId: holding.leaseId,
         token: this.tokens.sign(holding.claim),
         ref: holding.ref,
-        spec,
+        spec: this.telemetry.traces?.lent(spec, holding.claim.attempt) ?? spec,
         payload,
         inputs,
         attempt: holding.claim.attempt,
@@ -146,7 +146,7 @@ export class Granting {
         { type: "expire" },
         unmoved,
       );
-      report(changed, this.telemetry, this.log);
+      report(changed, this.telemetry, this.log, this.clock.now());
       ticket.ack();
     } catch (error) {
       if (isPassing(error)) return;

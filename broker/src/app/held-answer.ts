@@ -3,6 +3,14 @@
 import type { Progress } from "../core/job.js";
 import type { Holding } from "./holdings.js";
 
+export interface ToldProgress {
+  value?: number | undefined;
+  /** In base64. */
+  detail: string;
+  /** ms. */
+  at: number;
+}
+
 export interface HeldAnswer {
   id: string;
   worker: string;
@@ -10,25 +18,31 @@ export interface HeldAnswer {
   instance: string;
   startedAt: number;
   cancelRequested: boolean;
-  /** detail in base64. */
-  progress: { value?: number | undefined; detail: string; at: number } | undefined;
+  progress: ToldProgress | undefined;
   /** Only waits in the broker's buffer. */
   buffered: boolean;
 }
 
 export function answerOf(holding: Holding): HeldAnswer {
-  const { progress } = holding;
   return {
     id: holding.id,
     worker: holding.holder.worker,
     instance: holding.holder.instance,
     startedAt: holding.startedAt,
     cancelRequested: holding.cancelRequested,
-    progress: progress && { ...progress, detail: Buffer.from(progress.detail).toString("base64") },
+    progress: tell(holding.progress),
     buffered: false,
   };
 }
 
+export function tell(progress: Progress | undefined): ToldProgress | undefined {
+  return progress && { ...progress, detail: Buffer.from(progress.detail).toString("base64") };
+}
+
+export function told(progress: ToldProgress | undefined): Progress | undefined {
+  return progress && { ...progress, detail: Buffer.from(progress.detail, "base64") };
+}
+
 export function progressIn(answer: HeldAnswer): Progress | undefined {
-  return answer.progress && { ...answer.progress, detail: Buffer.from(answer.progress.detail, "base64") };
+  return told(answer.progress);
 }

@@ -18,6 +18,8 @@ export interface Holder {
   cancelled(holding: Holding, reason: "requested" | "time-limit" | "lease-lost"): void;
   /** The lease is no longer this broker's to answer for. */
   released(holding: Holding): void;
+  /** A single call has said that the run goes on: for so many ms more, whatever becomes of the session. */
+  vouched(ms: number): void;
 }
 
 export class Holding implements Known {

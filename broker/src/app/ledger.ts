@@ -3,12 +3,14 @@
 
 import { jobNotFound, Refusal } from "../core/errors.js";
 import {
+  hasEnded,
   type JobRef,
   newJob,
   type Snapshot,
   type Spec,
   type Stored,
   specOf,
+  stateOf,
   unreadable,
 } from "../core/job.js";
 import { sizes, times } from "../core/limits.js";
@@ -182,6 +184,26 @@ export class Ledger {
     this.hints.changed(jobId(ref));
   }
 
+  /** Leaves nothing of a job that has ended: its key is free again. @throws Refusal JOB_NOT_FOUND, STORE_UNAVAILABLE */
+  async forget(ref: JobRef): Promise<void> {
+    const { stored, last } = await this.#read(ref);
+    if (!hasEnded(stateOf(stored))) throw new Refusal("LEASE_LOST", `${jobId(ref)} has moved on`);
+    const { phase, queue, priority } = stored;
+    try {
+      const nonce = this.journal.nonce();
+      await this.journal.commit({
+        ref,
+        expected: last,
+        nonce,
+        writes: [{ kind: "tombstone", phase, queue, priority }],
+      });
+    } catch (error) {
+      if (!(error instanceof Conflict)) throw error;
+      throw new Refusal("LEASE_LOST", `${jobId(ref)} has moved on`);
+    }
+    this.hints.changed(jobId(ref));
+  }
+
   /** Stores what waits for its time, and keeps it in mind where there is room. */
   async #delayed(ref: JobRef, dueAt: number, store: (fireAt: number) => Promise<number>): Promise<number> {
     if (!this.agenda.book(dueAt, this.clock.now())) return store(dueAt);
@@ -258,11 +280,11 @@ function after(before: Stored, move: Move, seq: number, nonce: string): Stored {
 }
 
 /** With the record of a flow's member goes what moves the flow on, in one step. */
-function endOfMember({ phase, job }: Move): Write[] {
+function endOfMember({ phase, job, result }: Move): Write[] {
   const { spec } = job;
   if (spec?.flow === undefined || job.finishedAt === 0) return [];
   const { flow, member, run } = spec.flow;
-  const { result, failure } = job;
+  const { failure } = job;
   const outcome = phase === "kept" ? job.outcome : phase;
   return [{ kind: "flow-end", flow, member, end: { jobId: jobId(spec), outcome, result, failure, run } }];
 }

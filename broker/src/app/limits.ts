@@ -1,8 +1,9 @@
 // Limits of queues and tasks: kept in the store, read by every broker, and turned into gates before the lanes that they
 // hold for. A lane without limits has no gate, and a broker without limits does not even count.
 
+import type { Facts } from "../core/explain.js";
 import { specOf } from "../core/job.js";
-import { nextStart, tokensOf } from "../core/rate.js";
+import { nextStart, tokensOf, unused } from "../core/rate.js";
 import { type Limited, limitId, type RunLimits, someLimits } from "../core/run-limits.js";
 import type { LimitsView } from "./api.js";
 import type { Dispatcher } from "./dispatcher.js";
@@ -74,13 +75,34 @@ export class LimitControl implements HoldingsWatch {
     if (rate === undefined) return { ...limits, tokens: undefined, nextTokenAt: undefined };
     const [known] = await this.store.books([limit]);
     const now = this.clock.now();
-    const book = known?.book ?? { fullAt: 0, interval: 0 };
+    const book = known?.book ?? unused;
     return { ...limits, tokens: tokensOf(rate, book, now), nextTokenAt: nextStart(rate, book, now) };
   }
 
-  async runningOf(task: string): Promise<number> {
-    const { answers } = await this.peers.ask("running-by-task", {});
-    return answers.reduce((sum, { body }) => sum + ((body as Record<string, number>)[task] ?? 0), 0);
+  /** What limits jobs of a task in a queue, as far as it is known at this moment. */
+  async holdingFor(task: string, queue: string): Promise<Pick<Facts, "rates" | "concurrency">> {
+    const set = limitIds(task, queue).flatMap((id) => this.#limits.get(id) ?? []);
+    const rated = set.flatMap(({ limit, limits: { rate } }) => (rate === undefined ? [] : [{ limit, rate }]));
+    const bounded = set.flatMap(({ limit, limits: { concurrency } }) =>
+      concurrency === undefined ? [] : [{ limit, most: concurrency }],
+    );
+    const [books, running] = await Promise.all([
+      rated.length === 0 ? [] : this.store.books(rated.map(({ limit }) => limit)),
+      Promise.all(bounded.map(({ limit }) => this.#runningUnder(limit))),
+    ]);
+    return {
+      rates: rated.map((each, i) => ({ ...each, book: books[i]?.book ?? unused })),
+      concurrency: bounded.map((each, i) => ({ ...each, running: running[i] ?? 0 })),
+    };
+  }
+
+  async #runningUnder({ kind, name }: Limited): Promise<number> {
+    const { answers } = await this.peers.ask(`running-by-${kind}`, {});
+    return answers.reduce((sum, { body }) => sum + ((body as Record<string, number>)[name] ?? 0), 0);
+  }
+
+  runningOf(task: string): Promise<number> {
+    return this.#runningUnder({ kind: "task", name: task });
   }
 
   added(holding: Holding): void {

@@ -335,6 +335,8 @@ export interface Queues {
   update(queue: string, change: (settings: QueueSettings) => QueueSettings): Promise<QueueSettings>;
   /** Queues that any job lies in, with the lanes of each: tickets not delivered, and delivered but not acked. */
   lanes(): Promise<{ key: LaneKey; ready: number; delivered: number }[]>;
+  /** Tickets of a lane from a sequence on. @throws Refusal STORE_UNAVAILABLE */
+  from(lane: LaneKey, seq: number): Promise<number>;
   /** Jobs in a phase, at most 15 s old. */
   count(phase: Phase, scope: QueueScope): Promise<number>;
   /** Removes what waits in the lanes, up to the last message as of now. Only when nothing is delivered there. */

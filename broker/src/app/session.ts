@@ -34,6 +34,8 @@ export class WorkSession implements Session, Taker, Holder {
   readonly leases = new Map<number, Holding>();
   /** ms, this machine's clock: when the worker was last heard. */
   heard = Date.now();
+  /** ms, this machine's clock: until when a single call beside the stream has vouched for the worker. */
+  vouchedUntil = 0;
   draining = false;
   open = true;
   readonly #tasks: ReadonlyMap<string, number>;
@@ -135,18 +137,18 @@ export class WorkSession implements Session, Taker, Holder {
   }
 
   credit(jobs: number, bytes: number): void {
-    this.heard = Date.now();
+    this.#hear();
     this.#credit = { jobs, bytes };
     this.parts.changed();
   }
 
   outcomes(outcomes: readonly OutcomeReport[]): void {
-    this.heard = Date.now();
+    this.#hear();
     for (const outcome of outcomes) void this.#settle(outcome);
   }
 
   progress(reports: readonly { leaseId: number; progress: Progress }[]): void {
-    this.heard = Date.now();
+    this.#hear();
     const at = this.parts.clock.now();
     for (const { leaseId, progress } of reports) {
       const holding = this.leases.get(leaseId);
@@ -156,12 +158,17 @@ export class WorkSession implements Session, Taker, Holder {
     }
   }
 
+  /** A handler keeps the worker from answering, and something beside the handler says so. */
+  vouched(ms: number): void {
+    this.vouchedUntil = Math.max(this.vouchedUntil, Date.now() + ms);
+  }
+
   pong(): void {
-    this.heard = Date.now();
+    this.#hear();
   }
 
   drain(): void {
-    this.heard = Date.now();
+    this.#hear();
     this.draining = true;
     this.parts.changed();
   }
@@ -170,6 +177,12 @@ export class WorkSession implements Session, Taker, Holder {
     if (!this.open) return;
     this.open = false;
     this.parts.ended(this, clean);
+  }
+
+  /** It speaks for itself again. */
+  #hear(): void {
+    this.heard = Date.now();
+    this.vouchedUntil = 0;
   }
 
   #granted({ holding, grant }: Granted): void {

@@ -261,6 +261,14 @@ export class Sessions {
   }
 
   #lose(session: WorkSession): void {
+    const vouched = session.vouchedUntil - Date.now();
+    if (vouched > 0) {
+      this.#gone.set(
+        session,
+        setTimeout(() => this.#lose(session), vouched),
+      );
+      return;
+    }
     this.#forget(session);
     for (const holding of [...session.leases.values()]) void session.parts.settling.end(holding, "lose");
   }
@@ -273,7 +281,7 @@ export class Sessions {
     if (ping) this.#lastPing = now;
     for (const session of this.attached()) {
       if (frozen) session.heard = now;
-      if (now - session.heard > this.times.timeout) {
+      if (now - session.heard > this.times.timeout && now > session.vouchedUntil) {
         session.open = false;
         session.sink.close(`nothing was heard for ${this.times.timeout} ms`);
         this.dispatcher.remove(session);

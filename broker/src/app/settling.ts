@@ -164,7 +164,7 @@ export class Settling {
 
   /** Counts and logs what became of the attempt. */
   #ended(changed: Changed): void {
-    report(changed, this.telemetry, this.log);
+    report(changed, this.telemetry, this.log, this.clock.now());
     const { payload } = specOf(changed.before.job);
     const over =
       changed.stored.phase !== "failed" &&
@@ -178,8 +178,9 @@ export class Settling {
   }
 }
 
-/** One line of log and one count for what a change made of a job. */
-export function report(changed: Changed, telemetry: Telemetry, log: Log): void {
+/** One line of log, one count and the spans for what a change made of a job, which was stored at `now`. */
+export function report(changed: Changed, telemetry: Telemetry, log: Log, now: number): void {
+  telemetry.traces?.changed(changed, now);
   const { job } = changed.stored;
   const line = lineOf(changed);
   const state = stateOf(changed.stored);

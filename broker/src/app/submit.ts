@@ -81,6 +81,7 @@ export class Submit {
         known === undefined ? await this.#create(spec) : ({ created: false, existing: known } as const);
       if (created.created) {
         this.telemetry.submitted(spec);
+        this.telemetry.traces?.stored(spec, this.clock.now());
         return { ref, deduplicated: false, state: spec.runAt > this.clock.now() ? "SCHEDULED" : "READY" };
       }
       const { current } = created.existing;
@@ -111,6 +112,7 @@ export class Submit {
         { type: "replace", spec: inline, body },
         (now) => (isReplaceable(now) ? undefined : new Refusal("LEASE_LOST", "it waits no more")),
       );
+      this.telemetry.traces?.stored(spec, this.clock.now());
       return stateOf(changed.stored);
     } catch (error) {
       if (error instanceof Refusal && error.reason === "LEASE_LOST") return undefined;

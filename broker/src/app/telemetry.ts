@@ -1,6 +1,8 @@
 // What the use cases tell of themselves. ops/ counts it; a broker without metrics uses `silent`.
 
 import type { Spec } from "../core/job.js";
+import { traceHeader } from "../core/trace-context.js";
+import type { Traces } from "./traces.js";
 
 export interface Line {
   task: string;
@@ -38,6 +40,8 @@ export interface Telemetry {
   journalUnknown(changes: number): void;
   sweep(kind: string, purged: number): void;
   rpc(method: string, code: number, seconds: number): void;
+  /** Undefined where nobody collects traces, and then none is worked out. */
+  readonly traces: Traces | undefined;
 }
 
 const nothing = () => undefined;
@@ -59,11 +63,12 @@ export const silent: Telemetry = {
   journalUnknown: nothing,
   sweep: nothing,
   rpc: nothing,
+  traces: undefined,
 };
 
-/** The W3C traceparent that a job was submitted with: what SDKs put into its headers. "" = none. */
-export function traceOf(spec: Pick<Spec, "traceParent" | "headers">): string {
-  return spec.traceParent || (spec.headers.traceparent ?? "");
+/** What a job's submitter called its trace, be it one or not; "" = nothing. */
+export function traceOf(spec: Pick<Spec, "headers">): string {
+  return spec.headers[traceHeader] ?? "";
 }
 
 /** What the log gets: events of note with their fields, never payloads. */

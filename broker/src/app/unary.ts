@@ -8,9 +8,10 @@ import type { Grant, OutcomeReport } from "./api.js";
 import type { Dispatcher, Taker } from "./dispatcher.js";
 import { byOrigin } from "./fences.js";
 import { type Granting, payloadBytes } from "./granting.js";
+import { type ToldProgress, tell, told } from "./held-answer.js";
 import type { Holder, Holding, Holdings } from "./holdings.js";
 import type { Ledger } from "./ledger.js";
-import type { Clock, LeaseClaim, Ticket, Tokens } from "./ports.js";
+import type { Clock, LeaseClaim, Peers, Ticket, Tokens } from "./ports.js";
 import type { Settling } from "./settling.js";
 
 export interface LeaseCall {
@@ -29,6 +30,17 @@ export interface Extended {
   drain: boolean;
 }
 
+/** A worker's word for a run of its session, on the way to the broker that has the session. */
+interface Vouch {
+  id: string;
+  origin: number;
+  /** ms. */
+  duration: number;
+  progress: ToldProgress | undefined;
+}
+
+type Vouched = Pick<Extended, "cancelRequested">;
+
 export class UnaryWorkers {
   #draining = false;
   readonly #calls = new Set<UnaryCall>();
@@ -42,7 +54,10 @@ export class UnaryWorkers {
     readonly tokens: Tokens,
     readonly clock: Clock,
     readonly broker: string,
-  ) {}
+    readonly peers: Peers,
+  ) {
+    peers.answer("vouch", (body) => this.#vouched(body as Vouch));
+  }
 
   async lease(request: LeaseCall): Promise<Grant[]> {
     if (this.#draining) {
@@ -96,11 +111,9 @@ export class UnaryWorkers {
     const here = this.#here(claim);
     const now = this.clock.now();
     const stamped = progress === undefined ? undefined : { ...progress, at: now };
-    if (here !== undefined && !here.holder.unary) {
-      // A session keeps its leases by itself.
-      if (stamped !== undefined) here.progress = stamped;
-      return { expiresAt: now + duration, cancelRequested: here.cancelRequested, drain: this.#draining };
-    }
+    const vouch = { id: jobId(claim.ref), origin: claim.origin, duration, progress: tell(stamped) };
+    const ofSession = here === undefined ? await this.#vouchedElsewhere(vouch) : this.#vouched(vouch);
+    if (ofSession !== null) return { expiresAt: now + duration, ...ofSession, drain: this.#draining };
     const fence = byOrigin(claim);
     const [snapshot] = here === undefined ? await this.ledger.jobs.read([claim.ref]) : [];
     const stored = here?.stored ?? snapshot?.current;
@@ -138,6 +151,23 @@ export class UnaryWorkers {
       here.cancelRequested = cancelRequested;
     }
     return { expiresAt: leaseUntil, cancelRequested, drain: this.#draining };
+  }
+
+  /** A session keeps its leases by itself; this keeps the session. Null for a lease that is no session's here. */
+  #vouched({ id, origin, duration, progress }: Vouch): Vouched | null {
+    const holding = this.holdings.get(id);
+    if (holding === undefined || holding.claim.origin !== origin || holding.holder.unary) return null;
+    holding.holder.vouched(duration);
+    holding.progress = told(progress) ?? holding.progress;
+    return { cancelRequested: holding.cancelRequested };
+  }
+
+  /** Only the session's own broker can keep it: writing the lease here would take it away from there. */
+  async #vouchedElsewhere(vouch: Vouch): Promise<Vouched | null> {
+    if (this.peers.all().length < 2) return null;
+    const { answers } = await this.peers.ask("vouch", vouch);
+    const vouched = answers.find(({ body }) => body !== null && body !== undefined);
+    return vouched === undefined ? null : (vouched.body as Vouched);
   }
 
   #claim(token: string): LeaseClaim {
@@ -257,6 +287,10 @@ class UnaryCall implements Taker, Holder {
 
   released(): void {
     // A single call has no credit to give back.
+  }
+
+  vouched(): void {
+    // Its leases end when they say.
   }
 
   #giveUp(grant: Grant): void {

@@ -53,6 +53,8 @@ export const times = {
   renewEvery: 9 * second,
   shortestLease: 1 * second,
   longestLease: 24 * hour,
+  /** What was delivered and is not acked for this long is delivered again: tickets of jobs and of flows. */
+  ackWait: 20 * second,
   /** How long a cancelled run has to answer. */
   cancelGrace: 10 * second,
   /** What a worker gets to report a hard time limit by itself before the broker does. */
@@ -69,10 +71,17 @@ export const times = {
   purgePatience: 30 * second,
 } as const;
 
-/** Those of a run and its lease, and of a purge. A broker is built with them, so that tests need not wait as long as people do. */
+/** Those of a run and its lease, of its ticket, and of a purge. A broker is built with them, so that tests need not wait as long as people do. */
 export type RunTimes = Readonly<
   Record<
-    "holdAfter" | "lease" | "renewEvery" | "cancelGrace" | "hardLimitGrace" | "buffered" | "purgePatience",
+    | "holdAfter"
+    | "lease"
+    | "renewEvery"
+    | "ackWait"
+    | "cancelGrace"
+    | "hardLimitGrace"
+    | "buffered"
+    | "purgePatience",
     number
   >
 >;

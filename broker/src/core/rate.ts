@@ -60,6 +60,12 @@ export function nextStart(rate: Rate, book: RateBook, now: number): number {
   return Math.max(now, fullAt - (rate.burst - 1) * interval);
 }
 
+/** When a start is allowed that `before` others come before, never in the past. */
+export function startAfter(rate: Rate, book: RateBook, now: number, before: number): number {
+  const { fullAt, interval } = carried(book, rate, now);
+  return Math.max(now, Math.max(fullAt, now) + (before - (rate.burst - 1)) * interval);
+}
+
 /** Starts that would be allowed right now. */
 export function tokensOf(rate: Rate, book: RateBook, now: number): number {
   const { fullAt, interval } = carried(book, rate, now);

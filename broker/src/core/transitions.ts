@@ -51,8 +51,8 @@ export type Event =
   | { type: "redrive" }
   /** A later submit under its key replaces a job that is debounced and still waits. */
   | { type: "replace"; spec: Spec; body: Uint8Array | undefined }
-  /** A member of a flow: all that it waited for has ended. */
-  | { type: "unblock" }
+  /** A member of a flow: all that it waited for has ended. `run`: the flow's; it may have been redriven meanwhile. */
+  | { type: "unblock"; run: number }
   /** A member of a flow that is redriven; `blocked` = it waits for others that run again. */
   | { type: "rejoin"; run: number; blocked: boolean };
 
@@ -83,6 +83,8 @@ export interface Move {
   tombstones: readonly Phase[];
   /** The payload, where it lies beside the job and is new. */
   body?: Uint8Array | undefined;
+  /** What the run came to, also where the job's record is not to keep it: a flow hands it on all the same. */
+  result?: Content | undefined;
 }
 
 /** Which standings each event may meet, and what it may lead to. The whole of the state machine. */
@@ -191,7 +193,7 @@ function decide(stored: Stored, event: Event, at: Circumstances): Move {
     case "replace":
       return replaced(job, event, at);
     case "unblock":
-      return unblocked(job, at);
+      return unblocked(ofRun(job, event.run), at);
     case "rejoin": {
       const again = ofRun(redriven(job), event.run);
       const move = event.blocked ? blocked(again) : ready(again);
@@ -212,7 +214,7 @@ function succeed(job: Job, event: { run: Run; result: Content | undefined }, at:
     return record("failed", { ...ended(job, run, AttemptOutcome.FAILED, at, failure), failure }, at);
   }
   const done = ended(job, run, AttemptOutcome.SUCCEEDED, at);
-  return record("succeeded", specOf(job).retention === 0 ? done : { ...done, result }, at);
+  return { ...record("succeeded", specOf(job).retention === 0 ? done : { ...done, result }, at), result };
 }
 
 function fail(

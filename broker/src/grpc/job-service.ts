@@ -18,6 +18,7 @@ import { sizes } from "../core/limits.js";
 import { jobId, parseJobId } from "../core/names.js";
 import { below, specOfDraft } from "../core/spec.js";
 import type { Call, Calls } from "./calls.js";
+import { toExplanation } from "./convert-explain.js";
 import { fromWireState, toDraft, toJob, toWireState } from "./convert-job.js";
 import { itemStatusOf } from "./status.js";
 import { fromDuration } from "./time.js";
@@ -32,7 +33,16 @@ export function jobService(
   calls: Calls,
 ): Pick<
   JobServiceServer,
-  "submit" | "submitBatch" | "status" | "statusBatch" | "wait" | "watch" | "list" | "cancel" | "redrive"
+  | "submit"
+  | "submitBatch"
+  | "status"
+  | "statusBatch"
+  | "wait"
+  | "watch"
+  | "list"
+  | "cancel"
+  | "redrive"
+  | "explain"
 > {
   /** The spec of a job, or what is wrong with it. */
   function check(job: JobSpec, prefix: string): Spec | Refusal {
@@ -145,6 +155,10 @@ export function jobService(
     redrive: calls.unary("JobService/Redrive", async ({ id }) => {
       return { job: toJob(await jobs.redrive(toRef(id))) };
     }),
+
+    explain: calls.unary("JobService/Explain", async ({ id }) =>
+      toExplanation(await jobs.explain(toRef(id))),
+    ),
   };
 }
 

@@ -2,8 +2,8 @@
 
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { Alarm } from "../app/ports.js";
+import { times } from "../core/limits.js";
 import { decode } from "./codec.js";
-import { ackWait } from "./lanes.js";
 import type { Delivery, Puller, PullInbox } from "./puller.js";
 import type { Subjects } from "./subjects.js";
 
@@ -31,7 +31,7 @@ export class DueFeed {
         filter_subject: this.subjects.phase(shard, "due"),
         ack_policy: "explicit",
         deliver_policy: "all",
-        ack_wait: ackWait * perMs,
+        ack_wait: times.ackWait * perMs,
         max_deliver: -1,
         max_ack_pending: -1,
       });

@@ -4,8 +4,8 @@
 import type { JetStreamManager } from "@nats-io/jetstream";
 import { type NatsConnection, TimeoutError } from "nats";
 import type { FlowEnd, FlowEntry, FlowRecord, Flows, FlowTicket } from "../app/ports.js";
+import { times } from "../core/limits.js";
 import { at, header, headersOf, line } from "./codec.js";
-import { ackWait } from "./lanes.js";
 import { memberHeaders, type Outgoing } from "./messages.js";
 import type { Delivery, Puller, PullInbox } from "./puller.js";
 import { purgeBelow } from "./purge.js";
@@ -36,6 +36,8 @@ export class FlowStore implements Flows {
     readonly subjects: Subjects,
     readonly reads: Pick<JobReads, "last">,
     readonly nonce: () => string,
+    /** ms. */
+    readonly ackWait: number = times.ackWait,
   ) {}
 
   /** Delivers tickets, many at a time, one call after the other. `look` must not reject. */
@@ -47,7 +49,7 @@ export class FlowStore implements Flows {
         filter_subject: this.subjects.flowEnds(shard),
         ack_policy: "explicit",
         deliver_policy: "all",
-        ack_wait: ackWait * perMs,
+        ack_wait: this.ackWait * perMs,
         max_deliver: -1,
         max_ack_pending: -1,
       });

@@ -24,7 +24,6 @@ import { keyIn, type Subjects } from "./subjects.js";
 const listEvery = 5_000;
 /** What was listed longer ago than this (a broker that was frozen) is listed again before it is relied on. */
 const listStale = 10_000;
-export const ackWait = 20_000;
 const perMs = 1_000_000;
 /** For how long tickets are looked for in a lane that is no more: longer than a broker may act on an old list. */
 const goneWatched = 30_000;
@@ -93,6 +92,8 @@ export class StreamLanes implements Lanes {
     readonly peers: Peers,
     readonly maxLanes: number,
     readonly problem: (error: unknown, during: string) => void,
+    /** ms. */
+    readonly ackWait: number = times.ackWait,
   ) {}
 
   async start(events: LaneEvents): Promise<void> {
@@ -216,7 +217,7 @@ export class StreamLanes implements Lanes {
         filter_subject: filter,
         ack_policy: "explicit",
         deliver_policy: "all",
-        ack_wait: ackWait * perMs,
+        ack_wait: this.ackWait * perMs,
         max_deliver: -1,
         max_ack_pending: -1,
         metadata: {

@@ -51,6 +51,11 @@ export class QueueStore implements Queues {
     }));
   }
 
+  from(lane: LaneKey, seq: number): Promise<number> {
+    const stream = this.subjects.stream(this.subjects.shard(lane.task));
+    return asked(() => countMessages(this.jsm, stream, this.subjects.lane(lane), seq));
+  }
+
   async count(phase: Phase, scope: QueueScope): Promise<number> {
     const name = `${phase} ${scope.queue} ${scope.task ?? ""}`;
     const known = this.#counts.get(name);

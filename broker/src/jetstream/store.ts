@@ -37,6 +37,8 @@ export interface StoreOptions {
   name: string;
   /** How long the journal waits for an answer, ms; tests shorten it. */
   answerWithin?: number | undefined;
+  /** After how long a ticket that nobody acked is delivered again, ms; tests shorten it. */
+  ackWait?: number | undefined;
 }
 
 /** The most that may be unexplained between the server's clock and what we make of it, ms. */
@@ -123,11 +125,11 @@ export class Store {
     });
     const jsm = await managerOf(nc);
     const inbox = new PullInbox(nc, createInbox());
-    const lanes = new StreamLanes(jsm, inbox, subjects, peers, options.maxLanes, (error, during) => {
+    const notDone = (error: unknown, during: string) =>
       log.warn({ error: String(error) }, `${during} failed`);
-    });
+    const lanes = new StreamLanes(jsm, inbox, subjects, peers, options.maxLanes, notDone, options.ackWait);
     const queues = new QueueStore(nc, jsm, subjects, lanes);
-    const flows = new FlowStore(nc, jsm, inbox, subjects, jobs, () => journal.nonce());
+    const flows = new FlowStore(nc, jsm, inbox, subjects, jobs, () => journal.nonce(), options.ackWait);
     connection.onDisconnected(() => {
       journal.disconnected();
       lanes.disconnected();

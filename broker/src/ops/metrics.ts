@@ -191,6 +191,7 @@ function telemetryOf(metrics: ReturnType<typeof list>, counted: Counted): Teleme
       metrics.swept.inc({ kind }, purged);
     },
     rpc: (method, code, seconds) => calls.ended(method, codeNames[code] ?? String(code), seconds),
+    traces: undefined,
   };
 }
 

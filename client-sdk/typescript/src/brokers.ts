@@ -1,6 +1,6 @@
 // The connections to the brokers. All brokers are alike: calls go to one of them until it fails, then to the next.
 
-import { type ChannelCredentials, Client, Metadata } from "@grpc/grpc-js";
+import { type ChannelCredentials, Client, type Metadata } from "@grpc/grpc-js";
 import { Ring } from "./addresses.js";
 
 export interface Connection {
@@ -12,12 +12,17 @@ export class Brokers {
   readonly #ring: Ring;
   readonly #credentials: ChannelCredentials;
   readonly #open = new Map<string, Connection>();
-  readonly metadata = new Metadata();
+  readonly #metadata: () => Metadata;
 
-  constructor(addresses: readonly string[], credentials: ChannelCredentials, namespace: string | undefined) {
+  constructor(addresses: readonly string[], credentials: ChannelCredentials, metadata: () => Metadata) {
     this.#ring = new Ring(addresses);
     this.#credentials = credentials;
-    if (namespace !== undefined) this.metadata.set("drover-namespace", namespace);
+    this.#metadata = metadata;
+  }
+
+  /** Of a call that is about to be made. */
+  get metadata(): Metadata {
+    return this.#metadata();
   }
 
   get current(): Connection {

@@ -1,5 +1,5 @@
 import { JobServiceService, JobState as WireJobState } from "@drover/proto/v1";
-import { type ChannelCredentials, credentials } from "@grpc/grpc-js";
+import { type AccessOptions, channelOf, metadataOf } from "./access.js";
 import { type AddressOptions, addressesOf } from "./addresses.js";
 import { Brokers } from "./brokers.js";
 import { Caller, type CallOptions } from "./call.js";
@@ -19,10 +19,7 @@ import { Tasks } from "./tasks.js";
 import { traced } from "./tracing.js";
 import { Waits } from "./wait.js";
 
-export interface ClientOptions extends AddressOptions {
-  /** Default: insecure. */
-  readonly credentials?: ChannelCredentials;
-  readonly namespace?: string;
+export interface ClientOptions extends AddressOptions, AccessOptions {
   /** What a call may take, retries included, in ms: default 10,000. */
   readonly timeout?: number;
   /** Single submits that may wait in this process at a time: default 50,000. Beyond it submit() throws
@@ -76,14 +73,11 @@ export class Client {
   readonly #submitter: Submitter;
   readonly #calls: JobCalls & { readonly lookup: Lookup; readonly waits: Waits };
 
-  /** Connects when it is first needed. @throws RangeError for a bad address */
+  /** Connects when it is first needed. @throws RangeError for a bad address; an error of the file system for a
+   *  file of `tls` */
   constructor(options: ClientOptions = {}) {
-    const { timeout = TIMEOUT, maxPending = MAX_PENDING, namespace } = options;
-    this.#brokers = new Brokers(
-      addressesOf(options),
-      options.credentials ?? credentials.createInsecure(),
-      namespace,
-    );
+    const { timeout = TIMEOUT, maxPending = MAX_PENDING } = options;
+    this.#brokers = new Brokers(addressesOf(options), channelOf(options), () => metadataOf(options));
     this.#caller = new Caller(this.#brokers, timeout);
     this.#submitter = new Submitter(this.#brokers, maxPending);
     this.#calls = { caller: this.#caller, lookup: new Lookup(this.#caller), waits: new Waits(this.#brokers) };

@@ -1,3 +1,4 @@
+export type { AccessOptions, CallMetadata, TlsFiles } from "./access.js";
 export type { CallOptions } from "./call.js";
 export {
   type BatchItem,

@@ -124,6 +124,7 @@ export class ModelBroker implements Host {
       plainTokens,
       clock,
       name,
+      peers,
     );
     this.keeper = new Keeper(holdings, this.settling, clock, log);
     this.keeper.stop();

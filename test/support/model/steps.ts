@@ -80,6 +80,7 @@ export const steps = {
       unary: true,
       cancelled: nothing,
       released: nothing,
+      vouched: nothing,
     };
     const keep = (grant: Grant | undefined) => {
       if (grant !== undefined) worker.given(broker, undefined, [grant]);

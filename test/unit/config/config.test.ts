@@ -62,6 +62,8 @@ describe("values", () => {
     ["DROVER_SESSION_GRACE", "500ms", "sessionGrace", 500],
     ["DROVER_STORAGE_HIGH_WATER", "0.75", "storageHighWater", 0.75],
     ["DROVER_LOG_LEVEL", "silent", "logLevel", "silent"],
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318", "otlpEndpoint", "https://collector:4318"],
+    ["DROVER_TRACE_SHARE", "0", "traceShare", 0],
   ])("%s=%s", (name, text, key, value) => {
     expect(readConfig({ [name]: text })).toMatchObject({ [key]: value });
   });
@@ -81,6 +83,8 @@ describe("what does not fit is refused with its range", () => {
     ["DROVER_SESSION_TIMEOUT", "1s", /must be 2s to 10m/],
     ["DROVER_STORAGE_HIGH_WATER", "90", /from 0.1 to 1/],
     ["DROVER_LOG_LEVEL", "verbose", /one of debug, info, warn, error, silent/],
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317", /an address such as http/],
+    ["DROVER_TRACE_SHARE", "2", /from 0 to 1/],
     ["DROVER_REPLICAS", "3", /needs DROVER_NATS_URL/],
     ["DROVER_TLS_CERT", "a.pem", /DROVER_TLS_KEY belong together/],
     ["DROVER_NATS_TOKEN", "secret", /need DROVER_NATS_URL/],

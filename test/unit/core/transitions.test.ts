@@ -65,7 +65,7 @@ const events: Event[] = [
   { type: "redrive" },
   { type: "replace", spec: retrying({}, { runAt: now + 1_000 }), body: undefined },
   { type: "replace", spec: retrying({}, { runAt: now }), body: undefined },
-  { type: "unblock" },
+  { type: "unblock", run: 0 },
   { type: "rejoin", run: 1, blocked: false },
   { type: "rejoin", run: 1, blocked: true },
 ];

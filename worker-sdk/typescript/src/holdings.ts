@@ -13,6 +13,7 @@ import type {
 import type { ProgressReport, TaskContext } from "./context.js";
 import type { Interrupted } from "./errors.js";
 import type { Report } from "./outcomes.js";
+import type { Roster } from "./roster.js";
 
 /** One lease and what became of it. */
 export class Run {
@@ -30,6 +31,8 @@ export class Run {
   startedAt = 0;
   /** Ends the timer of its time limits. */
   disarm: (() => void) | undefined;
+  /** In the roster; -1 = not in it. */
+  place = -1;
   /** Ends the thread or process of an isolated run, whatever it does. */
   terminate: (() => void) | undefined;
 
@@ -50,9 +53,15 @@ const BYTES = 2 * 1024 * 1024;
 const FRAME_BYTES = 64;
 
 export class Holdings {
+  readonly #roster: Pick<Roster, "enter" | "leave"> | undefined;
   readonly #runs = new Map<number, Run>();
   #unsent: Run[] = [];
   #progress = new Map<Run, ProgressReport>();
+
+  /** `roster`: where tokens stand for as long as their leases are held. */
+  constructor(roster?: Pick<Roster, "enter" | "leave">) {
+    this.#roster = roster;
+  }
 
   get size(): number {
     return this.#runs.size;
@@ -68,6 +77,7 @@ export class Holdings {
 
   add(lease: Lease): Run {
     const run = new Run(lease);
+    if (this.#roster !== undefined) run.place = this.#roster.enter(lease.token);
     this.#runs.set(run.leaseId, run);
     return run;
   }
@@ -125,7 +135,12 @@ export class Holdings {
   /** Forgets what the broker has recorded or refused. Gives back the refused ones. `keep` names refusals that are not
    *  to be believed yet. */
   settle(settled: Settled, keep: (error: ItemStatus | undefined) => boolean = () => false): Refused[] {
-    for (const leaseId of settled.recorded) this.#runs.delete(leaseId);
+    for (const leaseId of settled.recorded) {
+      const run = this.#runs.get(leaseId);
+      if (run === undefined) continue;
+      this.#runs.delete(leaseId);
+      this.#leave(run);
+    }
     const refused: Refused[] = [];
     for (const { leaseId, error } of settled.refused) {
       const run = this.#runs.get(leaseId);
@@ -139,8 +154,15 @@ export class Holdings {
   /** The lease is not ours any more; what was to be reported of it is not. */
   drop(run: Run): void {
     if (this.#runs.get(run.leaseId) === run) this.#runs.delete(run.leaseId);
+    this.#leave(run);
     run.report = undefined;
     this.#progress.delete(run);
+  }
+
+  #leave(run: Run): void {
+    if (run.place < 0) return;
+    this.#roster?.leave(run.place);
+    run.place = -1;
   }
 
   /** What an attach has to name: every lease that is unfinished or unsettled. */

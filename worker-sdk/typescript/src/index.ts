@@ -1,3 +1,4 @@
+export type { AccessOptions, CallMetadata, TlsFiles } from "./access.js";
 export { type DetachedRun, detachedContext, type TaskContext } from "./context.js";
 export {
   HardTimeLimitExceeded,

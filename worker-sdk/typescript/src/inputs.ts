@@ -9,7 +9,7 @@ import {
   type Lease,
   FailureReason as WireFailureReason,
 } from "@drover/proto/v1";
-import { type ChannelCredentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
+import { type ChannelCredentials, type Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { Ring } from "./addresses.js";
 import { decode } from "./payload.js";
 
@@ -34,17 +34,13 @@ const FIRST_WAIT = 50;
 export class Inputs {
   readonly #ring: Ring;
   readonly #credentials: ChannelCredentials;
-  readonly #metadata = new Metadata();
+  readonly #metadata: () => Metadata;
   #client: FlowServiceClient | undefined;
 
-  constructor(
-    addresses: readonly string[],
-    credentials: ChannelCredentials,
-    metadata: Readonly<Record<string, string>>,
-  ) {
+  constructor(addresses: readonly string[], credentials: ChannelCredentials, metadata: () => Metadata) {
     this.#ring = new Ring(addresses);
     this.#credentials = credentials;
-    for (const [name, value] of Object.entries(metadata)) this.#metadata.set(name, value);
+    this.#metadata = metadata;
   }
 
   /** In the order in which the flow named them; none for a job that depends on nothing. @throws ServiceError */
@@ -87,7 +83,7 @@ export class Inputs {
     return new Promise((resolve, reject) => {
       const request = { jobId, firstInput, maxInputs: 0 };
       const options = { deadline: Date.now() + PAGE_TIMEOUT };
-      client.inputs(request, this.#metadata, options, (error, page) =>
+      client.inputs(request, this.#metadata(), options, (error, page) =>
         error === null ? resolve(page) : reject(error),
       );
     });

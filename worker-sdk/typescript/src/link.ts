@@ -11,7 +11,7 @@ import type { SessionError } from "./session-error.js";
 export interface LinkEvents {
   /** What to attach with, asked anew for each session. */
   readonly attach: () => Attach;
-  readonly attached: (attached: Attached) => void;
+  readonly attached: (attached: Attached, address: string) => void;
   /** No other broker took over after all: what was held back may go up. */
   readonly stayed: () => void;
   readonly leases: (leases: readonly Lease[]) => void;
@@ -107,7 +107,7 @@ export class Link {
       { event: "session_attached", broker, address: session.address, held: held.length, lost: lost.length },
       "session_attached",
     );
-    this.#events.attached(attached);
+    this.#events.attached(attached, session.address);
     before?.close();
   }
 

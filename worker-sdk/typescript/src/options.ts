@@ -1,14 +1,13 @@
-import type { ChannelCredentials } from "@grpc/grpc-js";
+import type { AccessOptions } from "./access.js";
 import type { AddressOptions } from "./addresses.js";
 import type { Around } from "./invoke.js";
 import type { Logger } from "./log.js";
-
 import type { AnyTask } from "./task.js";
 
 /** A queue, and its share among the worker's queues: 1 to 100, default 1. */
 export type QueueOption = string | { readonly name: string; readonly weight?: number };
 
-export interface WorkerOptions extends AddressOptions {
+export interface WorkerOptions extends AddressOptions, AccessOptions {
   /** Tasks to serve; Worker.task() and register() add more. */
   readonly tasks?: readonly AnyTask[];
   /** Where jobs come from. Default: `default`. */
@@ -20,9 +19,6 @@ export interface WorkerOptions extends AddressOptions {
   readonly prefetch?: number;
   /** How long running handlers may go on after stop(), in ms: default 20,000. */
   readonly drainTimeout?: number;
-  /** Default: insecure. */
-  readonly credentials?: ChannelCredentials;
-  readonly namespace?: string;
   /** Who works, for people: default `host:pid`. */
   readonly name?: string;
   /** Default: JSON lines on stdout, from DROVER_LOG_LEVEL (info) up. Any pino logger fits. */

@@ -11,7 +11,7 @@ import {
 import {
   type ChannelCredentials,
   type ClientDuplexStream,
-  Metadata,
+  type Metadata,
   type ServiceError,
   status,
 } from "@grpc/grpc-js";
@@ -34,12 +34,13 @@ export type Outgoing = NonNullable<WorkRequest["message"]>;
 export interface SessionOptions {
   readonly address: string;
   readonly credentials: ChannelCredentials;
-  readonly metadata: Readonly<Record<string, string>>;
+  /** Of a session that is about to begin. */
+  readonly metadata: () => Metadata;
   /** Time for connecting and attaching, in ms. */
   readonly attachTimeout: number;
 }
 
-const DEFAULT_SILENCE = 15_000;
+export const DEFAULT_SILENCE = 15_000;
 const SILENCE_CHECK = 1_000;
 const PONG: Outgoing = { $case: "pong", value: {} };
 
@@ -81,10 +82,8 @@ export class Session {
     // Whoever opened the session may have stopped listening.
     this.attached.catch(() => {});
     this.#timer = setTimeout(() => this.#fail("no answer to the attach"), options.attachTimeout);
-    this.#client = new WorkerServiceClient(options.address, options.credentials, channelOptions());
-    const metadata = new Metadata();
-    for (const [name, value] of Object.entries(options.metadata)) metadata.set(name, value);
-    this.#stream = this.#client.work(metadata);
+    this.#client = new WorkerServiceClient(options.address, options.credentials, CHANNEL_OPTIONS);
+    this.#stream = this.#client.work(options.metadata());
     this.#stream.on("data", (response: WorkResponse) => this.#receive(response));
     this.#stream.on("error", (error: ServiceError) => this.#finish(sessionError(error)));
     this.#stream.on("status", () => this.#finish(undefined));
@@ -174,14 +173,12 @@ export class Session {
   }
 }
 
-function channelOptions() {
-  return {
-    // A session that comes back needs a connection of its own, not the broken one: behind one address may be several
-    // brokers.
-    "grpc.use_local_subchannel_pool": 1,
-    // The broker decides how large a batch of leases is.
-    "grpc.max_receive_message_length": -1,
-    // A proxy for web traffic would also be asked for 127.0.0.1.
-    "grpc.enable_http_proxy": process.env.grpc_proxy ? 1 : 0,
-  };
-}
+export const CHANNEL_OPTIONS = {
+  // A session that comes back needs a connection of its own, not the broken one: behind one address may be several
+  // brokers.
+  "grpc.use_local_subchannel_pool": 1,
+  // The broker decides how large a batch of leases is.
+  "grpc.max_receive_message_length": -1,
+  // A proxy for web traffic would also be asked for 127.0.0.1.
+  "grpc.enable_http_proxy": process.env.grpc_proxy ? 1 : 0,
+};

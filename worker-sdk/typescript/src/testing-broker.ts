@@ -13,7 +13,7 @@ import type { WorkerOptions } from "./options.js";
 import { Worker } from "./worker.js";
 
 export interface TestOptions
-  extends Omit<WorkerOptions, "address" | "addresses" | "credentials" | "namespace"> {
+  extends Omit<WorkerOptions, "address" | "addresses" | "tls" | "credentials" | "namespace"> {
   /** Settings of the broker, `DROVER_...`. With DROVER_NATS_URL it uses that nats-server; else it has one of its own. */
   readonly env?: Readonly<Record<string, string>>;
 }

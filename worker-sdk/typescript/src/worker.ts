@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import type { Attach, Attached, CancelLeases, Settled } from "@drover/proto/v1";
-import { credentials } from "@grpc/grpc-js";
+import { channelOf, metadataOf } from "./access.js";
 import { addressesOf } from "./addresses.js";
 import { LeaseLost, WorkerDraining } from "./errors.js";
 import { Holdings } from "./holdings.js";
@@ -11,7 +11,9 @@ import { isolated } from "./isolation.js";
 import { Link } from "./link.js";
 import { jsonLogger, type Logger } from "./log.js";
 import { capacityOf, queuesOf, type WorkerOptions } from "./options.js";
+import { Roster } from "./roster.js";
 import { Runner } from "./runner.js";
+import { DEFAULT_SILENCE } from "./session.js";
 import {
   type AnyTask,
   defineTask,
@@ -22,9 +24,11 @@ import {
   type TaskContract,
   type TaskOptions,
 } from "./task.js";
+import { toMillis } from "./time.js";
 import { tracing } from "./tracing.js";
 import { Uplink } from "./uplink.js";
 import { VERSION } from "./version.js";
+import { Vigil } from "./vigil.js";
 
 const DRAIN_TIMEOUT = 20_000;
 const ATTACH_TIMEOUT = 5_000;
@@ -41,10 +45,11 @@ export class Worker {
   readonly #options: WorkerOptions;
   readonly #logger: Logger;
   readonly #tasks = new Map<string, AnyTask>();
-  readonly #holdings = new Holdings();
+  readonly #holdings: Holdings;
   readonly #runner: Runner;
   readonly #inputs: Inputs;
   readonly #isolated = new IsolatedRuns();
+  readonly #vigil: Vigil;
   readonly #link: Link;
   readonly #uplink: Uplink;
   readonly #attachOnce: Omit<Attach, "tasks" | "credit" | "held">;
@@ -60,10 +65,13 @@ export class Worker {
     this.#logger = options.logger ?? jsonLogger();
     for (const task of options.tasks ?? []) this.register(task);
     const capacity = capacityOf(options);
-    const { around, namespace } = options;
+    const { around } = options;
     const addresses = addressesOf(options);
-    const channel = options.credentials ?? credentials.createInsecure();
-    const metadata: Record<string, string> = namespace === undefined ? {} : { "drover-namespace": namespace };
+    const channel = channelOf(options);
+    const metadata = () => metadataOf(options);
+    const roster = Roster.for(capacity.concurrency + capacity.prefetch);
+    this.#holdings = new Holdings(roster);
+    this.#vigil = new Vigil(roster, { ...options, addresses, logger: this.#logger });
     this.#inputs = new Inputs(addresses, channel, metadata);
     this.#runner = new Runner(this.#holdings, {
       ...capacity,
@@ -84,7 +92,7 @@ export class Worker {
       },
       {
         attach: () => this.#attach(),
-        attached: (attached) => this.#attached(attached),
+        attached: (attached, address) => this.#attached(attached, address),
         stayed: () => this.#uplink.changed(),
         leases: (leases) => this.#runner.accept(leases),
         settled: (settled, moving) => this.#settled(settled, moving),
@@ -196,6 +204,7 @@ export class Worker {
     this.#link.stop();
     await this.#link.end(CLOSE_TIMEOUT);
     this.#uplink.close();
+    this.#vigil.close();
     this.#inputs.close();
     this.#isolated.close();
     await this.#options.onStop?.();
@@ -238,7 +247,8 @@ export class Worker {
     };
   }
 
-  #attached({ held }: Attached): void {
+  #attached({ held, sessionTimeout }: Attached, address: string): void {
+    this.#vigil.attached(address, toMillis(sessionTimeout) || DEFAULT_SILENCE);
     const { lost, cancelRequested } = this.#holdings.reattach(held);
     for (const run of lost) this.#runner.lose(run, new LeaseLost());
     for (const run of cancelRequested) this.#runner.requestCancel(run);

@@ -40,17 +40,34 @@ func measure(_ context.Context, in value[string]) (measured, error) {
 	return measured{len(in.Value), hex.EncodeToString(sum[:])}, nil
 }
 
+// noteIn leaves a line in a file.
+func noteIn(diary, what string, attempt int) error {
+	file, err := os.OpenFile(diary, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(file, "%s %d\n", what, attempt)
+	return errors.Join(err, file.Close())
+}
+
+// busy computes, and lets nothing else come in between.
+func busy(ctx context.Context, in struct {
+	Milliseconds int    `json:"milliseconds"`
+	Diary        string `json:"diary"`
+}) (int, error) {
+	attempt := worker.FromContext(ctx).Attempt
+	if err := noteIn(in.Diary, "began", attempt); err != nil {
+		return 0, err
+	}
+	for end := time.Now().Add(time.Duration(in.Milliseconds) * time.Millisecond); time.Now().Before(end); {
+	}
+	return attempt, nil
+}
+
 // gate waits for a file, and leaves a line in another one for each thing that befalls it.
 func gate(ctx context.Context, in doorway) (string, error) {
 	job := worker.FromContext(ctx)
-	note := func(what string) error {
-		file, err := os.OpenFile(in.Diary, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(file, "%s %d\n", what, job.Attempt)
-		return errors.Join(err, file.Close())
-	}
+	note := func(what string) error { return noteIn(in.Diary, what, job.Attempt) }
 	if err := errors.Join(note("began"), job.Progress(0.5, map[string]string{"step": "half"})); err != nil {
 		return "", err
 	}
@@ -106,6 +123,7 @@ func main() {
 	worker.Handle(w, "echo", echo)
 	worker.Handle(w, "measure", measure)
 	worker.Handle(w, "gate", gate)
+	worker.Handle(w, "busy", busy)
 	worker.Handle(w, "flaky", flaky)
 	worker.Handle(w, "again", again)
 	worker.Handle(w, "marked", marked)

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,17 @@ async def gate(gate: str, diary: str, context: Context) -> str:
         raise
     note("returned")
     return "opened"
+
+
+@app.task("busy")
+def busy(milliseconds: int, diary: str, context: Context) -> int:
+    """Computes, and lets nothing else come in between."""
+    with Path(diary).open("a") as file:
+        file.write(f"began {context.attempt}\n")
+    end = time.monotonic() + milliseconds / 1000
+    while time.monotonic() < end:
+        pass
+    return context.attempt
 
 
 @app.task("flaky")

@@ -37,6 +37,13 @@ worker.task("gate", async ({ gate, diary }, context) => {
   return "opened";
 });
 
+// Computes, and lets nothing else come in between.
+worker.task("busy", ({ milliseconds, diary }, context) => {
+  appendFileSync(diary, `began ${context.attempt}\n`);
+  for (const end = performance.now() + milliseconds; performance.now() < end; );
+  return context.attempt;
+});
+
 worker.task("flaky", ({ failures }, { attempt }) => {
   if (attempt <= failures) throw new TypeError("not yet");
   return attempt;

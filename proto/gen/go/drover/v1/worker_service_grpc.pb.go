@@ -42,6 +42,9 @@ type WorkerServiceClient interface {
 	// Reports what became of attempts; each has a status of its own, in order.
 	Ack(ctx context.Context, in *AckRequest, opts ...grpc.CallOption) (*AckResponse, error)
 	// Keeps leases for longer and reports progress; tells of cancellation. Each lease has a status of its own, in order.
+	// A session keeps its leases by itself. For one of those this call vouches for the session: with all its leases it is
+	// not given up before the duration is over, silent or closed as it may be, unless it is heard itself meanwhile. So a
+	// worker whose session's thread is busy can keep it from another one.
 	Extend(ctx context.Context, in *ExtendRequest, opts ...grpc.CallOption) (*ExtendResponse, error)
 	// A worker's session. The first message up is `attach`, the first down `attached`; `ping` goes down every 5 s and is
 	// answered by `pong`. A session that was silent for 15 s, or whose connection closed and was not attached again
@@ -117,6 +120,9 @@ type WorkerServiceServer interface {
 	// Reports what became of attempts; each has a status of its own, in order.
 	Ack(context.Context, *AckRequest) (*AckResponse, error)
 	// Keeps leases for longer and reports progress; tells of cancellation. Each lease has a status of its own, in order.
+	// A session keeps its leases by itself. For one of those this call vouches for the session: with all its leases it is
+	// not given up before the duration is over, silent or closed as it may be, unless it is heard itself meanwhile. So a
+	// worker whose session's thread is busy can keep it from another one.
 	Extend(context.Context, *ExtendRequest) (*ExtendResponse, error)
 	// A worker's session. The first message up is `attach`, the first down `attached`; `ping` goes down every 5 s and is
 	// answered by `pong`. A session that was silent for 15 s, or whose connection closed and was not attached again

@@ -89,6 +89,9 @@ class WorkerServiceServicer:
 
     def Extend(self, request, context):
         """Keeps leases for longer and reports progress; tells of cancellation. Each lease has a status of its own, in order.
+        A session keeps its leases by itself. For one of those this call vouches for the session: with all its leases it is
+        not given up before the duration is over, silent or closed as it may be, unless it is heard itself meanwhile. So a
+        worker whose session's thread is busy can keep it from another one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

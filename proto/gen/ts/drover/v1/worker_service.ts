@@ -3515,7 +3515,12 @@ export const WorkerServiceService = {
     responseSerialize: (value: AckResponse): Buffer => Buffer.from(AckResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): AckResponse => AckResponse.decode(value),
   },
-  /** Keeps leases for longer and reports progress; tells of cancellation. Each lease has a status of its own, in order. */
+  /**
+   * Keeps leases for longer and reports progress; tells of cancellation. Each lease has a status of its own, in order.
+   * A session keeps its leases by itself. For one of those this call vouches for the session: with all its leases it is
+   * not given up before the duration is over, silent or closed as it may be, unless it is heard itself meanwhile. So a
+   * worker whose session's thread is busy can keep it from another one.
+   */
   extend: {
     path: "/drover.v1.WorkerService/Extend" as const,
     requestStream: false as const,
@@ -3546,7 +3551,12 @@ export interface WorkerServiceServer extends UntypedServiceImplementation {
   lease: handleUnaryCall<LeaseRequest, LeaseResponse>;
   /** Reports what became of attempts; each has a status of its own, in order. */
   ack: handleUnaryCall<AckRequest, AckResponse>;
-  /** Keeps leases for longer and reports progress; tells of cancellation. Each lease has a status of its own, in order. */
+  /**
+   * Keeps leases for longer and reports progress; tells of cancellation. Each lease has a status of its own, in order.
+   * A session keeps its leases by itself. For one of those this call vouches for the session: with all its leases it is
+   * not given up before the duration is over, silent or closed as it may be, unless it is heard itself meanwhile. So a
+   * worker whose session's thread is busy can keep it from another one.
+   */
   extend: handleUnaryCall<ExtendRequest, ExtendResponse>;
   /**
    * A worker's session. The first message up is `attach`, the first down `attached`; `ping` goes down every 5 s and is
@@ -3586,7 +3596,12 @@ export interface WorkerServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: AckResponse) => void,
   ): ClientUnaryCall;
-  /** Keeps leases for longer and reports progress; tells of cancellation. Each lease has a status of its own, in order. */
+  /**
+   * Keeps leases for longer and reports progress; tells of cancellation. Each lease has a status of its own, in order.
+   * A session keeps its leases by itself. For one of those this call vouches for the session: with all its leases it is
+   * not given up before the duration is over, silent or closed as it may be, unless it is heard itself meanwhile. So a
+   * worker whose session's thread is busy can keep it from another one.
+   */
   extend(
     request: ExtendRequest,
     callback: (error: ServiceError | null, response: ExtendResponse) => void,

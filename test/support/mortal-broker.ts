@@ -1,0 +1,58 @@
+// A broker that dies between two of its stored steps: everything that it sends to be stored, or acks, is counted, and
+// what comes after the last that it may do is never sent. Then its connection is gone, as if the process had been killed.
+
+import type { RunningBroker } from "../../broker/src/broker.js";
+
+export class MortalBroker {
+  /** What it stored and acked, in order: `flow.record`, `job.blocked`, `ack flows`, ... */
+  readonly steps: string[] = [];
+  /** Settles when it has died. */
+  readonly died: Promise<void>;
+  dead = false;
+  #die: () => void = () => undefined;
+
+  constructor(
+    readonly broker: RunningBroker,
+    /** Steps that it lives for. */
+    readonly life: number,
+  ) {
+    this.died = new Promise((resolve) => {
+      this.#die = resolve;
+    });
+    const { nc } = broker.parts.store;
+    const publish = nc.publish.bind(nc);
+    // A request is a publish, too.
+    nc.publish = (subject, ...rest) => {
+      if (this.dead) return;
+      const step = stepOf(subject);
+      if (step !== undefined) {
+        if (this.steps.length >= this.life) return this.#end();
+        this.steps.push(step);
+      }
+      publish(subject, ...rest);
+    };
+  }
+
+  #end(): void {
+    this.dead = true;
+    const { parts } = this.broker;
+    parts.stop();
+    // What was sent before is with the server: a killed process leaves that in its socket.
+    void parts.store.nc
+      .close()
+      .finally(() => parts.store.journal.close())
+      .finally(() => this.#die());
+  }
+}
+
+/** Undefined for what is only asked. */
+function stepOf(subject: string): string | undefined {
+  const tokens = subject.split(".");
+  if (subject.startsWith("$JS.ACK.")) {
+    const consumer = tokens.length === 9 ? tokens[3] : tokens[5];
+    return consumer === "flows" ? "ack flows" : consumer === "due" ? "ack due" : "ack lane";
+  }
+  if (subject.startsWith("$JS.API.STREAM.PURGE.")) return "purge";
+  const [root, , shard = "", kind = "", what = ""] = tokens;
+  return root === "drover" && /^\d+$/.test(shard) ? `${kind}.${what}` : undefined;
+}

@@ -1,0 +1,184 @@
+// What becomes of firings, on schedules kept in this file: which are dealt with, which are acknowledged, and when.
+
+import { beforeEach, describe, expect, test } from "vitest";
+import { Firings } from "../../../broker/src/app/firings.js";
+import type { FiringTicket, KnownSchedule, ScheduleRecord } from "../../../broker/src/app/ports.js";
+import { Refusal } from "../../../broker/src/core/errors.js";
+import type { Spec } from "../../../broker/src/core/job.js";
+import { noRoutes } from "../../../broker/src/core/routes.js";
+import type { Schedule } from "../../../broker/src/core/schedule.js";
+import { quiet } from "../../support/quiet-log.js";
+import { now } from "../../support/stored-jobs.js";
+
+const second = 1_000;
+const everySecond: Schedule = {
+  name: "beat",
+  interval: second,
+  timeZone: "",
+  job: { task: "beat", key: "", labels: {}, headers: {} },
+  overlap: "allow",
+  misfire: "once",
+  maxCatchUp: 0,
+  paused: false,
+  description: "",
+};
+
+let kept: Map<string, { record: ScheduleRecord; seq: number }>;
+let submitted: string[];
+let acked: string[];
+let time: number;
+let submitting: () => Refusal | undefined;
+let firings: Firings;
+
+beforeEach(() => {
+  kept = new Map();
+  submitted = [];
+  acked = [];
+  time = now;
+  submitting = () => undefined;
+  firings = new Firings(
+    {
+      read: async (names) =>
+        names.map((name): KnownSchedule => kept.get(name) ?? { record: undefined, seq: 0 }),
+      names: async () => [...kept.keys()].sort(),
+      write: async (changes) => {
+        if (changes.some(({ name, seq }) => kept.get(name)?.seq !== seq)) return false;
+        for (const { name, record, seq } of changes) {
+          if (record === undefined) kept.delete(name);
+          else kept.set(name, { record, seq: seq + 1 });
+        }
+        return true;
+      },
+    },
+    { read: async () => [] },
+    { submit: async (specs: readonly Spec[]) => specs.map(answer) },
+    { cancel: async () => Promise.reject(new Error("nothing is to be cancelled here")) },
+    {
+      self: "a",
+      all: () => ["a"],
+      ask: async () => ({ answers: [], silent: 0 }),
+      answer() {},
+      tell() {},
+      hear() {},
+    },
+    { now: () => time },
+    noRoutes,
+    () => everySecond,
+    (n) => new Uint8Array(n),
+    quiet,
+  );
+  keep("beat", now);
+});
+
+function answer(spec: Spec) {
+  const refusal = submitting();
+  if (refusal === undefined) submitted.push(spec.key);
+  return refusal ?? { ref: { task: spec.task, key: spec.key }, deduplicated: false, state: "READY" as const };
+}
+
+function keep(name: string, nextAt: number, seq = 1): void {
+  const record = {
+    name,
+    owner: "",
+    createdAt: 0,
+    changedAt: 0,
+    declaredAt: now - 60 * second,
+    declared: new Uint8Array(0),
+    paused: false,
+    lastAt: nextAt - second,
+    nextAt,
+    lastTask: "",
+    lastKey: "",
+    firings: [],
+    nonce: "",
+  };
+  kept.set(name, { record, seq });
+}
+
+const alarm = (plannedAt: number, label: string, name = "beat"): FiringTicket => ({
+  name,
+  plannedAt,
+  ack: () => acked.push(label),
+});
+
+const times = () => submitted.map((key) => key.slice("beat.".length));
+const stamp = (at: number) => new Date(at).toISOString().replaceAll(/[-:]/g, "").replace(".000Z", "Z");
+
+test("a firing submits its time, and is acknowledged once the record has moved on", async () => {
+  await firings.look([alarm(now, "it")]);
+  expect(times()).toEqual([stamp(now)]);
+  expect(kept.get("beat")).toMatchObject({ seq: 2, record: { lastAt: now, nextAt: now + second } });
+  expect(acked).toEqual(["it"]);
+});
+
+describe("firings of one schedule that come together, those of a dead broker beside one that fired since", () => {
+  const earlier = () => alarm(now - second, "earlier");
+  const awaited = () => alarm(now, "awaited");
+  test.each([
+    ["the older one first", () => [earlier(), awaited()]],
+    ["the older one last", () => [awaited(), earlier()]],
+    ["the older one on both sides", () => [earlier(), awaited(), earlier()]],
+  ])("the one that the record waits for is dealt with: %s", async (_, tickets) => {
+    const given = tickets();
+    await firings.look(given);
+    expect(times()).toEqual([stamp(now)]);
+    expect(kept.get("beat")?.record.nextAt).toBe(now + second);
+    expect(acked).toHaveLength(given.length);
+  });
+
+  test("the same one twice gives one job, and both are acknowledged", async () => {
+    await firings.look([alarm(now, "first"), alarm(now, "again")]);
+    expect(times()).toEqual([stamp(now)]);
+    expect(acked.sort()).toEqual(["again", "first"]);
+  });
+});
+
+describe("what could not be dealt with is not acknowledged, so that it comes again", () => {
+  test("a job that the store did not take", async () => {
+    submitting = () => new Refusal("STORAGE_FULL", "no room");
+    await firings.look([alarm(now, "first"), alarm(now, "again")]);
+    expect(acked).toEqual([]);
+    expect(kept.get("beat")).toMatchObject({ seq: 1 });
+  });
+
+  test("one schedule's job holds no other schedule up", async () => {
+    keep("other", now);
+    let n = 0;
+    submitting = () => (n++ === 0 ? new Refusal("STORE_UNAVAILABLE", "away") : undefined);
+    await firings.look([alarm(now, "beat"), alarm(now, "other", "other")]);
+    expect(acked).toEqual(["other"]);
+  });
+});
+
+test("a job refused for good is told of in the history, and the schedule goes on", async () => {
+  submitting = () => new Refusal("INVALID_ARGUMENT", "payload: is too large");
+  await firings.look([alarm(now, "it")]);
+  expect(kept.get("beat")?.record).toMatchObject({
+    nextAt: now + second,
+    firings: [{ outcome: 5, plannedAt: now, detail: "payload: is too large" }],
+  });
+  expect(acked).toEqual(["it"]);
+});
+
+test.each([
+  ["removed", () => kept.delete("beat")],
+  ["changed", () => keep("beat", now + 5 * second)],
+])("an alarm of a schedule that was %s since is acknowledged, and does nothing", async (_, change) => {
+  change();
+  await firings.look([alarm(now, "it")]);
+  expect(submitted).toEqual([]);
+  expect(acked).toEqual(["it"]);
+});
+
+test("a schedule whose alarm is half a minute late is dealt with unasked, and its times run", async () => {
+  time = now + 31 * second;
+  await firings.lookForStuck();
+  expect(times().at(-1)).toBe(stamp(time));
+  expect(kept.get("beat")?.record.nextAt).toBe(time + second);
+});
+
+test("one whose alarm is not that late yet is left to its alarm", async () => {
+  time = now + 29 * second;
+  await firings.lookForStuck();
+  expect(submitted).toEqual([]);
+});
