@@ -20,6 +20,7 @@ import { Inspect } from "./app/inspect.js";
 import { Keeper } from "./app/keeper.js";
 import { Ledger } from "./app/ledger.js";
 import { LimitControl } from "./app/limits.js";
+import { Move } from "./app/move.js";
 import { Overdue } from "./app/overdue.js";
 import { Promoter } from "./app/promoter.js";
 import { QueueControl } from "./app/queues.js";
@@ -307,6 +308,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
   );
   const schedules = new ScheduleControl(store.schedules, firings, clock, routes, readSchedule);
   const inspect = new Inspect(peers, holdings, sessions, dispatcher, keeper);
+  const move = new Move(ledger, jobs, lanes, reader, peers, holdings, settling, dispatcher);
   const explain = new Explain(
     reader,
     queues,
@@ -382,6 +384,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     reader,
     waiting,
     cancel,
+    move,
     explain,
     submit,
     flows,
@@ -411,6 +414,7 @@ function apiOf(config: Config, parts: Parts, readiness: BrokerApi["readiness"]):
       list: (query) => reader.list(query),
       cancel: (ref, reason) => cancel.cancel(ref, reason),
       redrive: (ref) => cancel.redrive(ref),
+      move: (ref, to) => parts.move.move(ref, to),
       explain: (ref) => parts.explain.explain(ref),
     },
     workers: {

@@ -2,6 +2,7 @@
 // The process: settings from the environment, signals, exit codes. 0 = stopped in good order, 1 = could not start or
 // broke, 2 = settings that do not fit.
 
+import { parseArgs } from "node:util";
 import { startBroker } from "./broker.js";
 import { ConfigError, readConfig, settingsHelp } from "./config.js";
 import { StartupError } from "./jetstream/startup-error.js";
@@ -13,6 +14,8 @@ import { version } from "./version.js";
 const help = `drover-broker ${version}: the Drover task broker
 
 usage: drover-broker           run a broker
+         --log-level LEVEL     ... and log from this level on, whatever DROVER_LOG_LEVEL says
+         --log-format FORMAT   ... in this format, whatever DROVER_LOG_FORMAT says
        drover-broker health    whether the one with these settings can serve: exits with 0 or 1
        drover-broker --help | --version
 
@@ -25,17 +28,23 @@ Exit codes: 0 stopped in good order, 1 could not start or broke, 2 settings that
 `;
 
 async function main(args: readonly string[]): Promise<void> {
-  if (args.includes("--help") || args.includes("-h")) {
+  const { values: flags, positionals } = flagsOf(args);
+  if (flags.help === true) {
     process.stdout.write(help);
     return;
   }
-  if (args.includes("--version")) {
+  if (flags.version === true) {
     process.stdout.write(`${version}\n`);
     return;
   }
-  const asks = args[0] === "health" && args.length === 1;
-  if (args.length > 0 && !asks) throw new ConfigError([`${args[0]}: no such option; see --help`]);
-  const config = readConfig(process.env);
+  const asks = positionals[0] === "health" && positionals.length === 1;
+  if (positionals.length > 0 && !asks)
+    throw new ConfigError([`${positionals[0]}: no such command; see --help`]);
+  const config = readConfig({
+    ...process.env,
+    DROVER_LOG_LEVEL: flags["log-level"] ?? process.env.DROVER_LOG_LEVEL,
+    DROVER_LOG_FORMAT: flags["log-format"] ?? process.env.DROVER_LOG_FORMAT,
+  });
   if (asks) {
     const problem = await checkHealth({ host: config.httpHost, port: config.httpPort });
     process.stdout.write(`${problem ?? "ready"}\n`);
@@ -68,6 +77,24 @@ async function main(args: readonly string[]): Promise<void> {
   process.on("SIGINT", stop);
   // Last: whoever waits for it may stop the broker the moment it stands there.
   log.info({ name, grpcPort, httpPort, version }, "ready");
+}
+
+/** @throws ConfigError */
+function flagsOf(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        help: { type: "boolean", short: "h" },
+        version: { type: "boolean" },
+        "log-level": { type: "string" },
+        "log-format": { type: "string" },
+      },
+    });
+  } catch (error) {
+    throw new ConfigError([`${(error as Error).message}; see --help`]);
+  }
 }
 
 process.on("unhandledRejection", (error) => {

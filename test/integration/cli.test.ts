@@ -152,6 +152,24 @@ describe("looking", () => {
     });
   });
 
+  test("explain says why a job does not run, in a table or as JSON", async () => {
+    await drover(["submit", "cli.nobody", "--key", "waits", "-q", "resting"]);
+    await drover(["queue", "pause", "resting"]);
+    const { code, out } = await drover(["explain", "cli.nobody~waits"]);
+    expect(code).toBe(0);
+    expect(out).toMatch(
+      /queue paused\s+queue resting is paused\nno worker\s+no worker that is attached serves/,
+    );
+    expect(await json(["explain", "cli.nobody~waits"])).toMatchObject({
+      id: "cli.nobody~waits",
+      state: "READY",
+      obstacles: [{ kind: "QUEUE_PAUSED", subject: "resting" }, { kind: "NO_WORKER" }],
+    });
+    await drover(["submit", "cli.nobody", "--key", "due", "--delay", "1h"]);
+    expect((await drover(["explain", "cli.nobody~due"])).out).toMatch(/not due\s+due at /);
+    expect((await drover(["explain", "cli.add~never"])).code).toBe(1);
+  });
+
   test("watch tells each change until the end", async () => {
     const watching = drover(["watch", "cli.hold~seen"]);
     await client.submit("cli.hold", null, { key: "seen" });
@@ -221,6 +239,27 @@ describe("what changes many", () => {
     );
     expect(await json(["cancel", "-t", "cli.add", "-s", "scheduled"])).toEqual({ done: 1, left: 0 });
     expect((await json(["status", "cli.add~full"])).state).toBe("CANCELLED");
+  });
+
+  test("jobs are moved: one by its id, many by a filter after a dry run that says how many", async () => {
+    for (let i = 0; i < 3; i++) await drover(["submit", "cli.moved", "--key", `m${i}`, "-q", "slow"]);
+    expect(await drover(["move", "cli.moved~m0", "--to", "fast", "--to-priority", "9"])).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/cli\.moved~m0\s+in fast, priority 9/),
+    });
+    const others = ["move", "--queue", "slow", "--to", "fast"];
+    expect(await json([...others, "--dry-run"])).toMatchObject({ matched: 2 });
+    expect((await drover([...others, "--dry-run"])).out).toContain("move would meet 2 jobs");
+    expect((await json(["status", "cli.moved~m1"])).queue).toBe("slow");
+    expect(await drover(others)).toMatchObject({ code: 0, out: "move: 2 jobs\n" });
+    expect(await json(["status", "cli.moved~m1"])).toMatchObject({ queue: "fast", priority: 5 });
+    // Within the queue that it lists: none is met twice.
+    expect((await drover(["move", "--task", "cli.moved", "--to-priority", "1"])).out).toBe("move: 3 jobs\n");
+    expect((await drover(["move", "cli.add~twice", "--to", "fast"])).code).toBe(1);
+    expect(await drover(["move", "cli.moved~m1"])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("say --to, --to-priority or both"),
+    });
   });
 
   test("a submit may have a unique key, and may be debounced", async () => {

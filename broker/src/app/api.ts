@@ -56,6 +56,8 @@ export interface JobsApi {
     reason: string,
   ): Promise<{ outcome: "cancelled" | "requested" | "already-finished"; previous: State }>;
   redrive(ref: JobRef): Promise<JobView>;
+  /** Undefined = as it was. @throws Refusal JOB_NOT_FOUND, NOT_WAITING, TOO_MANY_LANES */
+  move(ref: JobRef, to: { queue: string | undefined; priority: number | undefined }): Promise<JobView>;
   /** @throws Refusal JOB_NOT_FOUND */
   explain(ref: JobRef): Promise<Explanation>;
 }

@@ -160,8 +160,6 @@ export class Cancel {
     this.dispatcher.discard(id)?.ack();
     const holding = this.holdings.get(id);
     if (holding === undefined || holding.settling) return;
-    holding.ticket?.ack();
-    holding.holder.cancelled(holding, "lease-lost");
-    this.settling.letGo(holding);
+    this.settling.superseded(holding);
   }
 }

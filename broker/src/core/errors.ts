@@ -6,6 +6,7 @@ export type Reason =
   | "JOB_NOT_FOUND"
   | "JOB_EXISTS"
   | "NOT_FAILED"
+  | "NOT_WAITING"
   | "OWNED_BY_ANOTHER"
   | "FLOW_NOT_FOUND"
   | "SCHEDULE_NOT_FOUND"

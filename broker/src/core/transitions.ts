@@ -51,6 +51,8 @@ export type Event =
   | { type: "redrive" }
   /** A later submit under its key replaces a job that is debounced and still waits. */
   | { type: "replace"; spec: Spec; body: Uint8Array | undefined }
+  /** Somebody puts it into another queue, or under another priority. */
+  | { type: "move"; to: Place }
   /** A member of a flow: all that it waited for has ended. `run`: the flow's; it may have been redriven meanwhile. */
   | { type: "unblock"; run: number }
   /** A member of a flow that is redriven; `blocked` = it waits for others that run again. */
@@ -61,6 +63,9 @@ export interface Run {
   worker: string;
   startedAt: number;
 }
+
+/** Where a job waits. */
+export type Place = Pick<Spec, "queue" | "priority">;
 
 export interface Circumstances {
   /** The nats-server's time, ms. */
@@ -106,6 +111,7 @@ export const transitions: {
   expire: { ready: ["failed"] },
   redrive: { failed: ["ready"] },
   replace: { later: ["later", "ready"] },
+  move: { ready: ["ready"], later: ["later", "ready"], blocked: ["blocked"] },
   unblock: { blocked: ["ready", "later"] },
   rejoin: { failed: ["ready", "blocked"], cancelled: ["ready", "blocked"] },
 };
@@ -192,6 +198,8 @@ function decide(stored: Stored, event: Event, at: Circumstances): Move {
       return { ...ready(redriven(job)), tombstones: [stored.phase] };
     case "replace":
       return replaced(job, event, at);
+    case "move":
+      return movedTo(stored, event.to);
     case "unblock":
       return unblocked(ofRun(job, event.run), at);
     case "rejoin": {
@@ -360,6 +368,25 @@ export function blocked(job: Job): Move {
     keepFor: 0,
     tombstones: [],
   };
+}
+
+/** The same elsewhere. What lies at the old place would be found by nobody who looks after the new one: it is emptied. */
+function movedTo(stored: Stored, to: Place): Move {
+  const job = { ...stored.job, spec: { ...specOf(stored.job), ...to } };
+  return { ...waitingAs(stored, job), tombstones: ["ready", "due"] };
+}
+
+function waitingAs(stored: Stored, job: Job): Move {
+  switch (standingOf(stored)) {
+    case "blocked":
+      return blocked(job);
+    case "later":
+      // Its time has come by the store's clock; before that it is not for ours to say so.
+      if (stored.phase === "due") return ready(job);
+      return { phase: "later", job: atRest(job), fireAt: job.dueAt, keepFor: 0, tombstones: [] };
+    default:
+      return ready(job);
+  }
 }
 
 /** A delay counts from here on; a time to run at may have passed. */

@@ -42,6 +42,7 @@ export function jobService(
   | "list"
   | "cancel"
   | "redrive"
+  | "move"
   | "explain"
 > {
   /** The spec of a job, or what is wrong with it. */
@@ -154,6 +155,18 @@ export function jobService(
 
     redrive: calls.unary("JobService/Redrive", async ({ id }) => {
       return { job: toJob(await jobs.redrive(toRef(id))) };
+    }),
+
+    move: calls.unary("JobService/Move", async ({ id, queue, priority }) => {
+      const checks = new Checks();
+      const ref = checks.jobId("id", id);
+      if (queue !== undefined) checks.name("queue", queue);
+      if (priority !== undefined) checks.integer("priority", priority, 0, 9);
+      if (queue === undefined && priority === undefined) {
+        checks.add("queue", "and priority are both unset: say where the job is to go");
+      }
+      checks.done();
+      return { job: toJob(await jobs.move(ref, { queue, priority })) };
     }),
 
     explain: calls.unary("JobService/Explain", async ({ id }) =>

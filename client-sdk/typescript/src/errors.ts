@@ -66,6 +66,8 @@ export class ScheduleNotFoundError extends CallError {}
 export class OwnedByAnotherError extends CallError {}
 /** Only failed jobs can be redriven. */
 export class NotFailedError extends CallError {}
+/** Only jobs that wait can be moved. */
+export class NotWaitingError extends CallError {}
 /** The broker has no room (STORAGE_FULL, QUEUE_FULL, TOO_MANY_LANES), and had none until the deadline. */
 export class OverloadedError extends CallError {}
 /** No broker answered, or none could reach its store, until the deadline. */
@@ -92,6 +94,7 @@ const byReason: Record<string, CallErrorClass> = {
   JOB_EXISTS: JobExistsError,
   OWNED_BY_ANOTHER: OwnedByAnotherError,
   NOT_FAILED: NotFailedError,
+  NOT_WAITING: NotWaitingError,
 };
 
 const byCode: Partial<Record<status, CallErrorClass>> = {

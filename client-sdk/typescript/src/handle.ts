@@ -6,6 +6,7 @@ import {
 } from "@drover/proto/v1";
 import type { Caller, CallOptions } from "./call.js";
 import { InvalidArgumentError, JobCancelledError, JobFailedError } from "./errors.js";
+import { type Explanation, explanation } from "./explanation.js";
 import { type JobState, type JobStatus, jobState, jobStatus } from "./job.js";
 import type { Lookup } from "./lookup.js";
 import { decode } from "./payload.js";
@@ -26,6 +27,13 @@ export interface Cancelled {
   readonly outcome: CancelOutcome;
   /** What the job was when the cancel arrived. */
   readonly previousState: JobState;
+}
+
+/** Where a job waits. */
+export interface Place {
+  readonly queue?: string;
+  /** 0 to 9, 9 is the most urgent. */
+  readonly priority?: number;
 }
 
 export interface StatusOptions extends CallOptions {
@@ -100,6 +108,20 @@ export class JobHandle<R = unknown> {
     const request = { id: this.id };
     const { job } = await this.#calls.caller.once(JobServiceService.redrive, request, options);
     return job === undefined ? undefined : jobStatus(job);
+  }
+
+  /** Why the job is not running, and when it can at the earliest. @throws JobNotFoundError, CallError */
+  async explain(options: CallOptions = {}): Promise<Explanation> {
+    return explanation(await this.#calls.caller.call(JobServiceService.explain, { id: this.id }, options));
+  }
+
+  /** Puts the job, which has to wait, into another queue or under another priority; what is left out stays. Its id stays
+   *  too. @throws NotWaitingError, JobNotFoundError, OverloadedError, CallError */
+  async move(to: Place, options: CallOptions = {}): Promise<JobStatus<R>> {
+    const request = { id: this.id, queue: to.queue, priority: to.priority };
+    const { job } = await this.#calls.caller.call(JobServiceService.move, request, options);
+    if (job === undefined) throw new Error("the broker answered a move without the job");
+    return jobStatus(job);
   }
 }
 

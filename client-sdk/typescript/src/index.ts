@@ -24,6 +24,7 @@ export {
   JobFailedError,
   JobNotFoundError,
   NotFailedError,
+  NotWaitingError,
   OverloadedError,
   OwnedByAnotherError,
   QueueNotFoundError,
@@ -31,6 +32,7 @@ export {
   ScheduleNotFoundError,
   UnavailableError,
 } from "./errors.js";
+export type { Explanation, Obstacle, ObstacleKind } from "./explanation.js";
 export {
   chain,
   chord,
@@ -49,7 +51,14 @@ export type {
   FlowStatus,
   Flows,
 } from "./flows.js";
-export { type Cancelled, type CancelOutcome, JobHandle, type StatusOptions, SubmittedJob } from "./handle.js";
+export {
+  type Cancelled,
+  type CancelOutcome,
+  JobHandle,
+  type Place,
+  type StatusOptions,
+  SubmittedJob,
+} from "./handle.js";
 export type { ActiveJob, Inspect, Inspected, RegisteredTask, ServerInfo, WorkerStatus } from "./inspect.js";
 export type {
   Attempt,

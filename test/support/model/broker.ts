@@ -12,6 +12,7 @@ import { Holdings } from "../../../broker/src/app/holdings.js";
 import { Inspect } from "../../../broker/src/app/inspect.js";
 import { Keeper } from "../../../broker/src/app/keeper.js";
 import { type Changed, type Fence, type Known, Ledger } from "../../../broker/src/app/ledger.js";
+import { Move } from "../../../broker/src/app/move.js";
 import type { Jobs, Lanes, Ticket } from "../../../broker/src/app/ports.js";
 import { Promoter } from "../../../broker/src/app/promoter.js";
 import { Reader } from "../../../broker/src/app/reader.js";
@@ -35,7 +36,7 @@ import {
 import type { Message } from "./store.js";
 
 const nothing = () => undefined;
-const log: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
+const log: Log = { outcome: nothing, debug: nothing, info: nothing, warn: nothing, error: nothing };
 
 export class ModelBroker implements Host {
   alive = true;
@@ -56,6 +57,7 @@ export class ModelBroker implements Host {
   readonly unary: UnaryWorkers;
   readonly keeper: Keeper;
   readonly cancel: Cancel;
+  readonly move: Move;
   readonly alarms: Alarms;
   /** Moved on by the test: its timer never starts. */
   readonly promoter: Promoter;
@@ -142,6 +144,7 @@ export class ModelBroker implements Host {
       log,
       { again: async () => [] },
     );
+    this.move = new Move(this.ledger, jobs, lanes, reader, peers, holdings, this.settling, this.dispatcher);
     new Inspect(peers, holdings, this.sessions, this.dispatcher, this.keeper);
     this.alarms = new Alarms(this.ledger, jobs, peers, clock, silent, log);
   }

@@ -132,6 +132,13 @@ export const steps = {
       .catch(() => undefined);
   },
 
+  /** To another priority; in this world one lane is as good as the other. */
+  move(world, a, b) {
+    void brokerOf(world, a)
+      .move.move(refOf(b), { queue: undefined, priority: 4 + (a % 3) })
+      .catch(() => undefined);
+  },
+
   /** Mostly of one that failed. */
   redrive(world, a, b) {
     const failed = world.witness.jobs().filter(({ ended }) => ended === "failed");

@@ -33,6 +33,7 @@ export interface Message {
   subject: string;
   ref: JobRef;
   phase: Phase;
+  priority: number;
   seq: number;
   /** Undefined: a tombstone. */
   stored: Stored | undefined;
@@ -87,14 +88,15 @@ export class ModelStore {
     for (const write of change.writes) {
       if (write.kind === "tombstone") {
         const goesAt = write.phase === "due" ? 0 : now + 5_000;
-        this.#put({ ref, phase: write.phase, stored: undefined, fireAt: 0, goesAt }, "");
+        const { phase, priority } = write;
+        this.#put({ ref, phase, priority, stored: undefined, fireAt: 0, goesAt }, "");
       } else if (write.kind === "job") {
         const { phase, queue, priority, rev, keepFor, purges } = write;
         const fireAt = phase === "later" && !this.rules.net ? Number.MAX_VALUE : write.fireAt;
         const stored = { phase, queue, priority, rev, seq: 0, nonce, job: frozen(write.job) };
         const goesAt = keepFor > 0 ? now + keepFor : 0;
-        seq = this.#put({ ref, phase, stored, fireAt, goesAt }, fireAt > 0 ? nonce : "");
-        if (purges !== undefined) this.#messages.delete(this.#subject(ref, purges.phase, purges.nonce));
+        seq = this.#put({ ref, phase, priority, stored, fireAt, goesAt }, fireAt > 0 ? nonce : "");
+        if (purges !== undefined) this.#messages.delete(this.#subject({ ref, ...purges }, purges.nonce));
       }
     }
     return seq;
@@ -110,13 +112,13 @@ export class ModelStore {
   fire(killed = false): void {
     const copy = this.pass.shift();
     if (copy?.stored === undefined) return;
-    const { ref, stored } = copy;
+    const { ref, stored, priority } = copy;
     const phase = this.rules.schedulesFireInto;
     const alarm =
       phase === "due"
         ? { ...stored, phase, firedFrom: stored.phase as ScheduledPhase }
         : { ...stored, phase };
-    this.#put({ ref, phase, stored: alarm, fireAt: 0, goesAt: 0 }, "");
+    this.#put({ ref, phase, priority, stored: alarm, fireAt: 0, goesAt: 0 }, "");
     if (killed) this.pass = [];
     else this.#messages.delete(copy.subject);
   }
@@ -165,14 +167,14 @@ export class ModelStore {
 
   #put(message: Omit<Message, "seq" | "subject">, nonce: string): number {
     const seq = ++this.last;
-    const subject = this.#subject(message.ref, message.phase, nonce);
+    const subject = this.#subject(message, nonce);
     const stored = message.stored === undefined ? undefined : { ...message.stored, seq };
     this.#messages.set(subject, { ...message, stored, subject, seq });
     return seq;
   }
 
-  #subject(ref: JobRef, phase: Phase, nonce: string): string {
-    return `${phase} ${jobId(ref)} ${this.rules.scheduleSubject === "own" ? nonce : ""}`;
+  #subject({ ref, phase, priority }: Pick<Message, "ref" | "phase" | "priority">, nonce: string): string {
+    return `${phase} ${jobId(ref)} ${priority} ${this.rules.scheduleSubject === "own" ? nonce : ""}`;
   }
 }
 

@@ -32,6 +32,7 @@ const weights: Record<StepName, number> = {
   sweep: 2,
   redrive: 4,
   cancel: 1,
+  move: 1,
   flush: 1,
   cut: 1,
   killBroker: 1,
@@ -56,6 +57,7 @@ const met = [
   ...[
     "later -> cancelled",
     "later -> ready",
+    "later -> later",
     "due later -> ready",
     "due later -> cancelled",
     "failed -> ready",

@@ -38,6 +38,7 @@ const designed: Record<Event["type"], Partial<Record<Standing, Standing[]>>> = {
   expire: { ready: ["failed"] },
   redrive: { failed: ["ready"] },
   replace: { later: ["later", "ready"] },
+  move: { ready: ["ready"], later: ["later", "ready"], blocked: ["blocked"] },
   unblock: { blocked: ["ready", "later"] },
   rejoin: { failed: ["ready", "blocked"], cancelled: ["ready", "blocked"] },
 };
@@ -65,6 +66,7 @@ const events: Event[] = [
   { type: "redrive" },
   { type: "replace", spec: retrying({}, { runAt: now + 1_000 }), body: undefined },
   { type: "replace", spec: retrying({}, { runAt: now }), body: undefined },
+  { type: "move", to: { queue: "elsewhere", priority: 9 } },
   { type: "unblock", run: 0 },
   { type: "rejoin", run: 1, blocked: false },
   { type: "rejoin", run: 1, blocked: true },

@@ -1,13 +1,15 @@
-// Changing what becomes of jobs: `drover cancel` and `redrive`, of some by their ids or of all that match.
+// Changing what becomes of jobs: `drover cancel`, `redrive` and `move`, of some by their ids or of all that match.
 
-import type { Command } from "commander";
-import { JobNotFoundError, NotFailedError } from "../errors.js";
+import { type Command, Option } from "commander";
+import { JobNotFoundError, NotFailedError, NotWaitingError } from "../errors.js";
+import type { Place } from "../handle.js";
 import type { JobStatus } from "../job.js";
 import { examples } from "./examples.js";
 import { Exit, exits, usage } from "./exit.js";
 import type { Io } from "./io.js";
 import { addFilter, type Filter, filterOf } from "./job-looks.js";
 import { jobColumns } from "./job-view.js";
+import { toWhole } from "./parse.js";
 import { type Session, withSession } from "./session.js";
 import { count } from "./text.js";
 import { Progress } from "./view.js";
@@ -18,6 +20,20 @@ const sample = 10;
 
 interface Bulk extends Filter {
   dryRun?: true;
+}
+
+/** What is done to each of the jobs. */
+interface Deed {
+  readonly verb: "cancel" | "redrive" | "move";
+  /** Whether a job is worth asking for: the others would only be refused, one by one. */
+  readonly meets: (job: JobStatus) => boolean;
+  readonly change: (id: string) => Promise<{ outcome: string; done: boolean }>;
+}
+
+/** A job to be changed; what it was where it was listed for that. */
+interface Listed {
+  readonly id: string;
+  readonly job: JobStatus | undefined;
 }
 
 interface Told {
@@ -40,12 +56,16 @@ export function addJobEnds(program: Command, io: Io): void {
     )
     .action((ids: string[], options: Bulk & { reason: string }, command: Command) =>
       withSession(io, command, (session) =>
-        each(session, ids, options, "cancel", async (id) => {
-          const { outcome } = await session.client.job(id).cancel(options.reason);
-          return {
-            outcome: outcome.toLowerCase().replaceAll("_", " "),
-            done: outcome !== "ALREADY_FINISHED",
-          };
+        each(session, ids, options, {
+          verb: "cancel",
+          meets: (job) => !job.finished,
+          change: async (id) => {
+            const { outcome } = await session.client.job(id).cancel(options.reason);
+            return {
+              outcome: outcome.toLowerCase().replaceAll("_", " "),
+              done: outcome !== "ALREADY_FINISHED",
+            };
+          },
         }),
       ),
     );
@@ -60,11 +80,61 @@ export function addJobEnds(program: Command, io: Io): void {
     )
     .action((ids: string[], options: Bulk, command: Command) =>
       withSession(io, command, (session) =>
-        each(session, ids, { ...options, state: options.state ?? "FAILED" }, "redrive", async (id) => {
-          await session.client.job(id).redrive();
-          return { outcome: "ready", done: true };
-        }),
+        each(
+          session,
+          ids,
+          { ...options, state: options.state ?? "FAILED" },
+          {
+            verb: "redrive",
+            meets: (job) => job.state === "FAILED",
+            change: async (id) => {
+              await session.client.job(id).redrive();
+              return { outcome: "ready", done: true };
+            },
+          },
+        ),
       ),
+    );
+
+  addMove(program, io);
+}
+
+interface MoveFlags extends Bulk {
+  to?: string;
+  toPriority?: number;
+}
+
+function addMove(program: Command, io: Io): void {
+  addFilter(program.command("move"))
+    .description("Put jobs that wait into another queue, or under another priority. They keep their ids.")
+    .argument("[id...]", "job ids; none: all that match the filter and wait")
+    .option("--to <queue>", "the queue they go to")
+    .addOption(
+      new Option("--to-priority <0-9>", "the priority they have from then on").argParser(toWhole(0, 9)),
+    )
+    .option("--dry-run", "only say which")
+    .addHelpText(
+      "after",
+      examples(
+        "move billing.charge~invoice-7 --to urgent --to-priority 9",
+        "move --queue bulk --task mail.send --to mail --dry-run",
+      ),
+    )
+    .action((ids: string[], options: MoveFlags, command: Command) =>
+      withSession(io, command, (session) => {
+        const { to: queue, toPriority: priority } = options;
+        if (queue === undefined && priority === undefined) throw usage("say --to, --to-priority or both");
+        const place = { ...(queue !== undefined && { queue }), ...(priority !== undefined && { priority }) };
+        return each(session, ids, options, {
+          verb: "move",
+          // A job that was moved a moment ago is listed once more, where it lies now.
+          meets: (job) => !job.finished && job.state !== "RUNNING" && !isAt(job, place),
+          change: async (id) => {
+            const moved = await session.client.job(id).move(place);
+            return { outcome: `in ${moved.queue}, priority ${moved.priority}`, done: true };
+          },
+        });
+      }),
     );
 }
 
@@ -72,15 +142,14 @@ async function each(
   session: Session,
   ids: readonly string[],
   options: Bulk,
-  verb: "cancel" | "redrive",
-  change: (id: string) => Promise<{ outcome: string; done: boolean }>,
+  { verb, meets, change }: Deed,
 ): Promise<void> {
-  const { client, view, io } = session;
+  const { view, io } = session;
   const byFilter = ids.length === 0;
   if (byFilter && options.task === undefined && options.queue === undefined) {
     throw usage(`say which jobs to ${verb}: ids, or --task or --queue`);
   }
-  const jobs = byFilter ? client.list({ ...filterOf(options), pageSize: 1_000 }) : namedOf(session, ids);
+  const jobs = byFilter ? listed(session, options, meets) : namedOf(session, ids);
   if (options.dryRun === true) return dryRun(session, jobs, verb);
 
   const counts = { done: 0, left: 0 };
@@ -88,7 +157,11 @@ async function each(
   const progress = new Progress(io, (done) => `${verb}: ${count(done)}`);
   const one = async ({ id }: { id: string }) => {
     const { outcome, done } = await change(id).catch((error: unknown) => {
-      if (error instanceof JobNotFoundError || error instanceof NotFailedError) {
+      if (
+        error instanceof JobNotFoundError ||
+        error instanceof NotFailedError ||
+        error instanceof NotWaitingError
+      ) {
         return { outcome: error.message, done: false };
       }
       throw error;
@@ -101,8 +174,6 @@ async function each(
   let under: Promise<void>[] = [];
   for await (const job of jobs) {
     if (io.interrupted.aborted) break;
-    // What has ended or not failed would only be refused, one by one.
-    if (byFilter && (verb === "cancel") === job.finished) continue;
     under.push(one(job));
     if (under.length === atOnce) {
       await Promise.all(under);
@@ -123,25 +194,31 @@ const toldColumns = [
   { title: "outcome", of: ({ outcome }: Told) => outcome },
 ];
 
-async function* namedOf(
-  { client }: Session,
-  ids: readonly string[],
-): AsyncGenerator<{ id: string; finished: boolean }> {
+function isAt(job: JobStatus, { queue, priority }: Place): boolean {
+  return (queue ?? job.queue) === job.queue && (priority ?? job.priority) === job.priority;
+}
+
+async function* listed({ client }: Session, filter: Filter, meets: Deed["meets"]): AsyncGenerator<Listed> {
+  for await (const job of client.list({ ...filterOf(filter), pageSize: 1_000 })) {
+    if (meets(job)) yield { id: job.id, job };
+  }
+}
+
+async function* namedOf({ client }: Session, ids: readonly string[]): AsyncGenerator<Listed> {
   // Made at once, so that a malformed id is said before anything was changed.
-  yield* ids.map((id) => ({ id: client.job(id).id, finished: false }));
+  yield* ids.map((id) => ({ id: client.job(id).id, job: undefined }));
 }
 
 async function dryRun(
   { view, client }: Session,
-  jobs: AsyncIterable<{ id: string; finished: boolean }>,
-  verb: string,
+  jobs: AsyncIterable<Listed>,
+  verb: Deed["verb"],
 ): Promise<void> {
   const first: JobStatus[] = [];
   let matched = 0;
-  for await (const job of jobs) {
-    if (verb === "cancel" && job.finished) continue;
+  for await (const { id, job } of jobs) {
     matched++;
-    if (first.length < sample) first.push(await client.job(job.id).status());
+    if (first.length < sample) first.push(job ?? (await client.job(id).status()));
   }
   view.show({ matched, sample: first.map(({ id, state }) => ({ id, state })) }, () => {
     for (const line of view.table(first, jobColumns)) view.line(line);

@@ -1,4 +1,4 @@
-// Looking at jobs: `drover status`, `watch` and `list`.
+// Looking at jobs: `drover status`, `explain`, `watch` and `list`.
 
 import { type Command, Option } from "commander";
 import type { ListFilter } from "../client.js";
@@ -7,7 +7,7 @@ import type { JobState, JobStatus } from "../job.js";
 import { examples } from "./examples.js";
 import { Exit, exits } from "./exit.js";
 import type { Io } from "./io.js";
-import { aboutOf, jobColumns, recordOf, tintOf } from "./job-view.js";
+import { aboutOf, explainTo, jobColumns, recordOf, tintOf } from "./job-view.js";
 import { toWhole, toWord } from "./parse.js";
 import { type Session, withSession } from "./session.js";
 import { count, json, oneLine } from "./text.js";
@@ -58,6 +58,17 @@ export function addJobLooks(program: Command, io: Io): void {
     )
     .action((ids: string[], options: { payload?: true }, command: Command) =>
       withSession(io, command, (session) => status(session, ids, options.payload === true)),
+    );
+
+  program
+    .command("explain")
+    .description("Why a job is not running, and when it can at the earliest.")
+    .argument("<id>", "job id")
+    .addHelpText("after", examples("explain mail.send~invoice-7", "-o json explain mail.send~invoice-7"))
+    .action((id: string, _: object, command: Command) =>
+      withSession(io, command, async ({ client, view }) =>
+        view.show({ id, ...(await client.job(id).explain()) }, (explained) => explainTo(view, explained)),
+      ),
     );
 
   program

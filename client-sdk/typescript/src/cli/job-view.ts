@@ -1,5 +1,6 @@
 // A job on a terminal.
 
+import type { Explanation, Obstacle } from "../explanation.js";
 import type { Attempt, JobState, JobStatus } from "../job.js";
 import { ago, cut, json, manyLines } from "./text.js";
 import type { Column, Tint, View } from "./view.js";
@@ -62,6 +63,29 @@ export function recordOf(view: View, job: JobStatus): void {
     for (const line of view.table(job.history, attemptColumns)) view.line(line);
   }
 }
+
+/** Of one job: what stands in its way, the gravest first. */
+export function explainTo(
+  view: View,
+  { id, state, obstacles, earliestStart }: { id: string } & Explanation,
+): void {
+  view.record([
+    ["id", id],
+    ["state", state.toLowerCase()],
+    ["earliest start", when(earliestStart)],
+  ]);
+  if (obstacles.length === 0) {
+    if (state === "READY") view.line("nothing stands in its way");
+    return;
+  }
+  view.line("");
+  for (const line of view.table(obstacles, obstacleColumns)) view.line(line);
+}
+
+const obstacleColumns: readonly Column<Obstacle>[] = [
+  { title: "obstacle", of: ({ kind }) => kind.toLowerCase().replaceAll("_", " ") },
+  { title: "what", of: ({ detail, jobs }) => cut([detail, ...jobs].join(" "), 160) },
+];
 
 const attemptColumns: readonly Column<Attempt>[] = [
   { title: "attempt", of: ({ number }) => number, right: true },
