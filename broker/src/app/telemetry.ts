@@ -11,6 +11,10 @@ export interface Line {
 
 export type EndState = "succeeded" | "failed" | "cancelled";
 
+/** `misfire`: nobody was there in time. `overlap`: the job before still ran. `refused`: the job may not be. */
+export const firedAs = ["submitted", "overlap", "misfire", "refused"] as const;
+export type FiredAs = (typeof firedAs)[number];
+
 export interface Telemetry {
   submitted(line: Line): void;
   deduplicated(line: Line): void;
@@ -40,6 +44,12 @@ export interface Telemetry {
   journalUnknown(changes: number): void;
   sweep(kind: string, purged: number): void;
   rpc(method: string, code: number, seconds: number): void;
+  /** A request to JetStream ended, of those that are no writes of the journal. */
+  jetstream(operation: string, outcome: "ok" | "refused" | "unanswered", seconds: number): void;
+  /** So many planned times of schedules were dealt with by now, ms since 1970. */
+  fired(outcome: FiredAs, count: number, at: number): void;
+  /** Schedules whose time has passed without anybody dealing with it. */
+  schedulesOverdue(count: number): void;
   /** Undefined where nobody collects traces, and then none is worked out. */
   readonly traces: Traces | undefined;
 }
@@ -63,6 +73,9 @@ export const silent: Telemetry = {
   journalUnknown: nothing,
   sweep: nothing,
   rpc: nothing,
+  jetstream: nothing,
+  fired: nothing,
+  schedulesOverdue: nothing,
   traces: undefined,
 };
 

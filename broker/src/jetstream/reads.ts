@@ -9,6 +9,7 @@ import type { JobRef, Phase, Snapshot, Stored } from "../core/job.js";
 import { jobId } from "../core/names.js";
 import { noJob, withMessage } from "../core/snapshot.js";
 import { decode, header, statusOf } from "./codec.js";
+import type { RequestOutcome } from "./measured.js";
 import type { Subjects } from "./subjects.js";
 
 const chunk = 200;
@@ -19,6 +20,8 @@ export class JobReads implements Jobs {
     readonly nc: NatsConnection,
     readonly subjects: Subjects,
     readonly replicas: number,
+    /** Hears how each read of many ended, and after how many seconds: those are no requests of the client's. */
+    readonly told: (outcome: RequestOutcome, seconds: number) => void = () => undefined,
   ) {}
 
   async read(refs: readonly JobRef[]): Promise<Snapshot[]> {
@@ -162,6 +165,8 @@ export class JobReads implements Jobs {
     if (this.nc.isClosed()) return Promise.reject(unavailable("the connection is closed"));
     return new Promise((resolve, reject) => {
       const messages: Raw[] = [];
+      const started = performance.now();
+      const told = (outcome: RequestOutcome) => this.told(outcome, (performance.now() - started) / 1_000);
       const inbox = createInbox();
       // Throws on a closed connection, so nothing may be under way yet that somebody would have to end.
       const subscription = this.nc.subscribe(inbox, {
@@ -183,6 +188,7 @@ export class JobReads implements Jobs {
       const done = (outcome: Raw[] | "again" | Refusal) => {
         clearTimeout(timer);
         subscription.unsubscribe();
+        told(outcome instanceof Refusal ? "unanswered" : "ok");
         if (outcome instanceof Refusal) reject(outcome);
         else resolve(outcome);
       };

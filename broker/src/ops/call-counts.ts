@@ -11,8 +11,9 @@ interface Named {
 }
 
 export interface CallNames {
-  /** What the name's label is called. */
+  /** What the labels of the name and of how it ended are called. */
   label: string;
+  end: string;
   total: { name: string; help: string };
   seconds: { name: string; help: string };
 }
@@ -33,12 +34,13 @@ export class CallCounts {
   }
 
   text(format: Format): string {
-    const { label, total, seconds } = this.names;
+    const { label, end, total, seconds } = this.names;
     let totals = "";
     let took = "";
     for (const [name, named] of this.#named) {
       const labels = labelled({ [label]: name });
-      for (const [code, count] of named.codes) totals += `${total.name}{${labels},code="${code}"} ${count}\n`;
+      for (const [code, count] of named.codes)
+        totals += `${total.name}{${labels},${end}="${code}"} ${count}\n`;
       took += named.took.rows(format, seconds.name, labels);
     }
     return (

@@ -12,7 +12,17 @@ export interface LaneSources {
   oldest(): Iterable<{ key: LaneKey; seconds: number }>;
   /** The leases this broker holds, one entry each. */
   running(): Iterable<Line>;
+  /** Jobs that are in none of these, by line, as last counted; those of all lines that have no lane as `other`. */
+  counts(): Iterable<{ line: Line; state: "scheduled" | "blocked" | "failed"; jobs: number }>;
+  /** Ready jobs that a limit keeps back from this broker's workers, by lane; only lanes that have one. */
+  heldBack(): Iterable<{ key: LaneKey; jobs: number }>;
 }
+
+const states = {
+  scheduled: { name: "drover_jobs_scheduled", help: "Jobs that wait for their time, retries among them." },
+  blocked: { name: "drover_jobs_blocked", help: "Jobs that wait for others." },
+  failed: { name: "drover_jobs_failed", help: "Dead letters that are kept." },
+};
 
 export function laneGauges(format: Format, sources: LaneSources, lines: Lines): string {
   const ready = new Map<string, number>();
@@ -41,7 +51,37 @@ export function laneGauges(format: Format, sources: LaneSources, lines: Lines): 
       oldest,
     ),
     byLine(format, "drover_jobs_running", "Leases this broker holds for its workers.", running),
+    byLine(
+      format,
+      "drover_jobs_held_back",
+      "Ready jobs that a limit keeps back from this broker's workers.",
+      sums(sources.heldBack(), ({ key, jobs }) => [lines.of(key), jobs]),
+    ),
+    ...Object.entries(states).map(([state, { name, help }]) =>
+      byLine(
+        format,
+        name,
+        help,
+        sums(sources.counts(), (count) =>
+          count.state === state ? [lines.of(count.line), count.jobs] : undefined,
+        ),
+      ),
+    ),
   ].join("");
+}
+
+function sums<T>(
+  all: Iterable<T>,
+  of: (each: T) => [line: LineCounts, value: number] | undefined,
+): Map<LineCounts, number> {
+  const found = new Map<LineCounts, number>();
+  for (const each of all) {
+    const pair = of(each);
+    if (pair === undefined) continue;
+    const [line, value] = pair;
+    found.set(line, (found.get(line) ?? 0) + value);
+  }
+  return found;
 }
 
 function byLine(format: Format, name: string, help: string, values: ReadonlyMap<LineCounts, number>): string {

@@ -3,7 +3,8 @@
 // others by what they are.
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { Telemetry } from "../app/telemetry.js";
+import type { LimitUsage } from "../app/limits.js";
+import { firedAs, type Telemetry } from "../app/telemetry.js";
 import { CallCounts } from "./call-counts.js";
 import { asOpenMetrics, contentTypes, type Format, formatFor } from "./exposition.js";
 import { JournalCounts } from "./journal-counts.js";
@@ -16,6 +17,8 @@ export interface MetricSources extends LaneSources {
   ready(): boolean;
   /** Jobs that its workers could take now. */
   freeSlots(): number;
+  /** As last looked at. */
+  limits(): Iterable<LimitUsage>;
   /** As last polled. Undefined before that. */
   storage(): StorageLook | undefined;
 }
@@ -43,6 +46,8 @@ export interface Metrics {
   scrape(accept?: string): Promise<Scrape>;
 }
 
+/** One of the two. */
+const limited = ["queue", "task"] as const;
 const latencies = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60];
 
 function list(registry: Registry) {
@@ -73,6 +78,18 @@ function list(registry: Registry) {
     ]),
     sweeps: counter("sweeps_total", "Purges of what is done with.", ["kind"]),
     swept: counter("swept_messages_total", "Messages removed by them.", ["kind"]),
+    fired: counter("schedule_firings_total", "Planned times of schedules that were dealt with.", ["outcome"]),
+    missedAt: gauge(
+      "schedule_last_missed_timestamp_seconds",
+      "When a planned time was last found to be missed, or its job to be refused; 0 = never.",
+    ),
+    overdue: gauge(
+      "schedules_overdue",
+      "Schedules whose time passed over 30 s ago without anybody dealing with it, as looked at each minute.",
+    ),
+    tokens: gauge("limit_tokens", "Starts that a rate limit would allow right now.", limited),
+    places: gauge("limit_places", "How many jobs a limit lets run at a time.", limited),
+    placesTaken: gauge("limit_places_taken", "Leases of this broker that such a limit counts.", limited),
     serving: gauge("broker_ready", "1 when this broker can serve, else 0."),
     build: gauge("build_info", "Always 1; the version is the label.", ["version"]),
   };
@@ -84,12 +101,24 @@ class Counted {
   readonly journal = new JournalCounts();
   readonly calls = new CallCounts({
     label: "method",
+    end: "code",
     total: { name: "drover_grpc_calls_total", help: "Calls that ended." },
     seconds: { name: "drover_grpc_call_seconds", help: "Length of a call; sessions and long polls last." },
   });
 
+  readonly jetstream = new CallCounts({
+    label: "operation",
+    end: "outcome",
+    total: {
+      name: "drover_jetstream_requests_total",
+      help: "Requests to JetStream that ended, apart from the journal's writes.",
+    },
+    seconds: { name: "drover_jetstream_request_seconds", help: "From such a request to its answer." },
+  });
+
   text(format: Format): string {
-    return this.lines.text(format) + this.journal.text(format) + this.calls.text(format);
+    const { lines, journal, calls, jetstream } = this;
+    return [lines, journal, calls, jetstream].map((counted) => counted.text(format)).join("");
   }
 }
 
@@ -100,6 +129,8 @@ export function createMetrics(sources: MetricSources): Metrics {
   for (const name of misnamed) registry.removeSingleMetric(name);
   const metrics = list(registry);
   metrics.build.set({ version: sources.version }, 1);
+  // What has not happened yet is 0: else the first time would be no increase.
+  for (const outcome of firedAs) metrics.fired.inc({ outcome }, 0);
   const counted = new Counted();
   const write = async (format: Format): Promise<Scrape> => {
     lookUp(metrics, sources);
@@ -134,6 +165,13 @@ const misnamed = [
 function lookUp(metrics: ReturnType<typeof list>, sources: MetricSources): void {
   metrics.serving.set(sources.ready() ? 1 : 0);
   metrics.freeSlots.set(sources.freeSlots());
+  for (const gauge of [metrics.tokens, metrics.places, metrics.placesTaken]) gauge.reset();
+  for (const { limit, tokens, places, running } of sources.limits()) {
+    const labels = { [limit.kind]: limit.name };
+    if (tokens !== undefined) metrics.tokens.set(labels, tokens);
+    if (places !== undefined) metrics.places.set(labels, places);
+    if (running !== undefined) metrics.placesTaken.set(labels, running);
+  }
   const storage = sources.storage();
   if (storage !== undefined) lookUpStorage(metrics, storage);
 }
@@ -152,7 +190,7 @@ function lookUpStorage(metrics: ReturnType<typeof list>, look: StorageLook): voi
 }
 
 function telemetryOf(metrics: ReturnType<typeof list>, counted: Counted): Telemetry {
-  const { lines, journal, calls } = counted;
+  const { lines, journal, calls, jetstream } = counted;
   return {
     submitted: (line) => {
       lines.of(line).submitted++;
@@ -191,6 +229,12 @@ function telemetryOf(metrics: ReturnType<typeof list>, counted: Counted): Teleme
       metrics.swept.inc({ kind }, purged);
     },
     rpc: (method, code, seconds) => calls.ended(method, codeNames[code] ?? String(code), seconds),
+    jetstream: (operation, outcome, seconds) => jetstream.ended(operation, outcome, seconds),
+    fired: (outcome, count, at) => {
+      metrics.fired.inc({ outcome }, count);
+      if (outcome === "misfire" || outcome === "refused") metrics.missedAt.set(at / 1_000);
+    },
+    schedulesOverdue: (count) => metrics.overdue.set(count),
     traces: undefined,
   };
 }

@@ -3,6 +3,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { Firings } from "../../../broker/src/app/firings.js";
 import type { FiringTicket, KnownSchedule, ScheduleRecord } from "../../../broker/src/app/ports.js";
+import type { FiredAs } from "../../../broker/src/app/telemetry.js";
 import { Refusal } from "../../../broker/src/core/errors.js";
 import type { Spec } from "../../../broker/src/core/job.js";
 import { noRoutes } from "../../../broker/src/core/routes.js";
@@ -29,6 +30,9 @@ let acked: string[];
 let time: number;
 let submitting: () => Refusal | undefined;
 let firings: Firings;
+/** Planned times, by what became of them. */
+let told: Partial<Record<FiredAs, number>>;
+let overdue: number | undefined;
 
 beforeEach(() => {
   kept = new Map();
@@ -36,6 +40,8 @@ beforeEach(() => {
   acked = [];
   time = now;
   submitting = () => undefined;
+  told = {};
+  overdue = undefined;
   firings = new Firings(
     {
       read: async (names) =>
@@ -66,6 +72,14 @@ beforeEach(() => {
     () => everySecond,
     (n) => new Uint8Array(n),
     quiet,
+    {
+      fired: (outcome, count) => {
+        told[outcome] = (told[outcome] ?? 0) + count;
+      },
+      schedulesOverdue: (count) => {
+        overdue = count;
+      },
+    },
   );
   keep("beat", now);
 });
@@ -181,4 +195,40 @@ test("one whose alarm is not that late yet is left to its alarm", async () => {
   time = now + 29 * second;
   await firings.lookForStuck();
   expect(submitted).toEqual([]);
+});
+
+describe("metrics are told of each planned time once it is dealt with", () => {
+  test("one that gave a job, and one whose job may not be", async () => {
+    await firings.look([alarm(now, "it")]);
+    submitting = () => new Refusal("INVALID_ARGUMENT", "payload: is too large");
+    await firings.look([alarm(now + second, "next")]);
+    expect(told).toEqual({ submitted: 1, refused: 1 });
+  });
+
+  test("those for which nobody was there in time", async () => {
+    time = now + 40 * second;
+    await firings.look([alarm(now, "it")]);
+    expect(told.misfire).toBeGreaterThan(0);
+    expect((told.misfire ?? 0) + (told.submitted ?? 0)).toBe(41);
+  });
+
+  test("not by the broker that another one was faster than", async () => {
+    submitting = () => {
+      keep("beat", now + second, 2);
+      return undefined;
+    };
+    await firings.look([alarm(now, "it")]);
+    expect(told).toEqual({});
+  });
+
+  test("and of how many are overdue, also when there are none any more", async () => {
+    time = now + 31 * second;
+    submitting = () => new Refusal("STORAGE_FULL", "no room");
+    await firings.lookForStuck();
+    expect(overdue).toBe(1);
+    submitting = () => undefined;
+    await firings.lookForStuck();
+    await firings.lookForStuck();
+    expect(overdue).toBe(0);
+  });
 });

@@ -13,6 +13,19 @@ const sources: MetricSources = {
   ],
   running: () => Array.from({ length: 9 }, () => line),
   freeSlots: () => 4,
+  counts: () => [
+    { line, state: "scheduled", jobs: 6 },
+    { line, state: "failed", jobs: 0 },
+    { line: { task: "other", queue: "other" }, state: "failed", jobs: 2 },
+  ],
+  heldBack: () => [
+    { key: { ...line, priority: 5 }, jobs: 3 },
+    { key: { ...line, priority: 9 }, jobs: 1 },
+  ],
+  limits: () => [
+    { limit: { kind: "queue", name: "default" }, tokens: 2, places: 8, running: 5 },
+    { limit: { kind: "task", name: "mail.send" }, tokens: undefined, places: 3, running: 1 },
+  ],
   storage: () => ({
     used: 700,
     limit: 1_000,
@@ -46,6 +59,9 @@ test("what the use cases tell is counted by task and queue", async () => {
   telemetry.journalUnknown(5);
   telemetry.sweep("lane", 1_000);
   telemetry.rpc("JobService/Submit", 3, 0.001);
+  telemetry.jetstream("STREAM.INFO", "unanswered", 5);
+  telemetry.fired("misfire", 2, 1_790_000_000_000);
+  telemetry.schedulesOverdue(4);
   const said = await text(counting);
   const labels = 'task="mail.send",queue="default"';
   for (const expected of [
@@ -77,7 +93,21 @@ test("what the use cases tell is counted by task and queue", async () => {
     'drover_sweeps_total{kind="lane"} 1',
     'drover_swept_messages_total{kind="lane"} 1000',
     'drover_grpc_calls_total{method="JobService/Submit",code="INVALID_ARGUMENT"} 1',
+    'drover_jetstream_requests_total{operation="STREAM.INFO",outcome="unanswered"} 1',
+    'drover_jetstream_request_seconds_bucket{operation="STREAM.INFO",le="10"} 1',
+    'drover_schedule_firings_total{outcome="misfire"} 2',
+    'drover_schedule_firings_total{outcome="submitted"} 0',
+    "drover_schedule_last_missed_timestamp_seconds 1790000000",
+    "drover_schedules_overdue 4",
     `drover_lane_ready_jobs{${labels},priority="5"} 7`,
+    `drover_jobs_scheduled{${labels}} 6`,
+    `drover_jobs_failed{${labels}} 0`,
+    'drover_jobs_failed{task="other",queue="other"} 2',
+    `drover_jobs_held_back{${labels}} 4`,
+    'drover_limit_tokens{queue="default"} 2',
+    'drover_limit_places{queue="default"} 8',
+    'drover_limit_places_taken{queue="default"} 5',
+    'drover_limit_places{task="mail.send"} 3',
     "drover_broker_ready 1",
     'drover_build_info{version="1.2.3"} 1',
     "process_cpu_seconds_total",
