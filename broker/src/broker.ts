@@ -310,6 +310,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     readSchedule,
     random,
     log,
+    run,
     telemetry,
   );
   const schedules = new ScheduleControl(store.schedules, firings, clock, routes, readSchedule);

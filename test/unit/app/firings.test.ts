@@ -6,6 +6,7 @@ import type { FiringTicket, KnownSchedule, ScheduleRecord } from "../../../broke
 import type { FiredAs } from "../../../broker/src/app/telemetry.js";
 import { Refusal } from "../../../broker/src/core/errors.js";
 import type { Spec } from "../../../broker/src/core/job.js";
+import { times } from "../../../broker/src/core/limits.js";
 import { noRoutes } from "../../../broker/src/core/routes.js";
 import type { Schedule } from "../../../broker/src/core/schedule.js";
 import { quiet } from "../../support/quiet-log.js";
@@ -72,6 +73,7 @@ beforeEach(() => {
     () => everySecond,
     (n) => new Uint8Array(n),
     quiet,
+    times,
     {
       fired: (outcome, count) => {
         told[outcome] = (told[outcome] ?? 0) + count;
@@ -115,12 +117,12 @@ const alarm = (plannedAt: number, label: string, name = "beat"): FiringTicket =>
   ack: () => acked.push(label),
 });
 
-const times = () => submitted.map((key) => key.slice("beat.".length));
+const timesRun = () => submitted.map((key) => key.slice("beat.".length));
 const stamp = (at: number) => new Date(at).toISOString().replaceAll(/[-:]/g, "").replace(".000Z", "Z");
 
 test("a firing submits its time, and is acknowledged once the record has moved on", async () => {
   await firings.look([alarm(now, "it")]);
-  expect(times()).toEqual([stamp(now)]);
+  expect(timesRun()).toEqual([stamp(now)]);
   expect(kept.get("beat")).toMatchObject({ seq: 2, record: { lastAt: now, nextAt: now + second } });
   expect(acked).toEqual(["it"]);
 });
@@ -135,14 +137,14 @@ describe("firings of one schedule that come together, those of a dead broker bes
   ])("the one that the record waits for is dealt with: %s", async (_, tickets) => {
     const given = tickets();
     await firings.look(given);
-    expect(times()).toEqual([stamp(now)]);
+    expect(timesRun()).toEqual([stamp(now)]);
     expect(kept.get("beat")?.record.nextAt).toBe(now + second);
     expect(acked).toHaveLength(given.length);
   });
 
   test("the same one twice gives one job, and both are acknowledged", async () => {
     await firings.look([alarm(now, "first"), alarm(now, "again")]);
-    expect(times()).toEqual([stamp(now)]);
+    expect(timesRun()).toEqual([stamp(now)]);
     expect(acked.sort()).toEqual(["again", "first"]);
   });
 });
@@ -187,7 +189,7 @@ test.each([
 test("a schedule whose alarm is half a minute late is dealt with unasked, and its times run", async () => {
   time = now + 31 * second;
   await firings.lookForStuck();
-  expect(times().at(-1)).toBe(stamp(time));
+  expect(timesRun().at(-1)).toBe(stamp(time));
   expect(kept.get("beat")?.record.nextAt).toBe(time + second);
 });
 
