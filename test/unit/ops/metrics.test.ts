@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { createMetrics, type MetricSources, type Metrics } from "../../../broker/src/ops/metrics.js";
 
@@ -15,6 +17,7 @@ const sources: MetricSources = {
   freeSlots: () => 4,
   counts: () => [
     { line, state: "scheduled", jobs: 6 },
+    { line, state: "blocked", jobs: 1 },
     { line, state: "failed", jobs: 0 },
     { line: { task: "other", queue: "other" }, state: "failed", jobs: 2 },
   ],
@@ -25,6 +28,7 @@ const sources: MetricSources = {
   limits: () => [
     { limit: { kind: "queue", name: "default" }, tokens: 2, places: 8, running: 5 },
     { limit: { kind: "task", name: "mail.send" }, tokens: undefined, places: 3, running: 1 },
+    { limit: { kind: "task", name: "mail.rated" }, tokens: 1, places: undefined, running: undefined },
   ],
   storage: () => ({
     used: 700,
@@ -39,7 +43,8 @@ const metrics = () => createMetrics(sources);
 
 const text = async (of: Metrics) => (await of.scrape()).body;
 
-test("what the use cases tell is counted by task and queue", async () => {
+/** All that there is to tell, told once or more. */
+function told(): Metrics {
   const counting = metrics();
   const { telemetry } = counting;
   telemetry.submitted(line);
@@ -62,6 +67,12 @@ test("what the use cases tell is counted by task and queue", async () => {
   telemetry.jetstream("STREAM.INFO", "unanswered", 5);
   telemetry.fired("misfire", 2, 1_790_000_000_000);
   telemetry.schedulesOverdue(4);
+  telemetry.promoted(line, "alarm", 1);
+  return counting;
+}
+
+test("what the use cases tell is counted by task and queue", async () => {
+  const counting = told();
   const said = await text(counting);
   const labels = 'task="mail.send",queue="default"';
   for (const expected of [
@@ -134,6 +145,33 @@ test("tasks beyond a bound are counted together", async () => {
   for (let i = 0; i < 2_010; i++) counting.telemetry.submitted({ task: `t${i}`, queue: "q" });
   expect(await text(counting)).toContain('drover_jobs_submitted_total{task="other",queue="other"} 10');
 });
+
+test("deploy/prometheus/metrics.md names each metric, its type, its labels and what it is", async () => {
+  const documented = readFileSync(
+    fileURLToPath(new URL("../../../deploy/prometheus/metrics.md", import.meta.url)),
+    "utf8",
+  );
+  const table = [...documented.matchAll(/^\| `(\w+)` +\| (\w+) +\| ([^|]*?) *\| (.*?) *\|$/gm)]
+    .map(([, name, type, labels, what]) => ({ name, type, labels, what }))
+    .sort(byName);
+  expect(table).toEqual(described(await text(told())).sort(byName));
+});
+
+interface Named {
+  name: string | undefined;
+}
+const byName = (a: Named, b: Named) => String(a.name).localeCompare(String(b.name));
+
+function described(said: string) {
+  return [...said.matchAll(/^# HELP (drover_\w+) (.*)$/gm)].map(([, name = "", what]) => {
+    const type = new RegExp(`^# TYPE ${name} (\\w+)$`, "m").exec(said)?.[1];
+    const rows = said.matchAll(new RegExp(`^${name}(?:_bucket)?\\{(.*)\\} `, "gm"));
+    const labels = [...rows].flatMap(([, shown = ""]) =>
+      [...shown.matchAll(/(\w+)="/g)].map(([, label]) => label),
+    );
+    return { name, type, labels: [...new Set(labels)].filter((label) => label !== "le").join(", "), what };
+  });
+}
 
 test("every metric of ours is named and described alike", async () => {
   const said = await text(metrics());
