@@ -96,6 +96,12 @@ export class LimitControl implements HoldingsWatch {
     };
   }
 
+  /** How many jobs of one concurrency key may run, of a task in a queue. */
+  perKey(task: string, queue: string): number {
+    const of = (limit: Limited) => this.#limits.get(limitId(limit))?.limits.concurrencyPerKey;
+    return of({ kind: "task", name: task }) ?? of({ kind: "queue", name: queue }) ?? 1;
+  }
+
   async #runningUnder({ kind, name }: Limited): Promise<number> {
     const { answers } = await this.peers.ask(`running-by-${kind}`, {});
     return answers.reduce((sum, { body }) => sum + ((body as Record<string, number>)[name] ?? 0), 0);
