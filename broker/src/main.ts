@@ -2,17 +2,22 @@
 // The process: settings from the environment, signals, exit codes. 0 = stopped in good order, 1 = could not start or
 // broke, 2 = settings that do not fit.
 
+import { parseArgs } from "node:util";
+import type { Log } from "./app/telemetry.js";
 import { startBroker } from "./broker.js";
-import { ConfigError, readConfig, settingsHelp } from "./config.js";
+import { type Config, ConfigError, readConfig, settingsHelp } from "./config.js";
 import { StartupError } from "./jetstream/startup-error.js";
 import { checkHealth } from "./ops/health-check.js";
 import { collectWhenIdle } from "./ops/idle-collector.js";
 import { createLogger } from "./ops/logger.js";
+import { keptBy, PartError, startProcesses } from "./processes.js";
 import { version } from "./version.js";
 
 const help = `drover-broker ${version}: the Drover task broker
 
 usage: drover-broker           run a broker
+         --log-level LEVEL     ... and log from this level on, whatever DROVER_LOG_LEVEL says
+         --log-format FORMAT   ... in this format, whatever DROVER_LOG_FORMAT says
        drover-broker health    whether the one with these settings can serve: exits with 0 or 1
        drover-broker --help | --version
 
@@ -25,17 +30,23 @@ Exit codes: 0 stopped in good order, 1 could not start or broke, 2 settings that
 `;
 
 async function main(args: readonly string[]): Promise<void> {
-  if (args.includes("--help") || args.includes("-h")) {
+  const { values: flags, positionals } = flagsOf(args);
+  if (flags.help === true) {
     process.stdout.write(help);
     return;
   }
-  if (args.includes("--version")) {
+  if (flags.version === true) {
     process.stdout.write(`${version}\n`);
     return;
   }
-  const asks = args[0] === "health" && args.length === 1;
-  if (args.length > 0 && !asks) throw new ConfigError([`${args[0]}: no such option; see --help`]);
-  const config = readConfig(process.env);
+  const asks = positionals[0] === "health" && positionals.length === 1;
+  if (positionals.length > 0 && !asks)
+    throw new ConfigError([`${positionals[0]}: no such command; see --help`]);
+  const config = readConfig({
+    ...process.env,
+    DROVER_LOG_LEVEL: flags["log-level"] ?? process.env.DROVER_LOG_LEVEL,
+    DROVER_LOG_FORMAT: flags["log-format"] ?? process.env.DROVER_LOG_FORMAT,
+  });
   if (asks) {
     const problem = await checkHealth({ host: config.httpHost, port: config.httpPort });
     process.stdout.write(`${problem ?? "ready"}\n`);
@@ -43,17 +54,60 @@ async function main(args: readonly string[]): Promise<void> {
     return;
   }
   const log = createLogger({ level: config.logLevel, format: config.logFormat });
-  const broker = await startBroker(config, log);
+  if (config.processes > 1) await runProcesses(config, log);
+  else await runOne(config, log, flags.share);
+}
+
+async function runOne(config: Config, log: Log, share: string | undefined): Promise<void> {
+  const kept = keptBy(share);
+  const broker = await startBroker(config, log, undefined, kept?.own);
   const { name, grpcPort, httpPort } = broker;
   collectWhenIdle();
+  const stop = stopping(log, broker);
+  if (kept === undefined) {
+    process.on("SIGTERM", stop);
+    process.on("SIGINT", stop);
+  } else {
+    // A terminal tells every process of a group: the keeper decides.
+    process.on("SIGINT", () => undefined);
+    process.once("SIGTERM", stop);
+    kept.onStop(() => stop("SIGTERM"));
+    kept.ready({ grpcPort, httpPort });
+  }
+  // Last: whoever waits for it may stop the broker the moment it stands there.
+  if (kept === undefined) log.info({ name, grpcPort, httpPort, version }, "ready");
+  else log.info({ name, pid: process.pid }, "a broker process is ready");
+}
 
-  let stopping = false;
-  const stop = (signal: NodeJS.Signals) => {
+async function runProcesses(config: Config, log: Log): Promise<void> {
+  const all = await startProcesses(config, log);
+  const { name, grpcPort, httpPort } = all;
+  const stop = stopping(log, { stop: () => all.stop(), kill: () => all.kill() });
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+  void all.broken.then(async (why) => {
+    log.error({ why }, "the broker processes cannot be kept up");
+    await all.stop();
+    process.exit(1);
+  });
+  log.info({ name, grpcPort, httpPort, version, processes: config.processes }, "ready");
+}
+
+/** What a signal does. */
+function stopping(
+  log: Log,
+  running: { stop(): Promise<void>; kill?(): void },
+): (signal: NodeJS.Signals) => void {
+  let asked = false;
+  return (signal) => {
     // A second signal means at once: the store loses nothing by it.
-    if (stopping) process.exit(1);
-    stopping = true;
+    if (asked) {
+      running.kill?.();
+      process.exit(1);
+    }
+    asked = true;
     log.info({ signal }, "stopping");
-    broker.stop().then(
+    running.stop().then(
       () => {
         log.info({}, "stopped");
         process.exit(0);
@@ -64,10 +118,26 @@ async function main(args: readonly string[]): Promise<void> {
       },
     );
   };
-  process.on("SIGTERM", stop);
-  process.on("SIGINT", stop);
-  // Last: whoever waits for it may stop the broker the moment it stands there.
-  log.info({ name, grpcPort, httpPort, version }, "ready");
+}
+
+/** @throws ConfigError */
+function flagsOf(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        help: { type: "boolean", short: "h" },
+        version: { type: "boolean" },
+        "log-level": { type: "string" },
+        "log-format": { type: "string" },
+        // What a keeper of several processes gives to each.
+        share: { type: "string" },
+      },
+    });
+  } catch (error) {
+    throw new ConfigError([`${(error as Error).message}; see --help`]);
+  }
 }
 
 process.on("unhandledRejection", (error) => {
@@ -77,6 +147,8 @@ process.on("unhandledRejection", (error) => {
 });
 
 main(process.argv.slice(2)).catch((error: unknown) => {
+  // The process itself has said why.
+  if (error instanceof PartError) process.exit(error.code);
   if (error instanceof ConfigError || error instanceof StartupError) {
     process.stderr.write(`drover-broker: ${error.message}\n`);
     process.exit(error instanceof ConfigError ? 2 : 1);

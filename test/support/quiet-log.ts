@@ -1,8 +1,12 @@
-import type { Log } from "../../broker/src/app/telemetry.js";
+import type { Log, Outcome } from "../../broker/src/app/telemetry.js";
 
 /** A log for tests: keeps its lines, for whoever wants to see them. */
 export class QuietLog implements Log {
   readonly lines: { level: string; fields: object; message: string }[] = [];
+
+  outcome(fields: Outcome): void {
+    this.lines.push({ level: "info", fields, message: fields.outcome });
+  }
 
   debug(fields: object, message: string): void {
     this.lines.push({ level: "debug", fields, message });

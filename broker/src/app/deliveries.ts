@@ -10,6 +10,7 @@ import type { HeldAnswer } from "./held-answer.js";
 import type { Holdings } from "./holdings.js";
 import { type Ledger, lineBy } from "./ledger.js";
 import type { Jobs, Peers, Ticket } from "./ports.js";
+import { report } from "./settling.js";
 import type { Log, Telemetry } from "./telemetry.js";
 
 const readAtOnce = 200;
@@ -112,7 +113,7 @@ export class Deliveries {
       const changed = await this.ledger.change(ticket.ref, { stored, last: ticket.seq }, event, unmoved);
       this.telemetry.reissued(lineBy(ticket.lane), counted ? "redelivered" : "unserved");
       if (changed.stored.phase !== "ready") {
-        this.telemetry.finished(lineBy(ticket.lane), "failed", "UNDELIVERABLE", undefined);
+        report(changed, this.telemetry, this.log, changed.stored.job.finishedAt);
       }
       ticket.ack();
     } catch (error) {

@@ -9,7 +9,7 @@ import { byOrigin, isPassing, untouched } from "./fences.js";
 import type { Holding, Holdings } from "./holdings.js";
 import type { Changed, Fence, Known, Ledger } from "./ledger.js";
 import type { Clock, Jobs, LeaseClaim } from "./ports.js";
-import type { EndState, Log, Telemetry } from "./telemetry.js";
+import type { EndState, Log, Outcome, Telemetry } from "./telemetry.js";
 
 export class Settling {
   constructor(
@@ -190,26 +190,33 @@ export function report(changed: Changed, telemetry: Telemetry, log: Log, now: nu
   const line = lineOf(changed);
   const state = stateOf(changed.stored);
   const attempt = job.history.at(-1);
-  const fields = {
-    job: `${line.task}~${specOf(job).key}`,
-    task: line.task,
-    attempt: attempt?.number ?? 0,
-    state,
-  };
+  // A short run that another broker had handed out was reported here: when it began is not known.
+  const timed = attempt !== undefined && attempt.startedAt > 0;
+  const ran = timed ? attempt.endedAt - attempt.startedAt : undefined;
+  const told = (outcome: Outcome["outcome"], reason: string, dueAt = 0) =>
+    log.outcome({
+      job: `${line.task}~${specOf(job).key}`,
+      task: line.task,
+      queue: line.queue,
+      attempt: attempt?.number ?? 0,
+      outcome,
+      reason,
+      ran,
+      dueAt,
+    });
   if (state === "SUCCEEDED" || state === "FAILED" || state === "CANCELLED") {
+    const outcome = state.toLowerCase() as EndState;
     const reason = state === "FAILED" ? reasonName(job.failure?.reason ?? 0) : "";
-    const ran = attempt === undefined ? undefined : (attempt.endedAt - attempt.startedAt) / 1000;
-    telemetry.finished(line, state.toLowerCase() as EndState, reason, ran);
-    if (state === "SUCCEEDED") log.debug(fields, "job succeeded");
-    else log.info({ ...fields, reason }, `job ${state.toLowerCase()}`);
+    telemetry.finished(line, outcome, reason, ran === undefined ? undefined : ran / 1000);
+    told(outcome, reason);
   } else if (
     attempt?.outcome === AttemptOutcome.FAILED &&
     changed.move.job.failures > changed.before.job.failures
   ) {
     telemetry.retried(line);
-    log.info({ ...fields, dueAt: job.dueAt }, "attempt failed, the job will be retried");
+    told("retrying", reasonName(attempt.failure?.reason ?? 0), job.dueAt);
   } else if (changed.move.job.crashes > changed.before.job.crashes) {
-    log.info(fields, "attempt ended without a report, the job is ready again");
+    told("crashed", "");
   }
 }
 

@@ -58,8 +58,26 @@ export const silent: Telemetry = {
   traces: undefined,
 };
 
+/** What became of a job, or of an attempt that another one follows. */
+export interface Outcome {
+  job: string;
+  task: string;
+  queue: string;
+  /** Number of the last attempt, 0 = none was made. */
+  attempt: number;
+  outcome: EndState | "retrying" | "crashed";
+  /** FailureReason's name, or "". */
+  reason: string;
+  /** ms that the attempt took, undefined when none was made. */
+  ran: number | undefined;
+  /** When the next attempt is due, ms since 1970; 0 = at once or never. */
+  dueAt: number;
+}
+
 /** What the log gets: events of note with their fields, never payloads. */
 export interface Log {
+  /** At info. Told for every job: it has to cost next to nothing. */
+  outcome(outcome: Outcome): void;
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;

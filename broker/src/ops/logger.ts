@@ -1,7 +1,11 @@
 // The log: one JSON object a line for machines, one readable line for a terminal. Nothing that belongs to a submitter
 // is ever logged, and names that could carry it are cut out should somebody try.
+//
+// What became of jobs is told thousands of times a second. Such a line consists of names and numbers, so it is put
+// together by hand (a tenth of what cutting out secrets costs), and the lines of one moment are written in one go.
 
-import { type DestinationStream, type Logger, pino } from "pino";
+import { pino } from "pino";
+import type { Log, Outcome } from "../app/telemetry.js";
 
 export interface LogOptions {
   level: "debug" | "info" | "warn" | "error" | "silent";
@@ -16,12 +20,11 @@ interface Output {
 
 const secrets = ["payload", "result", "token", "password"];
 
-export function createLogger(options: LogOptions, output: Output = process.stdout): Logger {
+export function createLogger(options: LogOptions, output: Output = process.stdout): Log {
   const readable = options.format === "text" || (options.format === "auto" && output.isTTY === true);
-  const destination: DestinationStream = readable
-    ? { write: (line) => output.write(toText(line)) }
-    : { write: (line) => output.write(line) };
-  return pino(
+  const lines = new Lines(output);
+  const write = readable ? (line: string) => lines.add(toText(line)) : (line: string) => lines.add(line);
+  const log = pino(
     {
       level: options.level,
       base: null,
@@ -29,8 +32,64 @@ export function createLogger(options: LogOptions, output: Output = process.stdou
       formatters: { level: (level) => ({ level }) },
       redact: { paths: [...secrets, ...secrets.map((name) => `*.${name}`)], censor: "[cut]" },
     },
-    destination,
+    { write },
   );
+  return {
+    debug: (fields, message) => log.debug(fields, message),
+    info: (fields, message) => log.info(fields, message),
+    warn: (fields, message) => log.warn(fields, message),
+    error: (fields, message) => log.error(fields, message),
+    outcome: log.isLevelEnabled("info") ? (outcome) => write(outcomeLine(outcome)) : () => undefined,
+  };
+}
+
+/** Gathers the lines of one turn of the event loop. */
+class Lines {
+  #waiting = "";
+
+  constructor(private readonly output: Output) {
+    // The last words of a process that ends itself: nothing else runs any more.
+    if (output === process.stdout) process.once("exit", () => this.#write());
+  }
+
+  add(line: string): void {
+    if (this.#waiting === "") setImmediate(() => this.#write());
+    this.#waiting += line;
+  }
+
+  #write(): void {
+    const lines = this.#waiting;
+    this.#waiting = "";
+    if (lines !== "") this.output.write(lines);
+  }
+}
+
+const messages = {
+  succeeded: "job succeeded",
+  failed: "job failed",
+  cancelled: "job cancelled",
+  retrying: "attempt failed, the job will be retried",
+  crashed: "attempt ended without a report, the job is ready again",
+} as const satisfies Record<Outcome["outcome"], string>;
+
+/** Names of jobs, tasks, queues and reasons have no characters that JSON would want escaped. */
+function outcomeLine({ job, task, queue, attempt, outcome, reason, ran, dueAt }: Outcome): string {
+  return (
+    `{"level":"info","time":"${timeNow()}","job":"${job}","task":"${task}","queue":"${queue}"` +
+    `,"attempt":${attempt},"outcome":"${outcome}"` +
+    (reason === "" ? "" : `,"reason":"${reason}"`) +
+    (ran === undefined ? "" : `,"durationMs":${ran}`) +
+    (dueAt === 0 ? "" : `,"dueAt":${dueAt}`) +
+    `,"msg":"${messages[outcome]}"}\n`
+  );
+}
+
+let time = { at: 0, text: "" };
+
+function timeNow(): string {
+  const at = Date.now();
+  if (at !== time.at) time = { at, text: new Date(at).toISOString() };
+  return time.text;
 }
 
 /** `12:03:04.567 WARN  worker lost  worker=host:17 leases=3`, and the stack of an error below it. */

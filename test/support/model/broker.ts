@@ -36,7 +36,7 @@ import {
 import type { Message } from "./store.js";
 
 const nothing = () => undefined;
-const log: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
+const log: Log = { outcome: nothing, debug: nothing, info: nothing, warn: nothing, error: nothing };
 
 export class ModelBroker implements Host {
   alive = true;

@@ -35,7 +35,7 @@ async function examine(now: () => Stored, asked: () => string[]): Promise<{ ran:
   };
   const never = () => Promise.reject(new Error("nothing is changed here"));
   const ledger: Pick<Ledger, "change" | "bury"> = { change: never, bury: never };
-  const log = { debug() {}, info() {}, warn() {}, error() {} };
+  const log = { outcome() {}, debug() {}, info() {}, warn() {}, error() {} };
   const deliveries = new Deliveries(
     ledger,
     { read: async (refs) => refs.map(() => snapshotOf(now())) },
