@@ -6,9 +6,10 @@ import type { Places } from "../../../broker/src/app/places.js";
 import type { KnownBook } from "../../../broker/src/app/ports.js";
 import { runLimits } from "../../../broker/src/core/limits.js";
 import { intervalOf, type Rate, unused } from "../../../broker/src/core/rate.js";
+import { QuietLog } from "../../support/quiet-log.js";
 import { pass, steppedClock, stepTime } from "../../support/stepped-time.js";
 
-const log = { debug() {}, info() {}, warn() {}, error() {} };
+const log = new QuietLog();
 const perSecond: Rate = { count: 1, period: 1_000, burst: 1 };
 
 let gate: Gate;

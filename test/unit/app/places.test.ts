@@ -3,10 +3,11 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Places } from "../../../broker/src/app/places.js";
 import { runLimits } from "../../../broker/src/core/limits.js";
+import { QuietLog } from "../../support/quiet-log.js";
 import { pass, stepTime } from "../../support/stepped-time.js";
 
 const limit = { kind: "queue", name: "q" } as const;
-const log = { debug() {}, info() {}, warn() {}, error() {} };
+const log = new QuietLog();
 const gate = {};
 
 /** What all brokers see. */
