@@ -9,6 +9,7 @@ import type { JobRef, Phase, Snapshot, Stored } from "../core/job.js";
 import { jobId } from "../core/names.js";
 import { noJob, withMessage } from "../core/snapshot.js";
 import { decode, header, statusOf } from "./codec.js";
+import type { RequestOutcome } from "./measured.js";
 import { ReadInbox } from "./read-inbox.js";
 import type { Subjects } from "./subjects.js";
 
@@ -22,6 +23,8 @@ export class JobReads implements Jobs {
     readonly nc: NatsConnection,
     readonly subjects: Subjects,
     readonly replicas: number,
+    /** Hears how each read of many ended, and after how many seconds: those are no requests of the client's. */
+    readonly told: (outcome: RequestOutcome, seconds: number) => void = () => undefined,
   ) {
     this.#inbox = new ReadInbox(nc);
   }
@@ -62,6 +65,22 @@ export class JobReads implements Jobs {
     if (subjects.length === 0) return [];
     if (this.replicas === 1) return this.#direct(stream, { multi_last: subjects });
     return (await Promise.all(subjects.map((subject) => this.#fromLeader(stream, subject)))).flat();
+  }
+
+  /** The first of those that a filter matches, tombstones left out; with several replicas what was written a moment ago may
+   *  be missing. @throws Refusal */
+  async first(shard: number, filter: string, most: number): Promise<Raw[]> {
+    const stream = this.subjects.stream(shard);
+    const batch = Math.max(most, 10);
+    const found: Raw[] = [];
+    for (let seq = 1; found.length < most; ) {
+      const page = await this.#direct(stream, { batch, seq, next_by_subj: filter });
+      found.push(...page.filter(({ data }) => data.length > 0));
+      const last = page.at(-1);
+      if (last === undefined || page.length < batch) break;
+      seq = last.seq + 1;
+    }
+    return found.slice(0, most);
   }
 
   dropBody(ref: JobRef): void {
@@ -167,6 +186,7 @@ export class JobReads implements Jobs {
     if (this.nc.isClosed()) return Promise.reject(unavailable("the connection is closed"));
     return new Promise((resolve, reject) => {
       const messages: Raw[] = [];
+      const started = performance.now();
       const inbox = this.#inbox.open((msg) => {
         const status = statusOf(msg);
         if (status === 0) {
@@ -183,6 +203,7 @@ export class JobReads implements Jobs {
       const done = (outcome: Raw[] | "again" | Refusal) => {
         clearTimeout(timer);
         inbox.close();
+        this.told(outcome instanceof Refusal ? "unanswered" : "ok", (performance.now() - started) / 1_000);
         if (outcome instanceof Refusal) reject(outcome);
         else resolve(outcome);
       };
