@@ -18,7 +18,9 @@ import { Hints } from "./app/hints.js";
 import { Holdings } from "./app/holdings.js";
 import { Inspect } from "./app/inspect.js";
 import { Keeper } from "./app/keeper.js";
+import { KeyPlaces } from "./app/key-places.js";
 import { Ledger } from "./app/ledger.js";
+import { LimitWatch } from "./app/limit-watch.js";
 import { LimitControl } from "./app/limits.js";
 import { Move } from "./app/move.js";
 import { Overdue } from "./app/overdue.js";
@@ -43,6 +45,9 @@ import { startGrpc } from "./grpc/server.js";
 import { Bodies } from "./jetstream/bodies.js";
 import { DueFeed } from "./jetstream/due.js";
 import { OldestReady } from "./jetstream/oldest-ready.js";
+import { PhaseCounts } from "./jetstream/phase-counts.js";
+import { StartupError } from "./jetstream/startup-error.js";
+import type { OwnServer } from "./jetstream/storage.js";
 import { Store } from "./jetstream/store.js";
 import { Sweeps } from "./jetstream/sweeps.js";
 import { startHttp } from "./ops/http.js";
@@ -68,8 +73,14 @@ export interface RunningBroker {
 
 type Parts = Awaited<ReturnType<typeof assemble>>;
 
-/** @throws StartupError with one line that says what to do */
-export async function startBroker(config: Config, log: Log, run: RunTimes = times): Promise<RunningBroker> {
+/** `own`: the keeper's nats-server, of a broker that is one of several processes.
+ *  @throws StartupError with one line that says what to do */
+export async function startBroker(
+  config: Config,
+  log: Log,
+  run: RunTimes = times,
+  own?: OwnServer,
+): Promise<RunningBroker> {
   let draining = false;
   const late: { parts?: Parts } = {};
   const readiness = () => {
@@ -84,21 +95,24 @@ export async function startBroker(config: Config, log: Log, run: RunTimes = time
     oldest: () => late.parts?.oldest.ages() ?? [],
     running: () => (late.parts === undefined ? [] : leasesOf(late.parts.holdings)),
     freeSlots: () => late.parts?.sessions.freeSlots() ?? 0,
+    counts: () => late.parts?.counts.all() ?? [],
+    heldBack: () => late.parts?.dispatcher.heldBack() ?? [],
+    limits: () => late.parts?.limitWatch.all() ?? [],
     storage: () => storageLook(late.parts?.store.storage),
   });
   const collector = await collectorOf(config, log);
   const traces = collector && new JobTraces(config.traceShare, collector.collect);
   const telemetry: Telemetry = { ...metrics.telemetry, traces };
-  const store = await Store.open({ ...storeOptions(config), ackWait: run.ackWait }, telemetry, log);
+  const store = await Store.open({ ...storeOptions(config), ackWait: run.ackWait, own }, telemetry, log);
   try {
     const parts = await assemble(config, store, telemetry, log, run);
     late.parts = parts;
     const api = apiOf(config, parts, readiness);
-    const http = await startHttp(
-      { metrics, readiness, log },
-      { host: config.httpHost, port: config.httpPort },
+    const http = await listening(
+      "DROVER_HTTP",
+      startHttp({ metrics, readiness, log }, { host: config.httpHost, port: config.httpPort }),
     );
-    const grpc = await startGrpc(
+    const serving = startGrpc(
       { api, clock: store.clock, telemetry, log },
       {
         host: config.grpcHost,
@@ -110,6 +124,7 @@ export async function startBroker(config: Config, log: Log, run: RunTimes = time
             : { cert: config.tlsCert, key: config.tlsKey, ca: config.tlsCa },
       },
     );
+    const grpc = await listening("DROVER_GRPC", serving);
     return {
       name: config.brokerName,
       grpcPort: grpc.port,
@@ -132,6 +147,17 @@ export async function startBroker(config: Config, log: Log, run: RunTimes = time
     late.parts?.stop();
     await store.close(0);
     throw error;
+  }
+}
+
+/** @throws StartupError that names the settings when an address cannot be listened on */
+async function listening<T>(settings: string, started: Promise<T>): Promise<T> {
+  try {
+    return await started;
+  } catch (error) {
+    const why = (error as Error).message;
+    if (!/EADDR|EACCES|ENOTFOUND|No address added/.test(why)) throw error;
+    throw new StartupError(`it cannot listen there (${why}): change ${settings}_HOST or ${settings}_PORT`);
   }
 }
 
@@ -214,6 +240,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     telemetry,
     log,
     (spec) => flows.inlineInputs(spec),
+    (ref, known, origin) => keys.enter(ref, known, origin),
   );
   const deliveries: Deliveries = new Deliveries(
     ledger,
@@ -291,6 +318,16 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
   );
   const submit = new Submit(ledger, jobs, store.storage, clock, telemetry, randomPool(), unique);
   const limits = new LimitControl(store.limits, dispatcher, holdings, peers, clock, log);
+  const keys = new KeyPlaces(
+    store.keys,
+    ledger,
+    jobs,
+    (task, queue) => limits.perKey(task, queue),
+    peers,
+    clock,
+    log,
+  );
+  ledger.keyed = (changed) => keys.changed(changed);
   const queues = new QueueControl(store.queues, lanes, dispatcher, holdings, peers, clock, log, limits, run);
   const routes = new RouteControl(store.routes, peers, clock, log);
   const random = randomPool();
@@ -305,6 +342,8 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     readSchedule,
     random,
     log,
+    run,
+    telemetry,
   );
   const schedules = new ScheduleControl(store.schedules, firings, clock, routes, readSchedule);
   const inspect = new Inspect(peers, holdings, sessions, dispatcher, keeper);
@@ -316,6 +355,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     limits,
     store.flows,
     graphs,
+    keys,
     dispatcher,
     peers,
     clock,
@@ -342,6 +382,13 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     problem: (error) => log.debug({ err: error }, "the oldest ready jobs could not be looked up"),
   });
   const bodies = new Bodies(store.jsm, store.subjects, jobs, telemetry, log);
+  const counts = new PhaseCounts({
+    nc: store.nc,
+    subjects: store.subjects,
+    lanes,
+    problem: (error) => log.debug({ err: error }, "jobs could not be counted"),
+  });
+  const limitWatch = new LimitWatch(limits, log);
   await due.start();
   await store.flows.start((tickets) => flowSteps.look(tickets));
   flows.start();
@@ -351,11 +398,16 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
   await store.schedules.start((tickets) => firings.look(tickets));
   firings.start();
   promoter.start();
+  keys.start();
   overdue.start();
   sweeps.start();
   bodies.start();
   oldest.start();
+  counts.start();
+  limitWatch.start();
   const stop = () => {
+    limitWatch.stop();
+    counts.stop();
     oldest.stop();
     bodies.stop();
     sweeps.stop();
@@ -369,6 +421,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     store.schedules.stop();
     firings.stop();
     promoter.stop();
+    keys.stop();
     overdue.stop();
     keeper.stop();
     sessions.stop();
@@ -393,11 +446,14 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     queues,
     tasks,
     limits,
+    keys,
     routes,
     inspect,
     sweeps,
     bodies,
     oldest,
+    counts,
+    limitWatch,
     stop,
   };
 }

@@ -25,6 +25,7 @@ export const header = {
   subject: "Nats-Subject",
   sequence: "Nats-Sequence",
   storedAt: "Nats-Time-Stamp",
+  pending: "Nats-Num-Pending",
 } as const;
 
 export function encodeJob(job: Job): Uint8Array {
@@ -37,6 +38,10 @@ export function encodeFlowEnd(end: FlowEnd): Uint8Array {
 
 export function encodeClaim(claim: Claim): Uint8Array {
   return storage.Claim.encode(claim).finish();
+}
+
+export function encodeParked(queue: string): Uint8Array {
+  return storage.Parked.encode({ queue }).finish();
 }
 
 /** Undefined: it was freed. */
@@ -160,6 +165,6 @@ export function headersOf(lines: string): MsgHdrs {
 }
 
 /** Status of a JetStream answer without a body: 0 for a message. */
-export function statusOf(msg: Msg): number {
+export function statusOf(msg: Pick<Msg, "data" | "headers">): number {
   return msg.data.length === 0 && msg.headers !== undefined ? msg.headers.code : 0;
 }

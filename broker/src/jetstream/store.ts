@@ -11,8 +11,10 @@ import { Connection } from "./connect.js";
 import { EmbeddedServer } from "./embedded.js";
 import { FlowStore } from "./flow-store.js";
 import { StreamJournal } from "./journal.js";
+import { StreamKeys } from "./key-store.js";
 import { StreamLanes } from "./lanes.js";
 import { StreamLimits } from "./limit-store.js";
+import { measured } from "./measured.js";
 import type { NatsTarget } from "./nats-target.js";
 import { NatsPeers } from "./peers.js";
 import { provision } from "./provision.js";
@@ -21,13 +23,15 @@ import { QueueStore } from "./queue-store.js";
 import { JobReads } from "./reads.js";
 import { RouteStore } from "./route-store.js";
 import { ScheduleStore } from "./schedule-store.js";
-import { StorageMonitor } from "./storage.js";
+import { type OwnServer, StorageMonitor } from "./storage.js";
 import { Subjects } from "./subjects.js";
 
 export interface StoreOptions {
   /** Undefined: a server of its own. */
   target: NatsTarget | undefined;
   embedded: { dataDir: string; sync: string; binary: string | undefined };
+  /** The server at `target`, if somebody near keeps it for this broker. */
+  own?: OwnServer | undefined;
   namespace: string;
   shards: number;
   replicas: 1 | 3;
@@ -62,6 +66,7 @@ export class Store {
     readonly routes: RouteStore,
     readonly limits: StreamLimits,
     readonly claims: ClaimStore,
+    readonly keys: StreamKeys,
     readonly flows: FlowStore,
     readonly schedules: ScheduleStore,
     readonly tokenKey: Buffer,
@@ -101,7 +106,9 @@ export class Store {
     telemetry: Telemetry,
     log: Log,
   ): Promise<Store> {
-    const { nc } = connection;
+    const nc = measured(connection.nc, (operation, outcome, seconds) =>
+      telemetry.jetstream(operation, outcome, seconds),
+    );
     const clock = new ServerClock();
     const api = new JsApi(nc, (sample) => clock.observe(sample));
     const { namespace, shards, replicas } = options;
@@ -114,10 +121,12 @@ export class Store {
       log,
       shards: made.streams.map((stream, shard) => ({ stream, prefix: `drover.${namespace}.${shard}` })),
       replicas: made.replicas,
-      own: embedded,
+      own: options.own ?? embedded,
       highWater: options.highWater,
     });
-    const jobs = new JobReads(nc, subjects, made.replicas);
+    const jobs = new JobReads(nc, subjects, made.replicas, (outcome, seconds) =>
+      telemetry.jetstream("DIRECT.GET", outcome, seconds),
+    );
     const journal = new StreamJournal(nc, subjects, jobs, telemetry, storage, {
       inbox: createInbox(),
       boot: `${Date.now().toString(36)}${Math.floor(Math.random() * 36 ** 4).toString(36)}-`,
@@ -159,6 +168,7 @@ export class Store {
       new RouteStore(nc, jsm, subjects),
       new StreamLimits(nc, jsm, subjects, jobs, () => journal.nonce()),
       new ClaimStore(subjects, jobs),
+      new StreamKeys(nc, jsm, subjects, jobs),
       flows,
       new ScheduleStore(nc, jsm, inbox, subjects, jobs, () => journal.nonce()),
       made.tokenKey,

@@ -107,6 +107,18 @@ func marked(context.Context, struct{}) (struct{}, error) {
 
 func ruled(context.Context, struct{}) (struct{}, error) { return struct{}{}, noSuchUser{42} }
 
+func sizes(ctx context.Context, _ struct{}) ([]string, error) {
+	results, err := worker.Inputs[string](ctx)
+	if err != nil {
+		return nil, err
+	}
+	told := make([]string, len(results))
+	for i, result := range results {
+		told[i] = fmt.Sprintf("%c%d", result[0], len(result))
+	}
+	return told, nil
+}
+
 // tlsOf is nil without a ca.
 func tlsOf(ca, cert, key string) (*tls.Config, error) {
 	if ca == "" {
@@ -154,5 +166,6 @@ func main() {
 	worker.Handle(w, "again", again)
 	worker.Handle(w, "marked", marked)
 	worker.Handle(w, "ruled", ruled, worker.PermanentType[noSuchUser]())
+	worker.Handle(w, "sizes", sizes)
 	worker.Main(w)
 }

@@ -90,5 +90,10 @@ def ruled() -> None:
     raise NoSuchUser("no user 42")
 
 
+@app.task("sizes")
+def sizes(results: list[str]) -> list[str]:
+    return [f"{result[0]}{len(result)}" for result in results]
+
+
 if __name__ == "__main__":
     app.run(worker_name=os.environ["FIXTURE_NAME"])

@@ -68,4 +68,8 @@ worker.task(
   { permanentErrors: [NoSuchUser] },
 );
 
+worker.task("sizes", async (_, context) =>
+  (await context.inputs()).map(({ result }) => `${result[0]}${result.length}`),
+);
+
 await worker.run();
