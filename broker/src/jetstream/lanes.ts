@@ -41,6 +41,8 @@ type LaneConfig = Partial<ConsumerConfig> & { durable_name: string };
 
 export class StreamLane implements LaneView {
   pending = 0;
+  /** When this broker last knew better than any listing that there is a ticket, ms of this machine's clock. */
+  filled = 0;
   /** Tickets at or below are read before they run. */
   trustAbove = Number.POSITIVE_INFINITY;
   /** As last listed. */
@@ -147,6 +149,7 @@ export class StreamLanes implements Lanes {
     const lane = this.#lanes.get(this.subjects.lane(key));
     if (lane === undefined || lane.probing || lane.pulling > 0) return;
     lane.pending = Math.max(1, lane.pending);
+    lane.filled = Date.now();
   }
 
   async ensure(key: LaneKey): Promise<void> {
@@ -221,6 +224,7 @@ export class StreamLanes implements Lanes {
       );
     }
     const shard = this.subjects.shard(key.task);
+    const asked = Date.now();
     try {
       const info = await this.#add(this.subjects.stream(shard), {
         durable_name: laneName(filter),
@@ -237,7 +241,7 @@ export class StreamLanes implements Lanes {
         },
         ...(this.#paused.has(key.queue) ? { pause_until: new Date(times.never).toISOString() } : {}),
       });
-      this.#adopt(key, shard, info);
+      this.#adopt(key, shard, info, asked);
     } catch (error) {
       notMade(error);
     }
@@ -290,7 +294,7 @@ export class StreamLanes implements Lanes {
       for await (const info of this.jsm.consumers.list(this.subjects.stream(shard))) {
         const key = keyOf(info);
         if (key === undefined) continue;
-        seen.add(this.#adopt(key, shard, info).filter);
+        seen.add(this.#adopt(key, shard, info, started).filter);
       }
       // Only now: what was listed the time before says nothing about this moment.
       this.listedAt.set(shard, state.last_seq);
@@ -306,7 +310,8 @@ export class StreamLanes implements Lanes {
     await this.#reviveGone();
   }
 
-  #adopt(key: LaneKey, shard: number, info: ConsumerInfo): StreamLane {
+  /** `asOf`: a moment before which `info` was not looked at. */
+  #adopt(key: LaneKey, shard: number, info: ConsumerInfo, asOf: number): StreamLane {
     const filter = this.subjects.lane(key);
     let lane = this.#lanes.get(filter);
     if (lane === undefined) {
@@ -323,7 +328,7 @@ export class StreamLanes implements Lanes {
     }
     lane.info = info;
     // Redeliveries are not counted as pending, but may be waiting.
-    lane.pending = info.num_pending;
+    lane.pending = lane.filled < asOf ? info.num_pending : Math.max(1, info.num_pending);
     lane.reached = Math.max(lane.reached, info.delivered.stream_seq);
     return lane;
   }
