@@ -27,6 +27,7 @@ export const header = {
   subject: "Nats-Subject",
   sequence: "Nats-Sequence",
   storedAt: "Nats-Time-Stamp",
+  pending: "Nats-Num-Pending",
 } as const;
 
 /** One for all jobs: it keeps the memory that it has grown to. */
@@ -180,6 +181,6 @@ export function headersOf(lines: string): MsgHdrs {
 }
 
 /** Status of a JetStream answer without a body: 0 for a message. */
-export function statusOf(msg: Msg): number {
+export function statusOf(msg: Pick<Msg, "data" | "headers">): number {
   return msg.data.length === 0 && msg.headers !== undefined ? msg.headers.code : 0;
 }
