@@ -4,6 +4,7 @@
 import { jobNotFound, Refusal } from "../core/errors.js";
 import {
   hasEnded,
+  type Job,
   type JobRef,
   newJob,
   type Snapshot,
@@ -55,6 +56,9 @@ export interface Changed extends Known {
 }
 
 export class Ledger {
+  /** Hears of every change of a job that has a concurrency key. */
+  keyed: ((changed: Changed) => void) | undefined;
+
   constructor(
     readonly journal: Journal,
     readonly jobs: Jobs,
@@ -103,7 +107,7 @@ export class Ledger {
       (seq) => {
         const now = after(stored, move, seq, nonce);
         this.hints.changed(jobId(ref), now);
-        changed({ before: stored, stored: now, last: seq, move });
+        changed(this.#told({ before: stored, stored: now, last: seq, move }));
       },
       (error) => {
         if (error instanceof Conflict) this.#changeAgain(ref, stored, event, fence).then(changed, failed);
@@ -143,7 +147,7 @@ export class Ledger {
           move.phase === "later" ? await this.#delayed(ref, move.job.dueAt, write) : await write(move.fireAt);
         const now = after(stored, move, seq, nonce);
         this.hints.changed(jobId(ref), now);
-        return { before: stored, stored: now, last: seq, move };
+        return this.#told({ before: stored, stored: now, last: seq, move });
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;
         const current = await this.#read(ref);
@@ -156,6 +160,11 @@ export class Ledger {
     throw new Refusal("STORE_UNAVAILABLE", `${jobId(ref)} is being changed by many at once`, {
       retryAfter: 200,
     });
+  }
+
+  #told(changed: Changed): Changed {
+    if (changed.move.job.spec?.concurrencyKey) this.keyed?.(changed);
+    return changed;
   }
 
   /** Stores a new job. Undefined: the task has a job of that key; it is returned instead.
@@ -364,7 +373,7 @@ function changeOf(
         ? undefined
         : { phase: armed, queue: from.queue, priority: from.priority, nonce: from.nonce },
   });
-  writes.push(...endOfMember(move), ...endOfClaim(move));
+  writes.push(...endOfMember(move), ...endOfClaim(move), ...placeInLine(from, move.job));
   if (move.body !== undefined) writes.push({ kind: "body", data: move.body });
   writes.push(...extra);
   return { ref, expected: last, nonce, writes };
@@ -395,6 +404,20 @@ function endOfClaim({ job }: Move): readonly Write[] {
   const unique = job.spec?.unique;
   if (unique === undefined || unique.until > 0 || job.finishedAt === 0) return none;
   return [{ kind: "claim", key: unique.key, holder: undefined, expected: undefined, keepFor: 0 }];
+}
+
+/** A parked job is found by its concurrency key for as long as it is one. */
+function placeInLine(from: Stored, job: Job): readonly Write[] {
+  if (!from.job.parked && !job.parked) return none;
+  const at = (present: boolean, queue: string, priority: number): Write => {
+    return { kind: "parked", key: specOf(job).concurrencyKey, queue, priority, present };
+  };
+  const { queue, priority } = specOf(job);
+  const writes = job.parked ? [at(true, queue, priority)] : [];
+  if (from.job.parked && (!job.parked || from.priority !== priority)) {
+    writes.push(at(false, from.queue, from.priority));
+  }
+  return writes;
 }
 
 /** A large payload lies beside its job, so that heartbeats and retries do not write it again. */
