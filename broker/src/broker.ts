@@ -43,6 +43,8 @@ import { startGrpc } from "./grpc/server.js";
 import { Bodies } from "./jetstream/bodies.js";
 import { DueFeed } from "./jetstream/due.js";
 import { OldestReady } from "./jetstream/oldest-ready.js";
+import { StartupError } from "./jetstream/startup-error.js";
+import type { OwnServer } from "./jetstream/storage.js";
 import { Store } from "./jetstream/store.js";
 import { Sweeps } from "./jetstream/sweeps.js";
 import { startHttp } from "./ops/http.js";
@@ -68,8 +70,14 @@ export interface RunningBroker {
 
 type Parts = Awaited<ReturnType<typeof assemble>>;
 
-/** @throws StartupError with one line that says what to do */
-export async function startBroker(config: Config, log: Log, run: RunTimes = times): Promise<RunningBroker> {
+/** `own`: the keeper's nats-server, of a broker that is one of several processes.
+ *  @throws StartupError with one line that says what to do */
+export async function startBroker(
+  config: Config,
+  log: Log,
+  run: RunTimes = times,
+  own?: OwnServer,
+): Promise<RunningBroker> {
   let draining = false;
   const late: { parts?: Parts } = {};
   const readiness = () => {
@@ -89,16 +97,16 @@ export async function startBroker(config: Config, log: Log, run: RunTimes = time
   const collector = await collectorOf(config, log);
   const traces = collector && new JobTraces(config.traceShare, collector.collect);
   const telemetry: Telemetry = { ...metrics.telemetry, traces };
-  const store = await Store.open({ ...storeOptions(config), ackWait: run.ackWait }, telemetry, log);
+  const store = await Store.open({ ...storeOptions(config), ackWait: run.ackWait, own }, telemetry, log);
   try {
     const parts = await assemble(config, store, telemetry, log, run);
     late.parts = parts;
     const api = apiOf(config, parts, readiness);
-    const http = await startHttp(
-      { metrics, readiness, log },
-      { host: config.httpHost, port: config.httpPort },
+    const http = await listening(
+      "DROVER_HTTP",
+      startHttp({ metrics, readiness, log }, { host: config.httpHost, port: config.httpPort }),
     );
-    const grpc = await startGrpc(
+    const serving = startGrpc(
       { api, clock: store.clock, telemetry, log },
       {
         host: config.grpcHost,
@@ -110,6 +118,7 @@ export async function startBroker(config: Config, log: Log, run: RunTimes = time
             : { cert: config.tlsCert, key: config.tlsKey, ca: config.tlsCa },
       },
     );
+    const grpc = await listening("DROVER_GRPC", serving);
     return {
       name: config.brokerName,
       grpcPort: grpc.port,
@@ -132,6 +141,17 @@ export async function startBroker(config: Config, log: Log, run: RunTimes = time
     late.parts?.stop();
     await store.close(0);
     throw error;
+  }
+}
+
+/** @throws StartupError that names the settings when an address cannot be listened on */
+async function listening<T>(settings: string, started: Promise<T>): Promise<T> {
+  try {
+    return await started;
+  } catch (error) {
+    const why = (error as Error).message;
+    if (!/EADDR|EACCES|ENOTFOUND|No address added/.test(why)) throw error;
+    throw new StartupError(`it cannot listen there (${why}): change ${settings}_HOST or ${settings}_PORT`);
   }
 }
 
@@ -305,6 +325,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     readSchedule,
     random,
     log,
+    run,
   );
   const schedules = new ScheduleControl(store.schedules, firings, clock, routes, readSchedule);
   const inspect = new Inspect(peers, holdings, sessions, dispatcher, keeper);

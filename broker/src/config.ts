@@ -185,6 +185,12 @@ export const settings = {
     ["a name", brokerName],
     "what the broker calls itself; unset = host and chance",
   ),
+  processes: setting(
+    "DROVER_PROCESSES",
+    "1",
+    integer(1, 64),
+    "broker processes behind the one port; one keeps no more than one core busy",
+  ),
   logLevel: setting(
     "DROVER_LOG_LEVEL",
     "info",

@@ -3,13 +3,15 @@
 // broke, 2 = settings that do not fit.
 
 import { parseArgs } from "node:util";
+import type { Log } from "./app/telemetry.js";
 import { startBroker, storeOptions } from "./broker.js";
-import { ConfigError, readConfig, settingsHelp } from "./config.js";
+import { type Config, ConfigError, readConfig, settingsHelp } from "./config.js";
 import { backUp, restore } from "./jetstream/backup.js";
 import { StartupError } from "./jetstream/startup-error.js";
 import { checkHealth } from "./ops/health-check.js";
 import { collectWhenIdle } from "./ops/idle-collector.js";
 import { createLogger } from "./ops/logger.js";
+import { keptBy, PartError, startProcesses } from "./processes.js";
 import { version } from "./version.js";
 
 const help = `drover-broker ${version}: the Drover task broker
@@ -63,17 +65,60 @@ async function main(args: readonly string[]): Promise<void> {
     log.info({ file, messages }, `${command} done`);
     return;
   }
-  const broker = await startBroker(config, log);
+  if (config.processes > 1) await runProcesses(config, log);
+  else await runOne(config, log, flags.share);
+}
+
+async function runOne(config: Config, log: Log, share: string | undefined): Promise<void> {
+  const kept = keptBy(share);
+  const broker = await startBroker(config, log, undefined, kept?.own);
   const { name, grpcPort, httpPort } = broker;
   collectWhenIdle();
+  const stop = stopping(log, broker);
+  if (kept === undefined) {
+    process.on("SIGTERM", stop);
+    process.on("SIGINT", stop);
+  } else {
+    // A terminal tells every process of a group: the keeper decides.
+    process.on("SIGINT", () => undefined);
+    process.once("SIGTERM", stop);
+    kept.onStop(() => stop("SIGTERM"));
+    kept.ready({ grpcPort, httpPort });
+  }
+  // Last: whoever waits for it may stop the broker the moment it stands there.
+  if (kept === undefined) log.info({ name, grpcPort, httpPort, version }, "ready");
+  else log.info({ name, pid: process.pid }, "a broker process is ready");
+}
 
-  let stopping = false;
-  const stop = (signal: NodeJS.Signals) => {
+async function runProcesses(config: Config, log: Log): Promise<void> {
+  const all = await startProcesses(config, log);
+  const { name, grpcPort, httpPort } = all;
+  const stop = stopping(log, { stop: () => all.stop(), kill: () => all.kill() });
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+  void all.broken.then(async (why) => {
+    log.error({ why }, "the broker processes cannot be kept up");
+    await all.stop();
+    process.exit(1);
+  });
+  log.info({ name, grpcPort, httpPort, version, processes: config.processes }, "ready");
+}
+
+/** What a signal does. */
+function stopping(
+  log: Log,
+  running: { stop(): Promise<void>; kill?(): void },
+): (signal: NodeJS.Signals) => void {
+  let asked = false;
+  return (signal) => {
     // A second signal means at once: the store loses nothing by it.
-    if (stopping) process.exit(1);
-    stopping = true;
+    if (asked) {
+      running.kill?.();
+      process.exit(1);
+    }
+    asked = true;
     log.info({ signal }, "stopping");
-    broker.stop().then(
+    running.stop().then(
       () => {
         log.info({}, "stopped");
         process.exit(0);
@@ -84,10 +129,6 @@ async function main(args: readonly string[]): Promise<void> {
       },
     );
   };
-  process.on("SIGTERM", stop);
-  process.on("SIGINT", stop);
-  // Last: whoever waits for it may stop the broker the moment it stands there.
-  log.info({ name, grpcPort, httpPort, version }, "ready");
 }
 
 /** @throws ConfigError */
@@ -101,6 +142,8 @@ function flagsOf(args: readonly string[]) {
         version: { type: "boolean" },
         "log-level": { type: "string" },
         "log-format": { type: "string" },
+        // What a keeper of several processes gives to each.
+        share: { type: "string" },
       },
     });
   } catch (error) {
@@ -115,6 +158,8 @@ process.on("unhandledRejection", (error) => {
 });
 
 main(process.argv.slice(2)).catch((error: unknown) => {
+  // The process itself has said why.
+  if (error instanceof PartError) process.exit(error.code);
   if (error instanceof ConfigError || error instanceof StartupError) {
     process.stderr.write(`drover-broker: ${error.message}\n`);
     process.exit(error instanceof ConfigError ? 2 : 1);

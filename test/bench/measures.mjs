@@ -1,11 +1,13 @@
 // What there is to measure, in the order of a run: the quick and the most asked for first. Each file gives `figures`
 // (what its numbers are, and what the project promised of them), `seconds` (how long a round takes here) and `run`.
 import * as delayed from "./measures/delayed.mjs";
+import * as flows from "./measures/flows.mjs";
 import * as idle from "./measures/idle.mjs";
 import * as latency from "./measures/latency.mjs";
 import * as memory from "./measures/memory.mjs";
 import * as roundTrip from "./measures/round-trip.mjs";
 import * as scaling from "./measures/scaling.mjs";
+import * as schedules from "./measures/schedules.mjs";
 import * as steady from "./measures/steady.mjs";
 import * as throughput from "./measures/throughput.mjs";
 import * as workerKilled from "./measures/worker-killed.mjs";
@@ -15,6 +17,8 @@ export const measures = {
   throughput,
   latency,
   delayed,
+  flows,
+  schedules,
   workerKilled,
   memory,
   steady,
@@ -23,7 +27,7 @@ export const measures = {
 };
 
 /** Left out of --quick, which has two minutes for all. */
-export const slow = ["workerKilled", "scaling", "idle"];
+export const slow = ["schedules", "workerKilled", "scaling", "idle"];
 
 export const figures = Object.assign({}, ...Object.values(measures).map((measure) => measure.figures));
 

@@ -301,30 +301,33 @@ describe.each([1, 3])("on %i shards", (shards) => {
     worker.leave();
   });
 
-  test("a flow that is redriven before its failure has reached all of it runs to its end", async () => {
+  test.each([
+    { what: "success", again: success(), state: "SUCCEEDED" },
+    { what: "failure", again: failure(PERMANENT), state: "FAILED" },
+  ])("a flow redriven before its failure reached all of it runs each once more: $what", async (row) => {
     const [task, other] = [freshTask(), freshTask()];
-    const steps = [first, second].map(({ parts }) => parts.flows.steps);
     let broken = true;
     const { ran, worker } = await working(first, [task, other], (grant) =>
-      broken && grant.spec.flow?.member === 0 ? failure(PERMANENT) : success(),
+      grant.spec.flow?.member === 1 ? row.again : broken ? failure(PERMANENT) : success(),
     );
-    // Whatever a failure is followed by comes only after the redrive.
-    const cancels = steps.map(({ cancel }) => cancel.cancel);
+    // What follows from the failure is done only after the redrive.
+    const cancels = [first, second].map(({ parts }) => parts.flows.steps.cancel);
+    const originals = cancels.map(({ cancel }) => cancel);
     const held: (() => void)[] = [];
-    for (const { cancel } of steps) {
-      const now = cancel.cancel.bind(cancel);
-      cancel.cancel = (async (...args: Parameters<typeof now>) => {
+    for (const each of cancels) {
+      const now = each.cancel.bind(each);
+      each.cancel = (async (...args: Parameters<typeof now>) => {
         await new Promise<void>((resolve) => held.push(resolve));
         return now(...args);
-      }) as typeof cancel.cancel;
+      }) as typeof each.cancel;
     }
     const { key } = await first.api.flows.submit(flowOf([{ task }, { task: other, on: [0] }]));
     await until("the failure to be followed", () => held.length > 0);
+    for (const [i, each] of cancels.entries()) each.cancel = originals[i] as typeof each.cancel;
     broken = false;
-    for (const [i, { cancel }] of steps.entries()) cancel.cancel = cancels[i] as typeof cancel.cancel;
     await second.api.flows.redrive(key);
     for (const go of held) go();
-    expect((await ended(second, key)).state).toBe("SUCCEEDED");
+    expect((await ended(second, key)).state).toBe(row.state);
     expect(ran.filter((one) => one.endsWith(".1"))).toHaveLength(1);
     worker.leave();
   });

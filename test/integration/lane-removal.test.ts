@@ -1,5 +1,7 @@
 // A lane goes away in the very moment in which somebody needs it again: no job may be left in a lane that nobody serves.
 
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { RunningBroker } from "../../broker/src/broker.js";
 import type { Sweeps } from "../../broker/src/jetstream/sweeps.js";
@@ -49,6 +51,16 @@ describe.each([1, 3])("on %i shards", (shards) => {
     for (const broker of [first, second]) await broker.parts.store.lanes.refresh();
     return task;
   }
+
+  test("a lane whose files went together with those of its predecessor is made anew", async () => {
+    const task = await markedLane();
+    const { stream, name } = scene.lane(task);
+    rmSync(join(scene.server?.dir as string, "data/jetstream/$G/streams", stream, "obs", name), {
+      recursive: true,
+    });
+    const { ref } = await submit(second, { task });
+    expect((await leaseOne(first, task)).ref).toEqual(ref);
+  });
 
   test("a submit that meets the removal of its lane is served all the same", {
     timeout: 60_000,

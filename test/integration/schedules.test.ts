@@ -119,6 +119,34 @@ test("what is declared again as before is left alone, and what was paused by han
   });
 });
 
+test("schedules declared together for the same time share an alarm, and each has its job by it", async () => {
+  const task = freshTask("shared");
+  const at = Math.ceil(Date.now() / 1_000) + 4;
+  const names = Array.from({ length: 40 }, (_, i) => `${task}-${i}`);
+  const hourly = { interval: { seconds: 3_600 }, startAt: { seconds: at } };
+  await put(
+    task,
+    names.map((name) => every(name, task, hourly)),
+  );
+  const alarms = async () => {
+    const filter = { subjects_filter: new Subjects("default", 3).schedules("alarm", "*") };
+    const { state } = await scene.jsm.streams.info("DROVER_default_cron", filter);
+    const found: string[] = [];
+    for (const subject of Object.keys(state.subjects ?? {})) {
+      const alarm = await scene.jsm.streams.getMessage("DROVER_default_cron", { last_by_subj: subject });
+      const named = alarm?.string().split("\n").slice(1) ?? [];
+      if (named.includes(names[7] ?? "")) found.push(named.join());
+    }
+    return found;
+  };
+  expect(await alarms()).toEqual([names.join()]);
+  await stranger.call("ScheduleService/Delete", { name: names[0] });
+  await stranger.call("ScheduleService/Pause", { name: names[1] });
+  await until("all that are left to fire", async () => (await jobsOf(task)).length >= 38);
+  const planned = (await keysOf(task)).map((key) => key.slice(0, key.lastIndexOf(".")));
+  expect(planned).toEqual(names.slice(2).sort());
+});
+
 test("a trigger submits at once, paused or not, and leaves the planned times alone", async () => {
   const task = freshTask("trigger");
   await put("t", [every(task, task, { cron: "0 0 1 1 *", interval: undefined, paused: true })]);

@@ -13,6 +13,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const programs = fileURLToPath(new URL("workers", import.meta.url));
 const cache = join(root, ".drover/polyglot");
 const goProgram = join(cache, "worker");
+const goClient = join(cache, "client");
 
 const commands = new Map<string, readonly string[]>([
   ["typescript", [process.execPath, join(programs, "typescript/worker.mjs")]],
@@ -21,6 +22,14 @@ const commands = new Map<string, readonly string[]>([
   ...given(process.env.DROVER_CONFORMANCE ?? ""),
 ]);
 export const languages: readonly string[] = [...commands.keys()];
+
+const clients = fileURLToPath(new URL("clients", import.meta.url));
+/** Of this repository's SDKs only. */
+export const clientCommands = {
+  typescript: [process.execPath, join(clients, "typescript/client.mjs")],
+  python: [join(root, ".drover/venv/bin/python"), join(clients, "python/client.py")],
+  go: [goClient],
+} as const;
 
 /** Languages from outside, a semicolon between them. */
 function given(text: string): [string, string[]][] {
@@ -31,9 +40,12 @@ function given(text: string): [string, string[]][] {
 }
 
 /** Go's has to be built first. */
-export async function buildWorkers(): Promise<void> {
+export const buildWorkers = () => goBuild(goProgram, join(programs, "go/worker.go"));
+export const buildClients = () => goBuild(goClient, join(clients, "go/client.go"));
+
+async function goBuild(program: string, source: string): Promise<void> {
   mkdirSync(cache, { recursive: true });
-  await promisify(execFile)("go", ["build", "-o", goProgram, join(programs, "go/worker.go")], { cwd: root });
+  await promisify(execFile)("go", ["build", "-o", program, source], { cwd: root });
 }
 
 export interface FixtureOptions {
@@ -43,6 +55,8 @@ export interface FixtureOptions {
   concurrency?: number;
   /** What running handlers get when the worker is told to stop, in seconds. */
   drain?: number;
+  /** More of its environment. */
+  env?: Readonly<Record<string, string>>;
 }
 
 export class FixtureWorker {
@@ -68,6 +82,7 @@ export class FixtureWorker {
       FIXTURE_QUEUE: queue,
       FIXTURE_CONCURRENCY: String(concurrency),
       FIXTURE_DRAIN_SECONDS: String(drain),
+      ...options.env,
     };
     return new FixtureWorker(name, spawn(program, args, { env, stdio: ["ignore", "pipe", "pipe"] }));
   }

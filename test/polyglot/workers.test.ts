@@ -7,11 +7,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   Client,
+  chord,
   type JobHandle,
   type JobOptions,
   type JobState,
   type JobStatus,
   RawPayload,
+  step,
 } from "@drover/client";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { parseJson } from "../../client-sdk/typescript/src/json-text.js";
@@ -335,6 +337,20 @@ describe.each(languages)("a worker in %s", (language) => {
     expect((await ended(whole, "SUCCEEDED")).result).toBe(value);
     const larger = await client.submit("echo", { value: `${value}x` }, { queue });
     expect((await ended(larger, "FAILED")).failure).toMatchObject({ reason: "RESULT_TOO_LARGE" });
+  });
+
+  test("a callback gets inputs of several pages, whole and in their order", async () => {
+    const { queue } = await attached();
+    // Together over 256 KiB, which come with the lease, and over 3 MiB, which is a page.
+    const letters = [..."abcdefghijklmnopqrst"];
+    const size = 200 * 1024;
+    const flow = await client.flows.submit(
+      chord(
+        letters.map((letter) => step("echo", { value: letter.repeat(size) }, { queue })),
+        step("sizes", {}, { queue }),
+      ),
+    );
+    expect(await flow.result({ timeout: patience })).toEqual(letters.map((letter) => `${letter}${size}`));
   });
 
   test("10,000 jobs at a time all succeed, each with its own result", async () => {

@@ -6,7 +6,7 @@
 import { Refusal } from "../core/errors.js";
 import type { Spec } from "../core/job.js";
 import { hasEnded, type JobRef, stateOf } from "../core/job.js";
-import { scheduleLimits } from "../core/limits.js";
+import { type RunTimes, scheduleLimits, times } from "../core/limits.js";
 import { jobId, makeKey } from "../core/names.js";
 import type { Routing } from "../core/routes.js";
 import { type Due, dueOf, keyOfTime, planOf, type Schedule } from "../core/schedule.js";
@@ -27,8 +27,6 @@ import type { Submit } from "./submit.js";
 import type { Log } from "./telemetry.js";
 
 const lookEvery = 60_000;
-/** An alarm that is this late is stuck: a firing that failed once is not tried again by the server. */
-const stuckAfter = 30_000;
 const topic = "schedules-changed";
 
 /** Numbers of drover.v1.FiringOutcome. */
@@ -61,6 +59,7 @@ export class Firings {
     readonly read: (declared: Uint8Array) => Schedule,
     readonly randomBytes: (n: number) => Uint8Array,
     readonly log: Log,
+    readonly run: Pick<RunTimes, "misfireGrace"> = times,
   ) {
     peers.answer(topic, () => this.#round.then(() => true));
   }
@@ -86,14 +85,17 @@ export class Firings {
     return this.#round;
   }
 
-  /** Deals with schedules whose alarm did not come although it is overdue. */
+  /** Deals with schedules whose alarm did not come although it is overdue: a firing that failed once is not tried again by
+   *  the server. */
   async lookForStuck(): Promise<void> {
     try {
       const names = await this.schedules.names();
       for (let i = 0; i < names.length; i += scheduleLimits.declared) {
         const known = await this.schedules.read(names.slice(i, i + scheduleLimits.declared));
         const late = known.flatMap(({ record }) =>
-          record !== undefined && record.nextAt > 0 && record.nextAt < this.clock.now() - stuckAfter
+          record !== undefined &&
+          record.nextAt > 0 &&
+          record.nextAt < this.clock.now() - this.run.misfireGrace
             ? [record]
             : [],
         );
@@ -143,7 +145,7 @@ export class Firings {
     const plan = planOf(schedule, record.declaredAt);
     // Its alarm never goes off early: what this broker takes for the server's time may be behind.
     const now = Math.max(this.clock.now(), ticket.plannedAt);
-    const due = dueOf(plan, schedule, record.lastAt, now);
+    const due = dueOf(plan, schedule, record.lastAt, now, this.run.misfireGrace);
     return { tickets: [ticket], known, schedule, due, jobs: [], overlapped: [] };
   }
 

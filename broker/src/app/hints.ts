@@ -3,13 +3,15 @@
 // brokers are seen on the job's own subjects; starts and progress, which are written nowhere, are told by the holder to
 // those who said that they are watching.
 
-import type { JobRef, Stored } from "../core/job.js";
+import { hasEnded, type JobRef, type Stored, stateOf } from "../core/job.js";
 import { jobId } from "../core/names.js";
 import type { Jobs, Peers } from "./ports.js";
 
 const renewEvery = 10_000;
 const forgetAfter = 25_000;
 const mostRemote = 50_000;
+/** Jobs under way that this broker remembers to have stored. */
+const mostOwn = 10_000;
 
 /** `stored`: what this broker has just stored of the job. */
 export type Hint = (stored?: Stored) => void;
@@ -19,6 +21,8 @@ export class Hints {
   readonly #local = new Map<string, Set<Hint>>();
   /** Watched at other brokers: until when, ms of this machine's clock. */
   readonly #remote = new Map<string, number>();
+  /** Jobs that this broker stored last, of those that have not ended; the latest. */
+  readonly #own = new Set<string>();
   readonly #timer: NodeJS.Timeout;
 
   constructor(
@@ -40,24 +44,50 @@ export class Hints {
 
   /** Calls back when the job may have changed, until the returned function is called. */
   watch(ref: JobRef, hint: Hint): () => void {
+    const unlisten = this.listen(ref, hint);
+    const unfollow = this.follow(ref, hint);
+    return () => {
+      unlisten();
+      unfollow();
+    };
+  }
+
+  /** The same for changes that this broker stores; costs the store nothing. */
+  listen(ref: JobRef, hint: Hint): () => void {
     const id = jobId(ref);
     let set = this.#local.get(id);
     if (set === undefined) {
       set = new Set();
       this.#local.set(id, set);
-      if (this.peers.all().length > 1) this.peers.tell("watching", [id]);
     }
     set.add(hint);
-    const unwatch = this.jobs.watch(ref, () => hint());
     return () => {
-      unwatch();
       set.delete(hint);
-      if (set.size === 0) this.#local.delete(id);
+      if (set.size === 0 && this.#local.get(id) === set) this.#local.delete(id);
     };
+  }
+
+  /** The same for changes that anybody stores; beside `listen`, by which the other brokers are kept told. */
+  follow(ref: JobRef, hint: Hint): () => void {
+    if (this.peers.all().length > 1) this.peers.tell("watching", [jobId(ref)]);
+    return this.jobs.watch(ref, () => hint());
+  }
+
+  /** Whether nobody but this broker can change the job in the next moment: it stored it last, as one that has not ended,
+   *  and hears of no other broker. */
+  isOwn(ref: JobRef): boolean {
+    return this.peers.all().length === 1 && this.#own.has(jobId(ref));
+  }
+
+  /** This broker stored a new job. */
+  created(id: string): void {
+    this.#keep(id);
+    this.changed(id);
   }
 
   /** This broker stored a change of the job. */
   changed(id: string, stored?: Stored): void {
+    if (stored !== undefined && hasEnded(stateOf(stored))) this.#own.delete(id);
     if (this.#local.size > 0) this.#wake(id, stored);
   }
 
@@ -69,6 +99,16 @@ export class Hints {
 
   close(): void {
     clearInterval(this.#timer);
+  }
+
+  #keep(id: string): void {
+    if (this.#own.size >= mostOwn) {
+      for (const oldest of this.#own) {
+        this.#own.delete(oldest);
+        break;
+      }
+    }
+    this.#own.add(id);
   }
 
   #wake(id: string, stored?: Stored): void {

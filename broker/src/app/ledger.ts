@@ -141,7 +141,7 @@ export class Ledger {
           ? this.#delayed(ref, spec.runAt, store)
           : store(blocked ? spec.startBy || times.never : 0));
         if (!waits && !blocked) this.lanes.filled(lane);
-        this.hints.changed(jobId(ref));
+        this.hints.created(jobId(ref));
         return { created: true };
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;

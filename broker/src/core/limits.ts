@@ -67,11 +67,13 @@ export const times = {
   netIsNear: 4 * second,
   /** A delay of over this is distant: brokers keep room for nearer ones. */
   distant: 10 * minute,
+  /** A schedule's planned time that nobody dealt with for this long is missed; a dead broker's are dealt with sooner. */
+  misfireGrace: 30 * second,
   /** How long a purge waits for jobs that are just being handed out. */
   purgePatience: 30 * second,
 } as const;
 
-/** Those of a run and its lease, of its ticket, and of a purge. A broker is built with them, so that tests need not wait as long as people do. */
+/** Those of a run and its lease, of its ticket, of schedules, and of a purge. A broker is built with them, so that tests need not wait as long as people do. */
 export type RunTimes = Readonly<
   Record<
     | "holdAfter"
@@ -81,6 +83,7 @@ export type RunTimes = Readonly<
     | "cancelGrace"
     | "hardLimitGrace"
     | "buffered"
+    | "misfireGrace"
     | "purgePatience",
     number
   >
@@ -126,8 +129,6 @@ export const scheduleLimits = {
   jitter: 1 * hour,
   catchUp: 1_000,
   catchUpUnset: 10,
-  /** A planned time that nobody dealt with for this long is missed; a dead broker's are dealt with sooner. */
-  grace: 30 * second,
   /** In one declaration: each takes two messages of one batch. */
   declared: 400,
   /** Of all owners. */

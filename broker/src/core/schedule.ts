@@ -96,7 +96,7 @@ export function dueOf(
   schedule: Pick<Schedule, "misfire" | "maxCatchUp">,
   last: number,
   now: number,
-  grace: number = scheduleLimits.grace,
+  grace: number,
 ): Due {
   const late = Math.max(last, now - grace);
   const { times, count } = latestBetween(plan, last, late, scheduleLimits.catchUp);

@@ -29,10 +29,14 @@ const perMs = 1_000_000;
 /** For how long tickets are looked for in a lane that is no more: longer than a broker may act on an old list. */
 const goneWatched = 30_000;
 /** The server's numbers for a consumer that is there with another configuration, for one that is not there (when it is
- *  asked for, when it is to be changed), and for one whose files are just being removed. */
+ *  asked for, when it is to be changed), and for one whose files are just being removed. The first of these stays for
+ *  good on one that was made while those of its predecessor were being removed: its own are gone with them. */
 const consumerExists = 10148;
 const noConsumer: readonly number[] = [10014, 10149];
-const consumerGoing: readonly number[] = [10012, 10104];
+const consumerBare = 10012;
+const consumerGoing: readonly number[] = [consumerBare, 10104];
+/** Waits before a consumer is asked for again whose files are being removed, ms. */
+const goingWaits = [20, 20, 40, 80, 160, 160, 160, 160, 160, 160] as const;
 
 type LaneConfig = Partial<ConsumerConfig> & { durable_name: string };
 
@@ -101,6 +105,12 @@ export class StreamLanes implements Lanes {
     this.#events = events;
     this.peers.hear("lane", (body) => {
       if (!this.has(body as LaneKey)) void this.refresh();
+    });
+    this.peers.hear("lane-remade", (filter) => {
+      const lane = this.#lanes.get(filter as string);
+      if (lane === undefined) return;
+      lane.trustAbove = Number.POSITIVE_INFINITY;
+      void this.refresh();
     });
     await this.#list();
     await this.#adoptStranded();
@@ -260,10 +270,24 @@ export class StreamLanes implements Lanes {
       } catch (error) {
         const code = error instanceof JetStreamApiError ? error.code : 0;
         const known = code === consumerExists || noConsumer.includes(code) || consumerGoing.includes(code);
-        if (!known || attempt === 10) throw error;
+        const wait = goingWaits[attempt];
+        if (!known || wait === undefined) throw error;
         there = code === consumerExists;
-        if (consumerGoing.includes(code)) await pause(20);
+        if (!consumerGoing.includes(code)) continue;
+        await pause(wait);
+        // What it has delivered and got acks for is forgotten with it: those tickets are looked into when they come again.
+        if (code === consumerBare && attempt >= 2) await this.#remove(stream, config);
       }
+    }
+  }
+
+  async #remove(stream: string, { durable_name, filter_subject }: LaneConfig): Promise<void> {
+    // Before it goes: brokers with no request open on it would take old tickets from its successor for new ones.
+    this.peers.tell("lane-remade", filter_subject);
+    try {
+      await this.jsm.consumers.delete(stream, durable_name);
+    } catch (error) {
+      if (!(error instanceof JetStreamApiError && noConsumer.includes(error.code))) throw error;
     }
   }
 

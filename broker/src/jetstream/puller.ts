@@ -12,6 +12,10 @@ const beat = 2_500;
 const heartbeat = 2_500;
 /** A request about which nothing was heard for this long is lost. */
 const silence = 2 * heartbeat + 1_000;
+/** Acks that nobody waits for ride along with the next request, or go together after this, ms. */
+const ackWithin = 5;
+const mostAcks = 1_000;
+const ack = Buffer.from("+ACK");
 const perMs = 1_000_000;
 
 export interface Delivery {
@@ -124,7 +128,8 @@ export class Puller {
       }
       this.events.delivered(delivery);
       if (request?.left === 0) {
-        this.#reopen();
+        // Behind what the delivery sets going: a worker waits for it, and nobody waits for this request.
+        setImmediate(() => this.#reopen());
         this.events.over(delivery.pending === 0);
       }
       return;
@@ -170,6 +175,8 @@ function openUntilBeat(now: number): { expires: number; idle_heartbeat: number }
 export class PullInbox {
   readonly #pullers = new Set<Puller>();
   readonly #check: NodeJS.Timeout;
+  #acks: string[] = [];
+  #ackTimer: NodeJS.Timeout | undefined;
   #next = 0;
 
   constructor(
@@ -196,11 +203,14 @@ export class PullInbox {
 
   ask({ stream, name }: { stream: string; name: string }, request: object, reply: string): void {
     if (this.nc.isClosed()) return;
+    this.#sendAcks();
     this.nc.publish(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}`, JSON.stringify(request), { reply });
   }
 
   ack(delivery: { ackTo: string }): void {
-    if (!this.nc.isClosed()) this.nc.publish(delivery.ackTo, "+ACK");
+    this.#acks.push(delivery.ackTo);
+    if (this.#acks.length >= mostAcks) this.#sendAcks();
+    else this.#ackTimer ??= setTimeout(() => this.#sendAcks(), ackWithin);
   }
 
   reconnected(): void {
@@ -209,8 +219,18 @@ export class PullInbox {
 
   close(): void {
     clearInterval(this.#check);
+    this.#sendAcks();
     for (const puller of this.#pullers) puller.close();
     this.#pullers.clear();
+  }
+
+  #sendAcks(): void {
+    clearTimeout(this.#ackTimer);
+    this.#ackTimer = undefined;
+    const acks = this.#acks;
+    this.#acks = [];
+    if (this.nc.isClosed()) return;
+    for (const ackTo of acks) this.nc.publish(ackTo, ack);
   }
 }
 

@@ -2,24 +2,29 @@
 // (snapshot.ts). With one replica the direct read sees every acknowledged write; with several only the leader does, so
 // there each job is walked through on the leader.
 
-import { createInbox, Empty, type Msg, type MsgHdrs, type NatsConnection, headers as newHeaders } from "nats";
+import { Empty, type Msg, type MsgHdrs, type NatsConnection, headers as newHeaders } from "nats";
 import type { Jobs, ListPosition, ListQuery } from "../app/ports.js";
 import { Refusal } from "../core/errors.js";
 import type { JobRef, Phase, Snapshot, Stored } from "../core/job.js";
 import { jobId } from "../core/names.js";
 import { noJob, withMessage } from "../core/snapshot.js";
 import { decode, header, statusOf } from "./codec.js";
+import { ReadInbox } from "./read-inbox.js";
 import type { Subjects } from "./subjects.js";
 
 const chunk = 200;
 const timeout = 5_000;
 
 export class JobReads implements Jobs {
+  readonly #inbox: ReadInbox;
+
   constructor(
     readonly nc: NatsConnection,
     readonly subjects: Subjects,
     readonly replicas: number,
-  ) {}
+  ) {
+    this.#inbox = new ReadInbox(nc);
+  }
 
   async read(refs: readonly JobRef[]): Promise<Snapshot[]> {
     const found = new Map<string, Snapshot>();
@@ -162,32 +167,27 @@ export class JobReads implements Jobs {
     if (this.nc.isClosed()) return Promise.reject(unavailable("the connection is closed"));
     return new Promise((resolve, reject) => {
       const messages: Raw[] = [];
-      const inbox = createInbox();
-      // Throws on a closed connection, so nothing may be under way yet that somebody would have to end.
-      const subscription = this.nc.subscribe(inbox, {
-        callback: (error, msg) => {
-          if (error !== null) return done(unavailable(error.message));
-          const status = statusOf(msg);
-          if (status === 0) {
-            messages.push(rawOf(msg));
-            return;
-          }
-          if (status === 204) return done(messages);
-          // Of a list that is how it says "nothing"; of jobs, that one moved between being found and being read.
-          const vanished = "multi_last" in request && msg.headers?.description === "Message Not Found";
-          if (status === 404) return done(vanished ? "again" : messages);
-          done(unavailable(`a read was refused: ${status} ${msg.headers?.description ?? ""}`));
-        },
+      const inbox = this.#inbox.open((msg) => {
+        const status = statusOf(msg);
+        if (status === 0) {
+          messages.push(rawOf(msg));
+          return;
+        }
+        if (status === 204) return done(messages);
+        // Of a list that is how it says "nothing"; of jobs, that one moved between being found and being read.
+        const vanished = "multi_last" in request && msg.headers?.description === "Message Not Found";
+        if (status === 404) return done(vanished ? "again" : messages);
+        done(unavailable(`a read was refused: ${status} ${msg.headers?.description ?? ""}`));
       });
       const timer = setTimeout(() => done(unavailable("a read was not answered")), timeout);
       const done = (outcome: Raw[] | "again" | Refusal) => {
         clearTimeout(timer);
-        subscription.unsubscribe();
+        inbox.close();
         if (outcome instanceof Refusal) reject(outcome);
         else resolve(outcome);
       };
       try {
-        this.nc.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(request), { reply: inbox });
+        this.nc.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(request), { reply: inbox.reply });
       } catch (error) {
         done(unavailable(String(error)));
       }

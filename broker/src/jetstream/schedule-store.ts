@@ -3,10 +3,12 @@
 // stream is apart from the jobs' since a server works a stream's schedules off one after the other: a thousand leases
 // that end hold no cron back. Alarms are `@at` rather than the server's own cron: the walk from one time to the next is
 // then ours alone, so that a preview cannot disagree with it, and a firing that nobody took is never replaced by the next.
+// The server fires one message after the other, each with an fsync, so schedules that are written together for the same
+// time share an alarm, which names them.
 
 import type { JetStreamManager } from "@nats-io/jetstream";
 import { type NatsConnection, TimeoutError } from "nats";
-import type { FiringTicket, KnownSchedule, ScheduleRecord, Schedules } from "../app/ports.js";
+import type { FiringTicket, KnownSchedule, Schedules } from "../app/ports.js";
 import { at, header, line } from "./codec.js";
 import { memberHeaders, type Outgoing, plainHeaders } from "./messages.js";
 import type { Delivery, Puller, PullInbox } from "./puller.js";
@@ -29,7 +31,11 @@ const atOnce = 400;
  *  to deal with is dealt with twice, which gives the same job. */
 const firingWait = 5_000;
 const nothing = new Uint8Array(0);
+/** Begins what stands for the name of an alarm of several schedules: none of them has it in its own. */
+const shared = "~";
 export const firingConsumer = "fire";
+
+type ScheduleChange = Parameters<Schedules["write"]>[0][number];
 
 export class ScheduleStore implements Schedules {
   readonly #stream: string;
@@ -106,11 +112,12 @@ export class ScheduleStore implements Schedules {
     }
   }
 
-  async write(
-    changes: readonly { name: string; record: ScheduleRecord | undefined; seq: number }[],
-  ): Promise<boolean> {
+  async write(changes: readonly ScheduleChange[]): Promise<boolean> {
     const nonce = this.nonce();
-    const messages = changes.flatMap((change) => this.#messagesOf(change, nonce));
+    const messages = [
+      ...changes.map((change) => this.#recordOf(change, nonce)),
+      ...this.#alarmsOf(changes, nonce),
+    ];
     const [probe] = changes;
     if (probe === undefined) return true;
     for (let attempt = 0; attempt < tries; attempt++) {
@@ -133,26 +140,33 @@ export class ScheduleStore implements Schedules {
     throw unavailable("schedules could not be written in time");
   }
 
-  #messagesOf(
-    { name, record, seq }: { name: string; record: ScheduleRecord | undefined; seq: number },
-    nonce: string,
-  ): Outgoing[] {
+  #recordOf({ name, record, seq }: ScheduleChange, nonce: string): Outgoing {
     const subject = this.subjects.schedules("record", name);
     const head = line(header.expected, String(seq)) + line(header.rollup, "sub");
-    if (record === undefined) {
-      return [{ subject, head: head + line(header.ttl, `${tombstoneSeconds}s`), data: nothing }];
+    return record === undefined
+      ? { subject, head: head + line(header.ttl, `${tombstoneSeconds}s`), data: nothing }
+      : { subject, head, data: storage.Schedule.encode({ ...record, nonce }).finish() };
+  }
+
+  /** One for each time that comes. What was set for these schedules before goes off for nothing, or is replaced. */
+  #alarmsOf(changes: readonly ScheduleChange[], nonce: string): Outgoing[] {
+    const byTime = new Map<number, string[]>();
+    for (const { name, record } of changes) {
+      if (record === undefined || record.nextAt === 0) continue;
+      const names = byTime.get(record.nextAt);
+      if (names === undefined) byTime.set(record.nextAt, [name]);
+      else names.push(name);
     }
-    const messages: Outgoing[] = [
-      { subject, head, data: storage.Schedule.encode({ ...record, nonce }).finish() },
-    ];
-    if (record.nextAt > 0) {
-      messages.push({
-        subject: this.subjects.schedules("alarm", name),
-        head: line(header.schedule, at(record.nextAt)) + line(header.target, this.subjects.firing(name)),
-        data: Buffer.from(String(record.nextAt)),
-      });
-    }
-    return messages;
+    return [...byTime].map(([time, names]) => {
+      const [name = ""] = names;
+      const alone = names.length === 1;
+      const target = this.subjects.firing(alone ? name : shared);
+      return {
+        subject: this.subjects.schedules("alarm", alone ? name : `${shared}${nonce}-${time}`),
+        head: line(header.schedule, at(time)) + line(header.target, target),
+        data: Buffer.from([time, ...(alone ? [] : names)].join("\n")),
+      };
+    });
   }
 
   /** Best effort: the alarm of a schedule that is gone goes off for nothing. */
@@ -190,9 +204,16 @@ export class ScheduleStore implements Schedules {
       this.#acked = true;
       this.inbox.ack(delivery);
     };
-    const plannedAt = Number(Buffer.from(delivery.data).toString());
+    const [time = "", ...names] = Buffer.from(delivery.data).toString().split("\n");
+    const plannedAt = Number(time);
     if (!Number.isSafeInteger(plannedAt)) return ack();
-    this.#waiting.push({ name: scheduleIn(delivery.subject), plannedAt, ack });
+    if (names.length === 0) names.push(scheduleIn(delivery.subject));
+    // Acked when all of them have been dealt with.
+    let left = names.length;
+    const done = () => {
+      if (--left === 0) ack();
+    };
+    for (const name of names) this.#waiting.push({ name, plannedAt, ack: once(done) });
     if (!this.#working) void this.#work(look);
   }
 
@@ -210,4 +231,13 @@ export class ScheduleStore implements Schedules {
     const { ack_floor } = await this.jsm.consumers.info(this.#stream, firingConsumer);
     await purgeBelow(this.jsm, this.#stream, this.subjects.firing("*"), ack_floor.stream_seq + 1);
   }
+}
+
+function once(call: () => void): () => void {
+  let called = false;
+  return () => {
+    if (called) return;
+    called = true;
+    call();
+  };
 }

@@ -21,13 +21,15 @@ import { QueueStore } from "./queue-store.js";
 import { JobReads } from "./reads.js";
 import { RouteStore } from "./route-store.js";
 import { ScheduleStore } from "./schedule-store.js";
-import { StorageMonitor } from "./storage.js";
+import { type OwnServer, StorageMonitor } from "./storage.js";
 import { Subjects } from "./subjects.js";
 
 export interface StoreOptions {
   /** Undefined: a server of its own. */
   target: NatsTarget | undefined;
   embedded: { dataDir: string; sync: string; binary: string | undefined };
+  /** The server at `target`, if somebody near keeps it for this broker. */
+  own?: OwnServer | undefined;
   namespace: string;
   shards: number;
   replicas: 1 | 3;
@@ -102,7 +104,7 @@ export class Store {
       log,
       shards: made.streams.map((stream, shard) => ({ stream, prefix: `drover.${namespace}.${shard}` })),
       replicas: made.replicas,
-      own: embedded,
+      own: options.own ?? embedded,
       highWater: options.highWater,
     });
     const jobs = new JobReads(nc, subjects, made.replicas);

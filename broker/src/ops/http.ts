@@ -6,8 +6,13 @@ import type { Log } from "../app/telemetry.js";
 
 export interface HttpParts {
   metrics: { contentType: string; text(): Promise<string> };
-  readiness(): { ready: boolean; problems: string[] };
+  readiness(): Readiness | Promise<Readiness>;
   log: Log;
+}
+
+interface Readiness {
+  ready: boolean;
+  problems: string[];
 }
 
 export interface HttpServer {
@@ -44,7 +49,8 @@ export async function startHttp(parts: HttpParts, at: { host: string; port: numb
   server.maxConnections = mostConnections;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(at.port, at.host, resolve);
+    // Not shared with the other processes of a broker that has several.
+    server.listen({ ...at, exclusive: true }, resolve);
   });
   server.on("error", (error) => parts.log.error({ err: error }, "the HTTP server failed"));
   const address = server.address();
@@ -65,7 +71,7 @@ async function answer({ metrics, readiness }: HttpParts, request: IncomingMessag
     case "/healthz":
       return { status: 200, body: "alive\n" };
     case "/readyz": {
-      const { ready, problems } = readiness();
+      const { ready, problems } = await readiness();
       return ready
         ? { status: 200, body: "ready\n" }
         : { status: 503, body: `${problems.join("\n") || "not ready"}\n` };

@@ -112,7 +112,9 @@ export function callError(message: string, details: CallErrorDetails): CallError
 export function fromServiceError(error: ServiceError): CallError {
   const details = detailsOf(error.metadata);
   const reason = details.reason || codeName(error.code);
-  return callError(error.details || error.message, { ...details, code: error.code, reason });
+  // What comes from OpenSSL has lines.
+  const message = (error.details || error.message).replaceAll("\n", " ").trimEnd();
+  return callError(message, { ...details, code: error.code, reason });
 }
 
 /** Of one item of a batch. */

@@ -35,10 +35,10 @@ export const figures = {
   steady_disk_growth_mb: { unit: "MB", what: "grown since a third of the time" },
 };
 export const rounds = 1;
-export const seconds = ({ quick, steadySeconds }) => 6 + (steadySeconds ?? (quick ? 15 : 60));
+export const seconds = ({ quick, steadySeconds }) => 6 + (steadySeconds ?? (quick ? 10 : 60));
 
 export async function run({ quick, steadySeconds, say, note }) {
-  const length = (steadySeconds ?? (quick ? 15 : 60)) * 1_000;
+  const length = (steadySeconds ?? (quick ? 10 : 60)) * 1_000;
   const nats = await NatsForBench.start();
   const broker = await BenchBroker.start({ DROVER_NATS_URL: nats.url });
   broker.natsPid = nats.pid;

@@ -49,5 +49,12 @@ class Access:
         return tuple((name.lower(), value) for name, value in (said or {}).items())
 
 
+def explained(details: str) -> str:
+    """What gRPC says of a failed connection, in words of people where its own are none."""
+    if "TSI_DATA_CORRUPTED" in details:
+        return f"{details}: the broker ended the TLS handshake; it may want a certificate (tls cert and key)"
+    return details
+
+
 def _read(path: str | Path | None) -> bytes | None:
     return None if path is None else Path(path).read_bytes()

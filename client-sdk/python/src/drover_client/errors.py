@@ -10,6 +10,7 @@ import grpc
 from drover.v1 import job_pb2
 from google.rpc import error_details_pb2, status_pb2
 
+from .access import explained
 from .moments import seconds_in
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def error_of_call(error: grpc.aio.AioRpcError) -> BrokerError:
         elif isinstance(detail, error_details_pb2.RetryInfo):
             retry_after = seconds_in(detail.retry_delay)
     made = _type_for(reason, code)
-    message = error.details() or code
+    message = explained(error.details() or code)
     return made(message, code=code, reason=reason, fields=fields, retry_after=retry_after)
 
 

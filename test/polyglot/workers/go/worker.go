@@ -4,6 +4,8 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -105,6 +107,37 @@ func marked(context.Context, struct{}) (struct{}, error) {
 
 func ruled(context.Context, struct{}) (struct{}, error) { return struct{}{}, noSuchUser{42} }
 
+func sizes(ctx context.Context, _ struct{}) ([]string, error) {
+	results, err := worker.Inputs[string](ctx)
+	if err != nil {
+		return nil, err
+	}
+	told := make([]string, len(results))
+	for i, result := range results {
+		told[i] = fmt.Sprintf("%c%d", result[0], len(result))
+	}
+	return told, nil
+}
+
+// tlsOf is nil without a ca.
+func tlsOf(ca, cert, key string) (*tls.Config, error) {
+	if ca == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(ca)
+	if err != nil {
+		return nil, err
+	}
+	trusted := &tls.Config{RootCAs: x509.NewCertPool()}
+	trusted.RootCAs.AppendCertsFromPEM(pem)
+	if cert == "" {
+		return trusted, nil
+	}
+	own, err := tls.LoadX509KeyPair(cert, key)
+	trusted.Certificates = []tls.Certificate{own}
+	return trusted, err
+}
+
 func main() {
 	concurrency, err := strconv.Atoi(os.Getenv("FIXTURE_CONCURRENCY"))
 	if err != nil {
@@ -114,7 +147,12 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
+	trusted, err := tlsOf(os.Getenv("FIXTURE_TLS_CA"), os.Getenv("FIXTURE_TLS_CERT"), os.Getenv("FIXTURE_TLS_KEY"))
+	if err != nil {
+		panic(err)
+	}
 	w := worker.New(worker.Config{
+		TLS:          trusted,
 		Name:         os.Getenv("FIXTURE_NAME"),
 		Queues:       []worker.Queue{{Name: os.Getenv("FIXTURE_QUEUE")}},
 		Concurrency:  concurrency,
@@ -128,5 +166,6 @@ func main() {
 	worker.Handle(w, "again", again)
 	worker.Handle(w, "marked", marked)
 	worker.Handle(w, "ruled", ruled, worker.PermanentType[noSuchUser]())
+	worker.Handle(w, "sizes", sizes)
 	worker.Main(w)
 }

@@ -7,12 +7,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from drover_worker import App, Context, Permanent, Retry
+from drover_worker import App, Context, Permanent, Retry, Tls
+
+env = os.environ.get
+ca = env("FIXTURE_TLS_CA")
 
 app = App(
     queues=os.environ["FIXTURE_QUEUE"],
     concurrency=int(os.environ["FIXTURE_CONCURRENCY"]),
     drain_timeout=float(os.environ["FIXTURE_DRAIN_SECONDS"]),
+    tls=Tls(ca, env("FIXTURE_TLS_CERT"), env("FIXTURE_TLS_KEY")) if ca else None,
 )
 
 
@@ -84,6 +88,11 @@ def marked() -> None:
 @app.task("ruled", permanent_errors=(NoSuchUser,))
 def ruled() -> None:
     raise NoSuchUser("no user 42")
+
+
+@app.task("sizes")
+def sizes(results: list[str]) -> list[str]:
+    return [f"{result[0]}{len(result)}" for result in results]
 
 
 if __name__ == "__main__":

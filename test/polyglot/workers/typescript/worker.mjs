@@ -5,12 +5,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Permanent, Retry, Worker } from "@drover/worker";
 
 const { FIXTURE_NAME, FIXTURE_QUEUE, FIXTURE_CONCURRENCY, FIXTURE_DRAIN_SECONDS } = process.env;
+const { FIXTURE_TLS_CA: ca, FIXTURE_TLS_CERT: cert, FIXTURE_TLS_KEY: key } = process.env;
 
 const worker = new Worker({
   name: FIXTURE_NAME,
   queues: [FIXTURE_QUEUE],
   concurrency: Number(FIXTURE_CONCURRENCY),
   drainTimeout: Number(FIXTURE_DRAIN_SECONDS) * 1_000,
+  ...(ca && { tls: { ca, ...(cert && { cert, key }) } }),
 });
 
 class NoSuchUser extends Error {}
@@ -64,6 +66,10 @@ worker.task(
     throw new NoSuchUser("no user 42");
   },
   { permanentErrors: [NoSuchUser] },
+);
+
+worker.task("sizes", async (_, context) =>
+  (await context.inputs()).map(({ result }) => `${result[0]}${result.length}`),
 );
 
 await worker.run();

@@ -16,7 +16,7 @@ from typing import Protocol
 import grpc
 from drover.v1 import worker_service_pb2, worker_service_pb2_grpc
 
-from .access import Access
+from .access import Access, explained
 from .durations import seconds_in
 from .outbox import Outbox
 
@@ -188,7 +188,7 @@ class Session:
     async def _broken(self, error: BaseException | None) -> SessionEnd:
         if self._call.done():
             code, details = await self._call.code(), await self._call.details()
-            return SessionEnd(Why.BROKEN, code.name, details or "")
+            return SessionEnd(Why.BROKEN, code.name, explained(details or ""))
         return SessionEnd(Why.BROKEN, "", repr(error))
 
 

@@ -1,0 +1,304 @@
+// A broker of several processes behind one port: one process keeps no more than one core busy. The first of them runs no
+// broker but keeps the others: each is an ordinary broker with a name of its own, on the same nats-server, and what is
+// true of several brokers is true of them. Connections are dealt out in turn, so each client and each worker is with one
+// of them. The keeper has the embedded nats-server, the HTTP port, and starts again what dies.
+
+import cluster, { type Worker } from "node:cluster";
+import type { Log } from "./app/telemetry.js";
+import type { Config } from "./config.js";
+import { EmbeddedServer } from "./jetstream/embedded.js";
+import type { OwnServer } from "./jetstream/storage.js";
+import { startHttp } from "./ops/http.js";
+import { mergeMetrics, metricsType } from "./ops/merged-metrics.js";
+
+export const processRules = {
+  /** The wait before one that died is started again, ms. */
+  pause: 500,
+  /** More deaths than this within a minute, and all are stopped. */
+  deaths: 10,
+  deathsWithin: 60_000,
+  /** What a process has to answer what the HTTP port is asked, ms. */
+  answer: 5_000,
+  /** What a process has to stop beyond DROVER_STOP_TIMEOUT, ms. */
+  stop: 15_000,
+} as const;
+
+/** What a process tells its keeper. */
+type News = { ready: { grpcPort: number; httpPort: number } } | { restartNats: string };
+/** What it is told by it. */
+type Order = { stop: true } | { natsRestarted: number };
+
+/** What a process has to know that no setting says. */
+interface Share {
+  /** Of the keeper's nats-server. */
+  storeDir: string;
+  maxFileStore: number;
+}
+
+interface Part {
+  name: string;
+  worker: Worker;
+  ready: { grpcPort: number; httpPort: number } | undefined;
+}
+
+export interface RunningProcesses {
+  readonly name: string;
+  readonly grpcPort: number;
+  readonly httpPort: number;
+  /** Settles when they cannot be kept up. */
+  readonly broken: Promise<string>;
+  stop(): Promise<void>;
+  /** At once. */
+  kill(): void;
+}
+
+/** A process could not be started, and has said why. */
+export class PartError extends Error {
+  constructor(readonly code: number) {
+    super(`a broker process ended with ${code} before it was ready`);
+  }
+}
+
+/** @throws StartupError, PartError */
+export async function startProcesses(config: Config, log: Log): Promise<RunningProcesses> {
+  const embedded = config.natsUrl.length === 0 ? await startEmbedded(config, log) : undefined;
+  const keeper = new Keeper(config, log, embedded);
+  try {
+    return await keeper.start();
+  } catch (error) {
+    keeper.kill();
+    await embedded?.close();
+    throw error;
+  }
+}
+
+function startEmbedded({ dataDir, sync, natsServer }: Config, log: Log): Promise<EmbeddedServer> {
+  return EmbeddedServer.start({
+    dataDir,
+    sync: sync === "always" ? "always" : `${sync}ms`,
+    log,
+    ...(natsServer === undefined ? {} : { binary: { named: natsServer } }),
+  });
+}
+
+class Keeper {
+  readonly #parts = new Map<number, Part>();
+  readonly #deaths: number[] = [];
+  #stopping = false;
+  #http: Awaited<ReturnType<typeof startHttp>> | undefined;
+  #broken: (why: string) => void = () => undefined;
+
+  constructor(
+    readonly config: Config,
+    readonly log: Log,
+    readonly embedded: EmbeddedServer | undefined,
+  ) {}
+
+  async start(): Promise<RunningProcesses> {
+    const { config, log, embedded } = this;
+    const share: Share | undefined = embedded && {
+      storeDir: embedded.storeDir,
+      maxFileStore: embedded.maxFileStore,
+    };
+    cluster.setupPrimary({ args: share === undefined ? [] : ["--share", JSON.stringify(share)] });
+    // One first: it makes the streams, and what does not fit is said once.
+    const { grpcPort } = await this.#run(1);
+    await Promise.all(Array.from({ length: config.processes - 1 }, (_, i) => this.#run(i + 2)));
+    this.#http = await startHttp(
+      {
+        metrics: { contentType: metricsType, text: () => this.#metrics() },
+        readiness: () => this.#readiness(),
+        log,
+      },
+      { host: config.httpHost, port: config.httpPort },
+    );
+    const broken = new Promise<string>((resolve) => {
+      this.#broken = resolve;
+    });
+    return {
+      name: config.brokerName,
+      grpcPort,
+      httpPort: this.#http.port,
+      broken,
+      stop: () => this.#stop(),
+      kill: () => this.kill(),
+    };
+  }
+
+  kill(): void {
+    this.#stopping = true;
+    for (const { worker } of this.#parts.values()) worker.process.kill("SIGKILL");
+  }
+
+  /** Starts a process, and again whenever it ends. Settles when it is ready. @throws PartError when it never is */
+  async #run(n: number): Promise<{ grpcPort: number; httpPort: number }> {
+    const name = `${this.config.brokerName}-${n}`;
+    const worker = cluster.fork(this.#settings(name));
+    const part: Part = { name, worker, ready: undefined };
+    this.#parts.set(n, part);
+    return await new Promise((resolve, reject) => {
+      worker.on("message", (told: News) => {
+        if ("restartNats" in told) return void this.#restartNats(told.restartNats);
+        part.ready = told.ready;
+        resolve(told.ready);
+      });
+      worker.once("exit", (code, signal) => {
+        const wasReady = part.ready !== undefined;
+        part.ready = undefined;
+        if (this.#stopping) return reject(new PartError(code ?? 1));
+        if (!wasReady) reject(new PartError(code ?? 1));
+        else this.#ended(n, name, signal ?? `exit code ${code}`);
+      });
+    });
+  }
+
+  #settings(name: string): Record<string, string> {
+    const own = this.embedded?.target;
+    return {
+      DROVER_PROCESSES: "1",
+      DROVER_BROKER_NAME: name,
+      DROVER_HTTP_HOST: "127.0.0.1",
+      DROVER_HTTP_PORT: "0",
+      ...(own === undefined
+        ? {}
+        : {
+            DROVER_NATS_URL: own.url,
+            DROVER_NATS_USER: own.user ?? "",
+            DROVER_NATS_PASSWORD: own.password ?? "",
+          }),
+    };
+  }
+
+  #ended(n: number, name: string, how: string): void {
+    const now = performance.now();
+    this.#deaths.push(now);
+    while ((this.#deaths[0] ?? now) < now - processRules.deathsWithin) this.#deaths.shift();
+    if (this.#deaths.length > processRules.deaths) {
+      this.#broken(
+        `broker processes ended ${this.#deaths.length} times within a minute, the last with ${how}`,
+      );
+      return;
+    }
+    this.log.error({ process: name, how }, "a broker process ended, and is started again");
+    setTimeout(() => {
+      if (this.#stopping) return;
+      this.#run(n).then(
+        () => this.log.info({ process: name }, "a broker process is ready again"),
+        // It has said why. Without a pause the next would end as quickly.
+        () => this.#stopping || this.#ended(n, name, "an error at its start"),
+      );
+    }, processRules.pause);
+  }
+
+  async #restartNats(why: string): Promise<void> {
+    await this.embedded?.restart(why);
+    const told: Order = { natsRestarted: this.embedded?.maxFileStore ?? 0 };
+    for (const { worker } of this.#parts.values()) if (worker.isConnected()) worker.send(told);
+  }
+
+  async #metrics(): Promise<string> {
+    const parts = [...this.#parts.values()];
+    const texts = await Promise.all(
+      parts.map(async (part) => ({ process: part.name, text: (await this.#ask(part, "/metrics"))?.body })),
+    );
+    return mergeMetrics(texts);
+  }
+
+  /** One that is being started again keeps nobody from the others. */
+  async #readiness(): Promise<{ ready: boolean; problems: string[] }> {
+    if (this.#stopping) return { ready: false, problems: ["stopping"] };
+    const parts = [...this.#parts.values()];
+    const answers = await Promise.all(parts.map((part) => this.#ask(part, "/readyz")));
+    if (answers.some((answer) => answer?.ok === true)) return { ready: true, problems: [] };
+    const said = answers.map((answer, i) => `${parts[i]?.name}: ${answer?.body.trim() ?? "does not answer"}`);
+    return { ready: false, problems: said };
+  }
+
+  async #ask({ ready }: Part, path: string): Promise<{ ok: boolean; body: string } | undefined> {
+    if (ready === undefined) return undefined;
+    try {
+      const signal = AbortSignal.timeout(processRules.answer);
+      const answer = await fetch(`http://127.0.0.1:${ready.httpPort}${path}`, { signal });
+      return { ok: answer.ok, body: await answer.text() };
+    } catch {
+      return undefined;
+    }
+  }
+
+  async #stop(): Promise<void> {
+    this.#stopping = true;
+    const told: Order = { stop: true };
+    await Promise.all(
+      [...this.#parts.values()].map(async ({ worker, name }) => {
+        if (worker.isDead()) return;
+        const ended = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
+        if (worker.isConnected()) worker.send(told);
+        const timer = setTimeout(() => {
+          this.log.error({ process: name }, "a broker process did not stop in time, and is killed");
+          worker.process.kill("SIGKILL");
+        }, this.config.stopTimeout + processRules.stop);
+        await ended;
+        clearTimeout(timer);
+      }),
+    );
+    await this.#http?.stop();
+    await this.embedded?.close();
+  }
+}
+
+/** In a process that a keeper started. */
+export interface Kept {
+  /** The keeper's nats-server, if it has one. */
+  readonly own: OwnServer | undefined;
+  ready(ports: { grpcPort: number; httpPort: number }): void;
+  /** Calls back once, when it is told to stop or the keeper is gone. */
+  onStop(stop: () => void): void;
+}
+
+/** Undefined: this process has no keeper. `share` is what the keeper gave it on the command line. */
+export function keptBy(share: string | undefined): Kept | undefined {
+  if (!cluster.isWorker) return undefined;
+  return {
+    own: share === undefined ? undefined : new KeptServer(JSON.parse(share) as Share),
+    ready: (ready) => tell({ ready }),
+    onStop: (stop) => {
+      let told = false;
+      const once = () => {
+        if (!told) stop();
+        told = true;
+      };
+      process.on("message", (message: Order) => {
+        if ("stop" in message) once();
+      });
+      process.on("disconnect", once);
+    },
+  };
+}
+
+/** The keeper's nats-server, seen from one of its processes. */
+class KeptServer implements OwnServer {
+  readonly storeDir: string;
+  maxFileStore: number;
+  #restarted: (() => void)[] = [];
+
+  constructor(share: Share) {
+    this.storeDir = share.storeDir;
+    this.maxFileStore = share.maxFileStore;
+    process.on("message", (message: Order) => {
+      if (!("natsRestarted" in message)) return;
+      this.maxFileStore = message.natsRestarted;
+      for (const done of this.#restarted.splice(0)) done();
+    });
+  }
+
+  restart(why: string): Promise<void> {
+    return new Promise((resolve) => {
+      this.#restarted.push(resolve);
+      tell({ restartNats: why });
+    });
+  }
+}
+
+function tell(told: News): void {
+  if (process.connected) process.send?.(told);
+}

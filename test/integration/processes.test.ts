@@ -1,0 +1,75 @@
+// A broker of two processes behind one port, as people run it.
+
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Broker } from "../support/broker.js";
+import { Stranger } from "../support/stranger.js";
+import { until } from "../support/until.js";
+
+let broker: Broker;
+/** One caller of each process. */
+let callers: [first: Stranger, second: Stranger];
+
+beforeAll(async () => {
+  broker = await Broker.start({ env: { DROVER_PROCESSES: "2", DROVER_BROKER_NAME: "pair" } });
+  callers = [new Stranger(broker.address), new Stranger(broker.address)];
+}, 60_000);
+afterAll(async () => {
+  for (const caller of callers) caller.close();
+  await broker.stop();
+});
+
+const nameOf = async (caller: Stranger) => (await caller.call("InspectService/ServerInfo")).broker as string;
+const told = (message: string) =>
+  broker.log
+    .filter((line) => line.includes(`"msg":"${message}"`))
+    .map((line) => JSON.parse(line) as { name: string; pid: number });
+const scraped = async () => (await fetch(`${broker.httpUrl}/metrics`)).text();
+
+/** Submits to one process and runs it by a worker of the other. */
+async function run(here: Stranger, there: Stranger, key: string): Promise<void> {
+  await here.call("JobService/Submit", { job: { task: "pair", key } });
+  const { leases } = (await there.call("WorkerService/Lease", { worker: "w", tasks: ["pair"] })) as {
+    leases: { token: string; key: string }[];
+  };
+  const outcomes = leases.map(({ token }) => ({ token, success: {} }));
+  const { results } = (await there.call("WorkerService/Ack", { outcomes })) as {
+    results: { state: string }[];
+  };
+  expect(results.map(({ state }) => state)).toEqual(["JOB_STATE_SUCCEEDED"]);
+}
+
+test("connections are dealt out to both, and what one takes the other runs", async () => {
+  const names = await Promise.all(callers.map(nameOf));
+  expect(names.sort()).toEqual(["pair-1", "pair-2"]);
+  const [first, second] = callers;
+  await run(first, second, "a");
+  await run(second, first, "b");
+});
+
+test("their metrics stand behind the one port, each under its name", async () => {
+  const text = await scraped();
+  for (const name of ["pair-1", "pair-2"]) {
+    expect(text).toContain(`drover_process_up{process="${name}"} 1\n`);
+    expect(text).toMatch(new RegExp(`drover_jobs_submitted_total\\{process="${name}".*task="pair".*\\} 1\n`));
+  }
+});
+
+test("one that is killed is started again, and meanwhile the other one serves", async () => {
+  const [victim] = told("a broker process is ready");
+  const names = await Promise.all(callers.map(nameOf));
+  const other = callers[names.indexOf(victim?.name ?? "") === 0 ? 1 : 0];
+  process.kill(victim?.pid as number, "SIGKILL");
+  // Until then what is submitted may still be delivered to the dead one, and comes again 20 s later.
+  await until("its end", () => told("a broker process ended, and is started again").length > 0);
+  await run(other, other, "c");
+  expect((await fetch(`${broker.httpUrl}/readyz`)).status).toBe(200);
+  await until("the process to be ready again", () => told("a broker process is ready again").length > 0);
+  expect(await scraped()).toContain(`drover_process_up{process="${victim?.name}"} 1\n`);
+});
+
+test("an address that it cannot listen on ends it with one line, as it ends a single process", async () => {
+  const env = { DROVER_PROCESSES: "2", DROVER_GRPC_HOST: "203.0.113.1" };
+  await expect(Broker.start({ env })).rejects.toThrow(
+    /ended[\s\S]*cannot listen there .*EADDRNOTAVAIL.*DROVER_GRPC_HOST or DROVER_GRPC_PORT/,
+  );
+});

@@ -1,0 +1,124 @@
+// Who may speak to a broker, as the clients and workers of every language find out: TLS on both ends, and what a call
+// carries besides its request.
+
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { Client } from "@drover/client";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { Broker } from "../support/broker.js";
+import { Authority, type Certificate } from "../support/certificates.js";
+import { until } from "../support/until.js";
+import { buildClients, buildWorkers, clientCommands, FixtureWorker } from "./fixture-worker.js";
+
+const patience = 45_000;
+const languages = Object.keys(clientCommands) as (keyof typeof clientCommands)[];
+
+let folder: string;
+let authority: Authority;
+let stranger: Authority;
+let caller: Certificate;
+let closed: Broker;
+let open: Broker;
+const workers: FixtureWorker[] = [];
+
+beforeAll(async () => {
+  await Promise.all([buildWorkers(), buildClients()]);
+  folder = mkdtempSync(join(tmpdir(), "drover-access-"));
+  authority = Authority.make(folder, "authority");
+  stranger = Authority.make(folder, "stranger");
+  caller = authority.issue("caller");
+  const { cert, key } = authority.issue("broker");
+  const env = { DROVER_TLS_CERT: cert, DROVER_TLS_KEY: key, DROVER_TLS_CA: authority.ca };
+  [closed, open] = await Promise.all([Broker.start({ env }), Broker.start()]);
+}, 300_000);
+
+afterEach(async () => {
+  for (const worker of workers) if (worker.running) worker.kill("SIGKILL");
+  await Promise.all(workers.splice(0).map((worker) => worker.ended()));
+});
+
+afterAll(async () => {
+  await Promise.all([closed?.stop(), open?.stop()]);
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const known = () => ({
+  FIXTURE_TLS_CA: authority.ca,
+  FIXTURE_TLS_CERT: caller.cert,
+  FIXTURE_TLS_KEY: caller.key,
+});
+const strangers = [
+  {
+    who: "trusts another authority than the broker's",
+    env: () => ({ ...known(), FIXTURE_TLS_CA: stranger.ca }),
+    says: /certificate/i,
+  },
+  {
+    who: "shows no certificate to a broker that asks for one",
+    env: () => ({ FIXTURE_TLS_CA: authority.ca }),
+    says: /certificate/i,
+  },
+];
+
+describe.each(languages)("in %s", (language) => {
+  function worker(queue: string, env: Readonly<Record<string, string>>): FixtureWorker {
+    const started = FixtureWorker.start(language, { address: closed.address, queue, name: queue, env });
+    workers.push(started);
+    return started;
+  }
+
+  async function client(address: string, env: Readonly<Record<string, string>>): Promise<Told> {
+    const [program, ...args] = clientCommands[language];
+    const { stdout } = await promisify(execFile)(program ?? "", args, {
+      env: { ...process.env, FIXTURE_TASK: "echo", DROVER_ADDRESS: address, ...env },
+    });
+    return JSON.parse(stdout) as Told;
+  }
+
+  test("a client and a worker who show a certificate of the broker's authority find each other", async () => {
+    const queue = `${language}-known`;
+    worker(queue, known());
+    const told = await client(closed.address, { ...known(), FIXTURE_QUEUE: queue });
+    expect(told).toMatchObject({ result: "hello" });
+  });
+
+  test.each(strangers)("a client who $who is told so, once", async ({ env, says }) => {
+    const { error, type } = await client(closed.address, { ...env(), FIXTURE_QUEUE: "none" });
+    expect(error).toMatch(says);
+    expect(type).toMatch(/^(UnavailableError|Unavailable|\*drover\.Error)$/);
+    expect(error?.split("\n")).toHaveLength(1);
+  });
+
+  test.each(strangers)("a worker who $who says so in its log, and goes on trying", async ({ env, says }) => {
+    const started = worker(`${language}-stranger`, env());
+    const failures = () => started.lines.filter((line) => /attach_failed|worker_detached/.test(line));
+    // A connection that the broker has ended may be seen as broken before it is seen why.
+    await until("a line that says it", () => failures().some((line) => says.test(line)), patience);
+    const said = failures().length;
+    await until("the next attempt", () => failures().length > said, patience);
+    expect(started.running).toBe(true);
+  });
+
+  test("what a call carries is asked anew for each call", async () => {
+    const local = new Client({ address: open.address });
+    const env = { FIXTURE_TASK: `${language}-nobodys`, FIXTURE_QUEUE: "none" };
+    const told = await client(open.address, { ...env, FIXTURE_NAMESPACES: "default,elsewhere" });
+    // The submit was for the broker's namespace, and what came after it for one that it does not serve.
+    expect(told.error).toContain("elsewhere");
+    const jobs = [];
+    for await (const job of local.list({ task: env.FIXTURE_TASK })) jobs.push(job.state);
+    local.close();
+    expect(jobs).toEqual(["READY"]);
+  });
+});
+
+interface Told {
+  state?: string;
+  result?: string;
+  /** Of the error. */
+  type?: string;
+  error?: string;
+}

@@ -1,0 +1,90 @@
+// The client of access.test.ts in Go.
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	drover "github.com/drover-dev/drover/client-sdk/go"
+)
+
+// namespaces are told one with each call.
+type namespaces []string
+
+func (n *namespaces) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	next := (*n)[0]
+	*n = (*n)[1:]
+	return map[string]string{"drover-namespace": next}, nil
+}
+
+func (n *namespaces) RequireTransportSecurity() bool { return false }
+
+func main() {
+	told, err := run()
+	if err != nil {
+		var failure *drover.Error
+		errors.As(err, &failure)
+		told = map[string]any{"type": fmt.Sprintf("%T", failure), "error": err.Error()}
+	}
+	text, err := json.Marshal(told)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(string(text))
+}
+
+func run() (map[string]any, error) {
+	config := drover.Config{RetryFor: 3 * time.Second}
+	if ca := os.Getenv("FIXTURE_TLS_CA"); ca != "" {
+		trusted, err := tlsOf(ca, os.Getenv("FIXTURE_TLS_CERT"), os.Getenv("FIXTURE_TLS_KEY"))
+		if err != nil {
+			return nil, err
+		}
+		config.TLS = trusted
+	}
+	if given := os.Getenv("FIXTURE_NAMESPACES"); given != "" {
+		names := namespaces(strings.Split(given, ","))
+		config.Credentials = &names
+	}
+	client, err := drover.New(config)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	ctx := context.Background()
+	task := drover.Define[map[string]string, string](os.Getenv("FIXTURE_TASK"), drover.Queue(os.Getenv("FIXTURE_QUEUE")))
+	job, err := task.Submit(ctx, client, map[string]string{"value": "hello"})
+	if err != nil {
+		return nil, err
+	}
+	status, err := job.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	result, err := job.Result(ctx)
+	return map[string]any{"state": status.State, "result": result}, err
+}
+
+func tlsOf(ca, cert, key string) (*tls.Config, error) {
+	pem, err := os.ReadFile(ca)
+	if err != nil {
+		return nil, err
+	}
+	trusted := &tls.Config{RootCAs: x509.NewCertPool()}
+	trusted.RootCAs.AppendCertsFromPEM(pem)
+	if cert == "" {
+		return trusted, nil
+	}
+	own, err := tls.LoadX509KeyPair(cert, key)
+	trusted.Certificates = []tls.Certificate{own}
+	return trusted, err
+}

@@ -1,0 +1,104 @@
+// What waiting for a job asks of the store: nothing at all for a short job of one's own, everything as soon as somebody
+// else may have a hand in it.
+
+import { beforeEach, describe, expect, test } from "vitest";
+import type { JobView } from "../../../broker/src/app/api.js";
+import { Hints } from "../../../broker/src/app/hints.js";
+import { endedView, type Reader } from "../../../broker/src/app/reader.js";
+import { Waiting } from "../../../broker/src/app/waiting.js";
+import { jobId } from "../../../broker/src/core/names.js";
+import { stored as storedAs } from "../../support/stored-jobs.js";
+
+const ref = { task: "mail.send", key: "k1" };
+const id = jobId(ref);
+const open = storedAs("ready");
+const done = storedAs("succeeded");
+
+let brokers: string[];
+let followed: number;
+let looks: number;
+let stored: typeof open;
+let hints: Hints;
+let waiting: Waiting;
+
+beforeEach(() => {
+  brokers = ["a"];
+  followed = 0;
+  looks = 0;
+  stored = open;
+  const peers = {
+    self: "a",
+    all: () => brokers,
+    ask: async () => ({ answers: [], silent: 0 }),
+    answer() {},
+    tell() {},
+    hear() {},
+  };
+  const follow = () => {
+    followed++;
+    return () => undefined;
+  };
+  hints = new Hints({ watch: follow }, peers);
+  const look = async (): Promise<(JobView | undefined)[]> => {
+    looks++;
+    return [endedView(stored)];
+  };
+  waiting = new Waiting({ glance: look, status: look } satisfies Pick<Reader, "glance" | "status">, hints);
+});
+
+const wait = (timeout = 60_000) => waiting.wait([ref], "all", timeout, new AbortController().signal);
+const states = ({ jobs }: Awaited<ReturnType<typeof wait>>) => jobs.map((view) => view?.state);
+
+describe("a job that this broker stored last, with no other broker about", () => {
+  beforeEach(() => hints.created(id));
+
+  test("is answered from its end, and the store is asked nothing", async () => {
+    const answer = wait();
+    hints.changed(id, done);
+    expect(states(await answer)).toEqual(["SUCCEEDED"]);
+    expect([followed, looks]).toEqual([0, 0]);
+  });
+
+  test("is looked at and followed when its end does not come at once", async () => {
+    const answer = wait();
+    await expect.poll(() => [followed, looks]).toEqual([1, 1]);
+    hints.changed(id, done);
+    expect(states(await answer)).toEqual(["SUCCEEDED"]);
+  });
+
+  test("is looked at once more when the time is over", async () => {
+    const { done: isDone, ...answer } = await wait(1);
+    expect([isDone, looks, states({ done: isDone, ...answer })]).toEqual([false, 1, ["READY"]]);
+  });
+});
+
+test.each([
+  [
+    "another broker is about",
+    () => {
+      hints.created(id);
+      brokers.push("b");
+    },
+  ],
+  ["it was stored by somebody else", () => undefined],
+  [
+    "its end was stored before",
+    () => {
+      hints.created(id);
+      hints.changed(id, done);
+    },
+  ],
+  [
+    "ten thousand have been stored since",
+    () => {
+      hints.created(id);
+      for (let i = 0; i < 10_000; i++) hints.created(`mail.send/${i}`);
+    },
+  ],
+])("a job is looked at without delay when %s", async (_, arrange) => {
+  arrange();
+  stored = done;
+  const answer = wait();
+  expect([followed, looks]).toEqual([1, 1]);
+  expect(states(await answer)).toEqual(["SUCCEEDED"]);
+});

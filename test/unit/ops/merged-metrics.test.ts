@@ -1,0 +1,47 @@
+import { expect, test } from "vitest";
+import { mergeMetrics } from "../../../broker/src/ops/merged-metrics.js";
+
+const text = (jobs: number) => `# HELP drover_jobs_total Jobs
+# TYPE drover_jobs_total counter
+drover_jobs_total{task="a {b} c"} ${jobs}
+
+# HELP drover_up Up
+# TYPE drover_up gauge
+drover_up 1
+`;
+
+test("lines of one metric stand together, each with its process", () => {
+  const merged = mergeMetrics([
+    { process: "b-1", text: text(3) },
+    { process: "b-2", text: text(4) },
+  ]);
+  expect(merged).toBe(`# HELP drover_process_up Whether a broker process answers
+# TYPE drover_process_up gauge
+drover_process_up{process="b-1"} 1
+drover_process_up{process="b-2"} 1
+# HELP drover_jobs_total Jobs
+# TYPE drover_jobs_total counter
+drover_jobs_total{process="b-1",task="a {b} c"} 3
+drover_jobs_total{process="b-2",task="a {b} c"} 4
+# HELP drover_up Up
+# TYPE drover_up gauge
+drover_up{process="b-1"} 1
+drover_up{process="b-2"} 1
+`);
+});
+
+test("a process that does not answer is told of, and the others are there", () => {
+  const merged = mergeMetrics([
+    { process: "b-1", text: undefined },
+    { process: "b-2", text: text(4) },
+  ]);
+  expect(merged).toContain('drover_process_up{process="b-1"} 0\n');
+  expect(merged).toContain('drover_jobs_total{process="b-2",task="a {b} c"} 4\n');
+});
+
+test("an exemplar behind a value is left as it is", () => {
+  const line = 'drover_wait_bucket 7 # {trace_id="ab"} 0.5';
+  expect(mergeMetrics([{ process: "b-1", text: `# HELP drover_wait_bucket W\n${line}\n` }])).toContain(
+    'drover_wait_bucket{process="b-1"} 7 # {trace_id="ab"} 0.5\n',
+  );
+});
