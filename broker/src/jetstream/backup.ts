@@ -1,6 +1,6 @@
 // Backup and restore of a namespace, while its brokers run. The nats-server's own snapshot copies a stream block by block:
-// a job that moves on meanwhile, from a block not copied yet into one begun since, is in none of them, and of 100 delays
-// that ended during a copy every one was lost. So messages are read in their order until there are no more: whatever
+// a job that moves on meanwhile, from a block not copied yet into one begun since, is in none of them, and of delays
+// that ended during a copy some were lost. So messages are read in their order until there are no more: whatever
 // lies in the stream at that moment was there when its sequence was passed. Older messages of a job that come along are
 // what they would be in the stream: its latest revision is its state.
 //
