@@ -19,6 +19,7 @@ import { Holdings } from "./app/holdings.js";
 import { Inspect } from "./app/inspect.js";
 import { Keeper } from "./app/keeper.js";
 import { Ledger } from "./app/ledger.js";
+import { LimitWatch } from "./app/limit-watch.js";
 import { LimitControl } from "./app/limits.js";
 import { Move } from "./app/move.js";
 import { Overdue } from "./app/overdue.js";
@@ -43,6 +44,7 @@ import { startGrpc } from "./grpc/server.js";
 import { Bodies } from "./jetstream/bodies.js";
 import { DueFeed } from "./jetstream/due.js";
 import { OldestReady } from "./jetstream/oldest-ready.js";
+import { PhaseCounts } from "./jetstream/phase-counts.js";
 import { StartupError } from "./jetstream/startup-error.js";
 import type { OwnServer } from "./jetstream/storage.js";
 import { Store } from "./jetstream/store.js";
@@ -92,6 +94,9 @@ export async function startBroker(
     oldest: () => late.parts?.oldest.ages() ?? [],
     running: () => (late.parts === undefined ? [] : leasesOf(late.parts.holdings)),
     freeSlots: () => late.parts?.sessions.freeSlots() ?? 0,
+    counts: () => late.parts?.counts.all() ?? [],
+    heldBack: () => late.parts?.dispatcher.heldBack() ?? [],
+    limits: () => late.parts?.limitWatch.all() ?? [],
     storage: () => storageLook(late.parts?.store.storage),
   });
   const collector = await collectorOf(config, log);
@@ -326,6 +331,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     random,
     log,
     run,
+    telemetry,
   );
   const schedules = new ScheduleControl(store.schedules, firings, clock, routes, readSchedule);
   const inspect = new Inspect(peers, holdings, sessions, dispatcher, keeper);
@@ -363,6 +369,13 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     problem: (error) => log.debug({ err: error }, "the oldest ready jobs could not be looked up"),
   });
   const bodies = new Bodies(store.jsm, store.subjects, jobs, telemetry, log);
+  const counts = new PhaseCounts({
+    nc: store.nc,
+    subjects: store.subjects,
+    lanes,
+    problem: (error) => log.debug({ err: error }, "jobs could not be counted"),
+  });
+  const limitWatch = new LimitWatch(limits, log);
   await due.start();
   await store.flows.start((tickets) => flowSteps.look(tickets));
   flows.start();
@@ -376,7 +389,11 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
   sweeps.start();
   bodies.start();
   oldest.start();
+  counts.start();
+  limitWatch.start();
   const stop = () => {
+    limitWatch.stop();
+    counts.stop();
     oldest.stop();
     bodies.stop();
     sweeps.stop();
@@ -419,6 +436,8 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     sweeps,
     bodies,
     oldest,
+    counts,
+    limitWatch,
     stop,
   };
 }

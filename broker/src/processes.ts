@@ -106,7 +106,7 @@ class Keeper {
     await Promise.all(Array.from({ length: config.processes - 1 }, (_, i) => this.#run(i + 2)));
     this.#http = await startHttp(
       {
-        metrics: { contentType: metricsType, text: () => this.#metrics() },
+        metrics: { scrape: async () => ({ type: metricsType, body: await this.#metrics() }) },
         readiness: () => this.#readiness(),
         log,
       },

@@ -5,6 +5,7 @@ import * as flows from "./measures/flows.mjs";
 import * as idle from "./measures/idle.mjs";
 import * as latency from "./measures/latency.mjs";
 import * as memory from "./measures/memory.mjs";
+import * as metrics from "./measures/metrics.mjs";
 import * as roundTrip from "./measures/round-trip.mjs";
 import * as scaling from "./measures/scaling.mjs";
 import * as schedules from "./measures/schedules.mjs";
@@ -24,10 +25,11 @@ export const measures = {
   steady,
   scaling,
   idle,
+  metrics,
 };
 
 /** Left out of --quick, which has two minutes for all. */
-export const slow = ["schedules", "workerKilled", "scaling", "idle"];
+export const slow = ["schedules", "workerKilled", "scaling", "idle", "metrics"];
 
 export const figures = Object.assign({}, ...Object.values(measures).map((measure) => measure.figures));
 

@@ -34,7 +34,7 @@ export class NatsForBench {
         `listen: "127.0.0.1:${port}"`,
         `prof_port: ${nats.profPort}`,
         `jetstream { store_dir: "${nats.dir}/data", sync_interval: always`,
-        "  limits { batch { max_inflight_per_stream: 1000, max_inflight_total: 10000 } } }",
+        "  limits { batch { max_inflight_per_stream: 1000, max_inflight_total: 10000 }, default_max_consumers: -1 } }",
       ].join("\n"),
     );
     const binary = process.env.DROVER_NATS_SERVER || join(toolsBin, "nats-server");

@@ -129,6 +129,13 @@ export class BenchBroker extends Running {
     return broker;
   }
 
+  /** What /metrics says, as Prometheus asks for it. */
+  async scraped() {
+    const accept = "application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.3";
+    const response = await fetch(`${this.http}/metrics`, { headers: { accept } });
+    return { type: response.headers.get("content-type"), body: await response.arrayBuffer() };
+  }
+
   /** A counter of /metrics, summed over its labels (and only those lines that match). */
   async counter(name, where = () => true) {
     const text = await (await fetch(`${this.http}/metrics`)).text();

@@ -7,6 +7,7 @@ const quiet = { debug() {}, info() {}, warn: console.error, error: console.error
 const worker = new Worker({
   concurrency: Number(process.env.BENCH_CONCURRENCY ?? 1_000),
   logger: quiet,
+  ...(process.env.BENCH_QUEUES === undefined ? {} : { queues: process.env.BENCH_QUEUES.split(",") }),
 });
 let samples = [];
 worker.task("noop", () => null);

@@ -39,7 +39,11 @@ const uses: Record<string, string[]> = {
     "gateway.parentName=edge",
     "gateway.hostnames={drover.example.com}",
   ],
-  "watched by the Prometheus operator": ["serviceMonitor.enabled=true", "prometheusRule.enabled=true"],
+  "watched by the Prometheus operator": [
+    "serviceMonitor.enabled=true",
+    "prometheusRule.enabled=true",
+    "grafanaDashboard.enabled=true",
+  ],
   "with a worker that KEDA scales": [
     "exampleWorker.enabled=true",
     "exampleWorker.image=example/worker:1",
@@ -114,6 +118,18 @@ describe("the chart", () => {
       const all = await offences(await render(settings));
       expect(settings.includes("replicas=1") ? all.replace(/.*Deployment few replicas/, "") : all).toBe("");
     });
+  });
+
+  test("brings the dashboard that the folder beside it holds", async () => {
+    const manifests = await render(
+      ["grafanaDashboard.enabled=true"],
+      [...always, "-s", "templates/monitoring.yaml"],
+    );
+    const [, shown = ""] = manifests.split("  drover.json: |\n");
+    const dashboard = readFileSync(join(root, "deploy/grafana/drover.json"), "utf8");
+    expect(JSON.parse(shown)).toEqual(JSON.parse(dashboard));
+    expect(manifests).toContain('grafana_dashboard: "1"');
+    expect(readFileSync(join(chart, "files/drover.json"), "utf8")).toBe(dashboard);
   });
 
   test("brings the same alerts as the folder beside it", async () => {

@@ -113,6 +113,16 @@ export class Dispatcher implements LaneEvents {
     this.soon();
   }
 
+  /** Ready jobs that a worker here would take, were it not for a limit; by lane. */
+  *heldBack(): Generator<{ key: LaneKey; jobs: number }> {
+    for (const { lane, waiting, takers, gate } of this.#ordered) {
+      if (gate === undefined || this.#paused.has(lane.key.queue)) continue;
+      const wanted = takers.some((taker) => taker.active && taker.freeFor(lane.key.task) > 0);
+      const jobs = lane.pending + waiting.length;
+      yield { key: lane.key, jobs: wanted && !gate.open ? jobs : 0 };
+    }
+  }
+
   /** Nothing is handed out from now on; what is buffered goes back. */
   stop(): void {
     this.#stopped = true;

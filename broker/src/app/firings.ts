@@ -24,7 +24,7 @@ import type {
   Schedules,
 } from "./ports.js";
 import type { Submit } from "./submit.js";
-import type { Log } from "./telemetry.js";
+import { firedAs, type Log, silent, type Telemetry } from "./telemetry.js";
 
 const lookEvery = 60_000;
 const topic = "schedules-changed";
@@ -41,6 +41,14 @@ interface Round {
   due: Due;
   jobs: { plannedAt: number; spec: Spec | Refusal }[];
   overlapped: number[];
+}
+
+/** A round and what it came to. */
+interface Done {
+  round: Round;
+  record: ScheduleRecord;
+  /** Jobs that may not be. */
+  refused: number;
 }
 
 export class Firings {
@@ -60,6 +68,7 @@ export class Firings {
     readonly randomBytes: (n: number) => Uint8Array,
     readonly log: Log,
     readonly run: Pick<RunTimes, "misfireGrace"> = times,
+    readonly telemetry: Pick<Telemetry, "fired" | "schedulesOverdue"> = silent,
   ) {
     peers.answer(topic, () => this.#round.then(() => true));
   }
@@ -90,6 +99,7 @@ export class Firings {
   async lookForStuck(): Promise<void> {
     try {
       const names = await this.schedules.names();
+      let overdue = 0;
       for (let i = 0; i < names.length; i += scheduleLimits.declared) {
         const known = await this.schedules.read(names.slice(i, i + scheduleLimits.declared));
         const late = known.flatMap(({ record }) =>
@@ -99,10 +109,12 @@ export class Firings {
             ? [record]
             : [],
         );
+        overdue += late.length;
         if (late.length === 0) continue;
         this.log.warn({ schedules: late.length }, "schedules did not fire, and are dealt with now");
         await this.look(late.map(({ name, nextAt }) => ({ name, plannedAt: nextAt, ack: () => undefined })));
       }
+      this.telemetry.schedulesOverdue(overdue);
     } catch (error) {
       if (!isPassing(error))
         this.log.error({ error: String(error) }, "overdue schedules could not be looked for");
@@ -221,23 +233,25 @@ export class Firings {
     for (const [i, answer] of answers.entries()) {
       if (answer instanceof Refusal) refusals.set(jobId(specs[i] as Spec), answer);
     }
-    const done: { round: Round; record: ScheduleRecord }[] = [];
+    const done: Done[] = [];
     for (const round of rounds) {
-      const record = this.#after(round, refusals);
-      if (record !== undefined) done.push({ round, record });
+      const after = this.#after(round, refusals);
+      if (after !== undefined) done.push({ round, ...after });
     }
     await this.#moveOn(done);
   }
 
-  /** The record once this round is dealt with; undefined: the store did not take a job, so it is tried again. */
+  /** What there is once this round is dealt with; undefined: the store did not take a job, so it is tried again. */
   #after(
     { known, due, jobs, overlapped }: Round,
     refusals: ReadonlyMap<string, Refusal>,
-  ): ScheduleRecord | undefined {
+  ): Omit<Done, "round"> | undefined {
     const handledAt = this.clock.now();
+    let refused = 0;
     let record: ScheduleRecord = { ...known.record, lastAt: due.handled, nextAt: due.next };
     if (due.missed > 0) {
       const { missed: count, lastMissed: plannedAt } = due;
+      this.log.warn({ schedule: record.name, missed: count, plannedAt }, "a schedule did not fire in time");
       record = withFiring(record, { outcome: "misfire", plannedAt, handledAt, count });
     }
     for (const plannedAt of overlapped)
@@ -250,31 +264,44 @@ export class Firings {
         const detail = refusal?.message.slice(0, 500) ?? "";
         record = withFiring(record, { outcome: "refused", plannedAt, handledAt, detail });
         this.log.warn({ schedule: record.name, refused: detail }, "a schedule's job was refused");
+        refused++;
         continue;
       }
       record = withFiring(record, { outcome: "submitted", plannedAt, handledAt, jobId: jobId(spec) });
       record = { ...record, lastTask: spec.task, lastKey: spec.key };
     }
-    return record;
+    return { record, refused };
   }
 
   /** All in one step; where somebody else changed one of them meanwhile, one by one. */
-  async #moveOn(done: readonly { round: Round; record: ScheduleRecord }[]): Promise<void> {
-    const changeOf = ({ round, record }: (typeof done)[number]) => ({
+  async #moveOn(done: readonly Done[]): Promise<void> {
+    const changeOf = ({ round, record }: Done) => ({
       name: record.name,
       record,
       seq: round.known.seq,
     });
     if (done.length === 0) return;
     if (await this.schedules.write(done.map(changeOf))) {
-      for (const { round } of done) ackAll(round);
+      for (const each of done) this.#dealtWith(each);
       return;
     }
     for (const each of done) {
       // Changed since: another broker dealt with it, or its owner wants something else of it now. Either armed it anew.
-      await this.schedules.write([changeOf(each)]);
-      ackAll(each.round);
+      if (await this.schedules.write([changeOf(each)])) this.#dealtWith(each);
+      else ackAll(each.round);
     }
+  }
+
+  #dealtWith({ round, refused }: Done): void {
+    ackAll(round);
+    const counts = {
+      submitted: round.jobs.length - refused,
+      overlap: round.overlapped.length,
+      misfire: round.due.missed,
+      refused,
+    };
+    for (const outcome of firedAs)
+      if (counts[outcome] > 0) this.telemetry.fired(outcome, counts[outcome], this.clock.now());
   }
 }
 

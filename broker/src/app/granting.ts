@@ -11,7 +11,7 @@ import { type Holder, Holding, type Holdings } from "./holdings.js";
 import type { Ledger } from "./ledger.js";
 import type { Clock, Jobs, Ticket, Tokens } from "./ports.js";
 import { report, type Settling } from "./settling.js";
-import type { Log, Telemetry } from "./telemetry.js";
+import { type Log, type Telemetry, traceOf } from "./telemetry.js";
 
 const none: readonly FlowInput[] = [];
 
@@ -118,7 +118,7 @@ export class Granting {
   ): Granted {
     const { job } = holding.stored;
     const since = job.dueAt || spec.submittedAt;
-    this.telemetry.started(spec, Math.max(0, holding.startedAt - since) / 1000);
+    this.telemetry.started(spec, Math.max(0, holding.startedAt - since) / 1000, traceOf(spec));
     this.hints.stirred(holding.id);
     return {
       holding,

@@ -13,6 +13,17 @@ import { Places } from "./places.js";
 import type { Clock, LaneKey, LimitStore, Peers, QueueSettings, TaskSettings } from "./ports.js";
 import type { Log } from "./telemetry.js";
 
+/** Undefined where there is no such limit. */
+export interface LimitUsage {
+  limit: Limited;
+  /** Starts that would be allowed right now. */
+  tokens: number | undefined;
+  /** How many may run, on all brokers together. */
+  places: number | undefined;
+  /** Leases of this broker that it counts. */
+  running: number | undefined;
+}
+
 type Limits = ReadonlyMap<string, { limit: Limited; limits: RunLimits }>;
 
 export class LimitControl implements HoldingsWatch {
@@ -94,6 +105,23 @@ export class LimitControl implements HoldingsWatch {
       rates: rated.map((each, i) => ({ ...each, book: books[i]?.book ?? unused })),
       concurrency: bounded.map((each, i) => ({ ...each, running: running[i] ?? 0 })),
     };
+  }
+
+  /** How far each limit is used up: a rate by all brokers together, places by this one. @throws Refusal */
+  async usage(): Promise<LimitUsage[]> {
+    const all = [...this.#limits.values()];
+    const rated = all.flatMap(({ limit, limits: { rate } }) => (rate === undefined ? [] : [{ limit, rate }]));
+    const books = rated.length === 0 ? [] : await this.store.books(rated.map(({ limit }) => limit));
+    const now = this.clock.now();
+    const tokens = new Map(
+      rated.map(({ limit, rate }, i) => [limitId(limit), tokensOf(rate, books[i]?.book ?? unused, now)]),
+    );
+    return all.map(({ limit, limits: { concurrency } }) => ({
+      limit,
+      tokens: tokens.get(limitId(limit)),
+      places: concurrency,
+      running: this.#places.get(limitId(limit))?.running,
+    }));
   }
 
   async #runningUnder({ kind, name }: Limited): Promise<number> {

@@ -9,7 +9,7 @@ import { byOrigin, isPassing, untouched } from "./fences.js";
 import type { Holding, Holdings } from "./holdings.js";
 import type { Changed, Fence, Known, Ledger } from "./ledger.js";
 import type { Clock, Jobs, LeaseClaim } from "./ports.js";
-import type { EndState, Log, Outcome, Telemetry } from "./telemetry.js";
+import { type EndState, type Log, type Outcome, type Telemetry, traceOf } from "./telemetry.js";
 
 export class Settling {
   constructor(
@@ -207,7 +207,8 @@ export function report(changed: Changed, telemetry: Telemetry, log: Log, now: nu
   if (state === "SUCCEEDED" || state === "FAILED" || state === "CANCELLED") {
     const outcome = state.toLowerCase() as EndState;
     const reason = state === "FAILED" ? reasonName(job.failure?.reason ?? 0) : "";
-    telemetry.finished(line, outcome, reason, ran === undefined ? undefined : ran / 1000);
+    const seconds = ran === undefined ? undefined : ran / 1000;
+    telemetry.finished(line, outcome, reason, seconds, traceOf(specOf(changed.before.job)));
     told(outcome, reason);
   } else if (
     attempt?.outcome === AttemptOutcome.FAILED &&

@@ -1,5 +1,7 @@
 // What the use cases tell of themselves. ops/ counts it; a broker without metrics uses `silent`.
 
+import type { Spec } from "../core/job.js";
+import { traceHeader } from "../core/trace-context.js";
 import type { Traces } from "./traces.js";
 
 export interface Line {
@@ -9,13 +11,23 @@ export interface Line {
 
 export type EndState = "succeeded" | "failed" | "cancelled";
 
+/** `misfire`: nobody was there in time. `overlap`: the job before still ran. `refused`: the job may not be. */
+export const firedAs = ["submitted", "overlap", "misfire", "refused"] as const;
+export type FiredAs = (typeof firedAs)[number];
+
 export interface Telemetry {
   submitted(line: Line): void;
   deduplicated(line: Line): void;
-  /** `waited`: seconds from being ready (or due) to the lease. */
-  started(line: Line, waited: number): void;
+  /** `waited`: seconds from being ready (or due) to the lease. `traceParent`: see traceOf. */
+  started(line: Line, waited: number, traceParent?: string): void;
   /** `ran`: seconds of the last attempt, undefined when none was made. `reason` is FailureReason's name or "". */
-  finished(line: Line, outcome: EndState, reason: string, ran: number | undefined): void;
+  finished(
+    line: Line,
+    outcome: EndState,
+    reason: string,
+    ran: number | undefined,
+    traceParent?: string,
+  ): void;
   retried(line: Line): void;
   /** A delay ended, `late` seconds after its time: by the broker that kept it in mind, or by the store's alarm. */
   promoted(line: Line, by: "broker" | "alarm", late: number): void;
@@ -32,6 +44,12 @@ export interface Telemetry {
   journalUnknown(changes: number): void;
   sweep(kind: string, purged: number): void;
   rpc(method: string, code: number, seconds: number): void;
+  /** A request to JetStream ended, of those that are no writes of the journal. */
+  jetstream(operation: string, outcome: "ok" | "refused" | "unanswered", seconds: number): void;
+  /** So many planned times of schedules were dealt with by now, ms since 1970. */
+  fired(outcome: FiredAs, count: number, at: number): void;
+  /** Schedules whose time has passed without anybody dealing with it. */
+  schedulesOverdue(count: number): void;
   /** Undefined where nobody collects traces, and then none is worked out. */
   readonly traces: Traces | undefined;
 }
@@ -55,8 +73,16 @@ export const silent: Telemetry = {
   journalUnknown: nothing,
   sweep: nothing,
   rpc: nothing,
+  jetstream: nothing,
+  fired: nothing,
+  schedulesOverdue: nothing,
   traces: undefined,
 };
+
+/** What a job's submitter called its trace, be it one or not; "" = nothing. */
+export function traceOf(spec: Pick<Spec, "headers">): string {
+  return spec.headers[traceHeader] ?? "";
+}
 
 /** What became of a job, or of an attempt that another one follows. */
 export interface Outcome {

@@ -25,6 +25,7 @@ export const header = {
   subject: "Nats-Subject",
   sequence: "Nats-Sequence",
   storedAt: "Nats-Time-Stamp",
+  pending: "Nats-Num-Pending",
 } as const;
 
 export function encodeJob(job: Job): Uint8Array {
@@ -160,6 +161,6 @@ export function headersOf(lines: string): MsgHdrs {
 }
 
 /** Status of a JetStream answer without a body: 0 for a message. */
-export function statusOf(msg: Msg): number {
+export function statusOf(msg: Pick<Msg, "data" | "headers">): number {
   return msg.data.length === 0 && msg.headers !== undefined ? msg.headers.code : 0;
 }

@@ -36,8 +36,9 @@ jetstream {
   # Streams here are file streams; memory is not meant to be used.
   max_memory_store: 67108864
   # The journal keeps two batches open for each shard and broker, and a batch left open by a broker that died counts
-  # for 10 s more: the default of 50 a stream is soon used up.
-  limits { batch { max_inflight_per_stream: 1000, max_inflight_total: 10000 } }
+  # for 10 s more: the default of 50 a stream is soon used up. A lane is a consumer, and the default of 1,000 a stream
+  # counts those that are not lanes, too: how many lanes there may be is for the broker to say.
+  limits { batch { max_inflight_per_stream: 1000, max_inflight_total: 10000 }, default_max_consumers: -1 }
 }
 `;
 }

@@ -9,6 +9,7 @@ import type { JobRef, Phase, Snapshot, Stored } from "../core/job.js";
 import { jobId } from "../core/names.js";
 import { noJob, withMessage } from "../core/snapshot.js";
 import { decode, header, statusOf } from "./codec.js";
+import type { RequestOutcome } from "./measured.js";
 import { ReadInbox } from "./read-inbox.js";
 import type { Subjects } from "./subjects.js";
 
@@ -22,6 +23,8 @@ export class JobReads implements Jobs {
     readonly nc: NatsConnection,
     readonly subjects: Subjects,
     readonly replicas: number,
+    /** Hears how each read of many ended, and after how many seconds: those are no requests of the client's. */
+    readonly told: (outcome: RequestOutcome, seconds: number) => void = () => undefined,
   ) {
     this.#inbox = new ReadInbox(nc);
   }
@@ -167,6 +170,7 @@ export class JobReads implements Jobs {
     if (this.nc.isClosed()) return Promise.reject(unavailable("the connection is closed"));
     return new Promise((resolve, reject) => {
       const messages: Raw[] = [];
+      const started = performance.now();
       const inbox = this.#inbox.open((msg) => {
         const status = statusOf(msg);
         if (status === 0) {
@@ -183,6 +187,7 @@ export class JobReads implements Jobs {
       const done = (outcome: Raw[] | "again" | Refusal) => {
         clearTimeout(timer);
         inbox.close();
+        this.told(outcome instanceof Refusal ? "unanswered" : "ok", (performance.now() - started) / 1_000);
         if (outcome instanceof Refusal) reject(outcome);
         else resolve(outcome);
       };

@@ -13,6 +13,7 @@ import { FlowStore } from "./flow-store.js";
 import { StreamJournal } from "./journal.js";
 import { StreamLanes } from "./lanes.js";
 import { StreamLimits } from "./limit-store.js";
+import { measured } from "./measured.js";
 import type { NatsTarget } from "./nats-target.js";
 import { NatsPeers } from "./peers.js";
 import { provision } from "./provision.js";
@@ -91,7 +92,9 @@ export class Store {
     telemetry: Telemetry,
     log: Log,
   ): Promise<Store> {
-    const { nc } = connection;
+    const nc = measured(connection.nc, (operation, outcome, seconds) =>
+      telemetry.jetstream(operation, outcome, seconds),
+    );
     const clock = new ServerClock();
     const api = new JsApi(nc, (sample) => clock.observe(sample));
     const { namespace, shards, replicas } = options;
@@ -107,7 +110,9 @@ export class Store {
       own: options.own ?? embedded,
       highWater: options.highWater,
     });
-    const jobs = new JobReads(nc, subjects, made.replicas);
+    const jobs = new JobReads(nc, subjects, made.replicas, (outcome, seconds) =>
+      telemetry.jetstream("DIRECT.GET", outcome, seconds),
+    );
     const journal = new StreamJournal(nc, subjects, jobs, telemetry, storage, {
       inbox: createInbox(),
       boot: `${Date.now().toString(36)}${Math.floor(Math.random() * 36 ** 4).toString(36)}-`,

@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { Log } from "../app/telemetry.js";
 
 export interface HttpParts {
-  metrics: { contentType: string; text(): Promise<string> };
+  metrics: { scrape(accept: string | undefined): Promise<{ type: string; body: string }> };
   readiness(): Readiness | Promise<Readiness>;
   log: Log;
 }
@@ -77,7 +77,7 @@ async function answer({ metrics, readiness }: HttpParts, request: IncomingMessag
         : { status: 503, body: `${problems.join("\n") || "not ready"}\n` };
     }
     case "/metrics":
-      return { status: 200, type: metrics.contentType, body: await metrics.text() };
+      return { status: 200, ...(await metrics.scrape(request.headers.accept)) };
     default:
       return { status: 404, body: "there is /metrics, /healthz and /readyz\n" };
   }

@@ -1,22 +1,24 @@
-// Every metric of the broker, in one list. Labels are bounded: tasks and queues by `mostLines`, all others by what they
-// are.
+// Every metric of the broker. What happens for each job or each call is counted in plain numbers (line-counts.ts,
+// call-counts.ts, journal-counts.ts); the rest is prom-client's. Labels are bounded: tasks and queues by Lines, all
+// others by what they are.
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { LaneKey } from "../app/ports.js";
-import type { Line, Telemetry } from "../app/telemetry.js";
+import type { LimitUsage } from "../app/limits.js";
+import { firedAs, type Telemetry } from "../app/telemetry.js";
+import { CallCounts } from "./call-counts.js";
+import { asOpenMetrics, contentTypes, type Format, formatFor } from "./exposition.js";
+import { JournalCounts } from "./journal-counts.js";
+import { type LaneSources, laneGauges } from "./lane-gauges.js";
+import { Lines } from "./line-counts.js";
 
 /** What is looked up at each scrape. */
-export interface MetricSources {
+export interface MetricSources extends LaneSources {
   version: string;
   ready(): boolean;
-  /** Jobs that wait, by lane. */
-  lanes(): Iterable<{ key: LaneKey; pending: number }>;
-  /** For how many seconds the oldest of them has been waiting, by lane; 0 where none waits. */
-  oldest(): Iterable<{ key: LaneKey; seconds: number }>;
-  /** The leases this broker holds, one entry each. */
-  running(): Iterable<Line>;
   /** Jobs that its workers could take now. */
   freeSlots(): number;
+  /** As last looked at. */
+  limits(): Iterable<LimitUsage>;
   /** As last polled. Undefined before that. */
   storage(): StorageLook | undefined;
 }
@@ -32,17 +34,21 @@ export interface StorageLook {
   streams: readonly { stream: string; messages: number; bytes: number; consumers: number }[];
 }
 
-export interface Metrics {
-  telemetry: Telemetry;
-  contentType: string;
-  /** In the text format of Prometheus. */
-  text(): Promise<string>;
+export interface Scrape {
+  /** Of its content. */
+  type: string;
+  body: string;
 }
 
-const line = ["task", "queue"] as const;
-const waits = [0.005, 0.025, 0.1, 0.5, 1, 5, 15, 60, 300, 1_800, 7_200];
+export interface Metrics {
+  telemetry: Telemetry;
+  /** `accept`: the header of the request. */
+  scrape(accept?: string): Promise<Scrape>;
+}
+
+/** One of the two. */
+const limited = ["queue", "task"] as const;
 const latencies = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60];
-const batches = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_000];
 
 function list(registry: Registry) {
   const registers = [registry];
@@ -50,40 +56,17 @@ function list(registry: Registry) {
     new Counter({ name: `drover_${name}`, help, labelNames, registers });
   const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
     new Gauge({ name: `drover_${name}`, help, labelNames, registers });
-  const histogram = <L extends string>(
-    name: string,
-    help: string,
-    buckets: number[],
-    labelNames: readonly L[] = [],
-  ) => new Histogram({ name: `drover_${name}`, help, buckets, labelNames, registers });
-
   return {
-    submitted: counter("jobs_submitted_total", "Jobs stored.", line),
-    deduplicated: counter("jobs_deduplicated_total", "Submits that met a job of the same key.", line),
-    finished: counter("jobs_finished_total", "Jobs that ended.", [...line, "outcome", "reason"]),
-    retried: counter("jobs_retried_total", "Failed attempts that are followed by another.", line),
-    promoted: histogram(
-      "due_late_seconds",
-      "From a delay's due time to its job being made ready: by the broker in bulk, or by the store's alarm.",
-      latencies,
-      ["by"],
-    ),
-    leasesLost: counter("leases_lost_total", "Attempts that ended without a report.", line),
-    reissued: counter("jobs_reissued_total", "Tickets written anew because they reached no worker.", [
-      ...line,
-      "why",
-    ]),
+    promoted: new Histogram({
+      name: "drover_due_late_seconds",
+      help: "From a delay's due time to its job being made ready: by the broker in bulk, or by the store's alarm.",
+      buckets: latencies,
+      labelNames: ["by"],
+      registers,
+    }),
     refused: counter("reports_refused_total", "Reports of workers that were refused.", ["reason"]),
-    waited: histogram("job_wait_seconds", "From being due to the begin of an attempt.", waits, line),
-    ran: histogram("job_run_seconds", "Length of a job's last attempt.", waits, line),
     workers: gauge("workers", "Workers with a session on this broker."),
     freeSlots: gauge("worker_free_slots", "Jobs that this broker's workers could take now."),
-    running: gauge("jobs_running", "Leases this broker holds for its workers.", line),
-    oldest: gauge(
-      "oldest_ready_age_seconds",
-      "For how long the oldest ready job waits; 0 = none does.",
-      line,
-    ),
     storageUsed: gauge("storage_used_bytes", "What JetStream stores for the account."),
     storageLimit: gauge("storage_limit_bytes", "The most it may store; infinite when no limit is known."),
     storageFree: gauge("storage_disk_free_bytes", "Free on an embedded server's disk; NaN for any other."),
@@ -93,25 +76,51 @@ function list(registry: Registry) {
     streamConsumers: gauge("stream_consumers", "Consumers of a stream: its lanes, and a few more.", [
       "stream",
     ]),
-    ready: gauge("lane_ready_jobs", "Jobs that wait for a worker.", [...line, "priority"]),
-    batch: histogram("journal_batch_changes", "Changes stored by one write.", batches),
-    write: histogram("journal_write_seconds", "From sending a write to its answer.", latencies),
-    journalQueue: gauge("journal_waiting_changes", "Changes that wait for a write to be sent."),
-    conflicts: counter("journal_conflicts_total", "Changes refused because the job had moved on.", []),
-    unknown: counter("journal_unknown_total", "Changes whose write was never answered.", []),
     sweeps: counter("sweeps_total", "Purges of what is done with.", ["kind"]),
     swept: counter("swept_messages_total", "Messages removed by them.", ["kind"]),
-    calls: counter("grpc_calls_total", "Calls that ended.", ["method", "code"]),
-    call: histogram("grpc_call_seconds", "Length of a call; sessions and long polls last.", latencies, [
-      "method",
-    ]),
+    fired: counter("schedule_firings_total", "Planned times of schedules that were dealt with.", ["outcome"]),
+    missedAt: gauge(
+      "schedule_last_missed_timestamp_seconds",
+      "When a planned time was last found to be missed, or its job to be refused; 0 = never.",
+    ),
+    overdue: gauge(
+      "schedules_overdue",
+      "Schedules whose time passed over 30 s ago without anybody dealing with it, as looked at each minute.",
+    ),
+    tokens: gauge("limit_tokens", "Starts that a rate limit would allow right now.", limited),
+    places: gauge("limit_places", "How many jobs a limit lets run at a time.", limited),
+    placesTaken: gauge("limit_places_taken", "Leases of this broker that such a limit counts.", limited),
     serving: gauge("broker_ready", "1 when this broker can serve, else 0."),
     build: gauge("build_info", "Always 1; the version is the label.", ["version"]),
   };
 }
 
-/** More tasks and queues than this are counted together as `other`. */
-const mostLines = 2_000;
+/** Counted in plain numbers. */
+class Counted {
+  readonly lines = new Lines();
+  readonly journal = new JournalCounts();
+  readonly calls = new CallCounts({
+    label: "method",
+    end: "code",
+    total: { name: "drover_grpc_calls_total", help: "Calls that ended." },
+    seconds: { name: "drover_grpc_call_seconds", help: "Length of a call; sessions and long polls last." },
+  });
+
+  readonly jetstream = new CallCounts({
+    label: "operation",
+    end: "outcome",
+    total: {
+      name: "drover_jetstream_requests_total",
+      help: "Requests to JetStream that ended, apart from the journal's writes.",
+    },
+    seconds: { name: "drover_jetstream_request_seconds", help: "From such a request to its answer." },
+  });
+
+  text(format: Format): string {
+    const { lines, journal, calls, jetstream } = this;
+    return [lines, journal, calls, jetstream].map((counted) => counted.text(format)).join("");
+  }
+}
 
 export function createMetrics(sources: MetricSources): Metrics {
   const registry = new Registry();
@@ -120,18 +129,26 @@ export function createMetrics(sources: MetricSources): Metrics {
   for (const name of misnamed) registry.removeSingleMetric(name);
   const metrics = list(registry);
   metrics.build.set({ version: sources.version }, 1);
-  let scrape: Promise<string> | undefined;
-  const labels = boundedLines();
+  // What has not happened yet is 0: else the first time would be no increase.
+  for (const outcome of firedAs) metrics.fired.inc({ outcome }, 0);
+  const counted = new Counted();
+  const write = async (format: Format): Promise<Scrape> => {
+    lookUp(metrics, sources);
+    const others = await registry.metrics();
+    const own = counted.text(format) + laneGauges(format, sources, counted.lines);
+    const body = format === "openmetrics" ? `${asOpenMetrics(others)}${own}# EOF\n` : `${others}${own}`;
+    return { type: contentTypes[format], body };
+  };
+  const underWay = new Map<Format, Promise<Scrape>>();
   return {
-    telemetry: telemetryOf(metrics, labels),
-    contentType: registry.contentType,
+    telemetry: telemetryOf(metrics, counted),
     // Whoever asks while a scrape is under way gets its answer.
-    text: () => {
+    scrape: (accept) => {
+      const format = formatFor(accept);
+      let scrape = underWay.get(format);
       if (scrape === undefined) {
-        lookUp(metrics, sources, labels);
-        scrape = registry.metrics().finally(() => {
-          scrape = undefined;
-        });
+        scrape = write(format).finally(() => underWay.delete(format));
+        underWay.set(format, scrape);
       }
       return scrape;
     },
@@ -145,35 +162,18 @@ const misnamed = [
   "nodejs_active_requests_total",
 ];
 
-type Labels = (line: Line) => Line;
-
-function lookUp(metrics: ReturnType<typeof list>, sources: MetricSources, labels: Labels): void {
+function lookUp(metrics: ReturnType<typeof list>, sources: MetricSources): void {
   metrics.serving.set(sources.ready() ? 1 : 0);
-  metrics.ready.reset();
-  for (const { key, pending } of sources.lanes()) {
-    metrics.ready.set({ task: key.task, queue: key.queue, priority: key.priority }, pending);
-  }
-  const oldest = new Map<Line, number>();
-  for (const { key, seconds } of sources.oldest()) {
-    const of = labels(key);
-    oldest.set(of, Math.max(oldest.get(of) ?? 0, seconds));
-  }
-  setAll(metrics.oldest, oldest);
-  // A line where nothing runs any more says 0 from then on, instead of vanishing.
-  const running = new Map<Line, number>([...oldest.keys()].map((of) => [of, 0]));
-  for (const lease of sources.running()) {
-    const of = labels(lease);
-    running.set(of, (running.get(of) ?? 0) + 1);
-  }
-  setAll(metrics.running, running);
   metrics.freeSlots.set(sources.freeSlots());
+  for (const gauge of [metrics.tokens, metrics.places, metrics.placesTaken]) gauge.reset();
+  for (const { limit, tokens, places, running } of sources.limits()) {
+    const labels = { [limit.kind]: limit.name };
+    if (tokens !== undefined) metrics.tokens.set(labels, tokens);
+    if (places !== undefined) metrics.places.set(labels, places);
+    if (running !== undefined) metrics.placesTaken.set(labels, running);
+  }
   const storage = sources.storage();
   if (storage !== undefined) lookUpStorage(metrics, storage);
-}
-
-function setAll(gauge: Gauge<"task" | "queue">, values: ReadonlyMap<Line, number>): void {
-  gauge.reset();
-  for (const [{ task, queue }, value] of values) gauge.set({ task, queue }, value);
 }
 
 function lookUpStorage(metrics: ReturnType<typeof list>, look: StorageLook): void {
@@ -189,55 +189,53 @@ function lookUpStorage(metrics: ReturnType<typeof list>, look: StorageLook): voi
   }
 }
 
-function telemetryOf(metrics: ReturnType<typeof list>, labels: Labels): Telemetry {
+function telemetryOf(metrics: ReturnType<typeof list>, counted: Counted): Telemetry {
+  const { lines, journal, calls, jetstream } = counted;
   return {
-    submitted: (line) => metrics.submitted.inc(labels(line)),
-    deduplicated: (line) => metrics.deduplicated.inc(labels(line)),
-    started: (line, waited) => metrics.waited.observe(labels(line), Math.max(0, waited)),
-    finished: (line, outcome, reason, ran) => {
-      metrics.finished.inc({ ...labels(line), outcome, reason });
-      if (ran !== undefined) metrics.ran.observe(labels(line), Math.max(0, ran));
+    submitted: (line) => {
+      lines.of(line).submitted++;
     },
-    retried: (line) => metrics.retried.inc(labels(line)),
+    deduplicated: (line) => {
+      lines.of(line).deduplicated++;
+    },
+    started: (line, waited, traceParent) => lines.of(line).waited.observe(waited, traceParent),
+    finished: (line, outcome, reason, ran, traceParent) => {
+      const counts = lines.of(line);
+      counts.finished(outcome, reason);
+      if (ran !== undefined) counts.ran.observe(ran, traceParent);
+    },
+    retried: (line) => {
+      lines.of(line).retried++;
+    },
     promoted: (_, by, late) => metrics.promoted.observe({ by }, Math.max(0, late)),
-    leaseLost: (line) => metrics.leasesLost.inc(labels(line)),
-    reissued: (line, why) => metrics.reissued.inc({ ...labels(line), why }),
+    leaseLost: (line) => {
+      lines.of(line).leasesLost++;
+    },
+    reissued: (line, why) => lines.of(line).countReissued(why),
     refused: (reason) => metrics.refused.inc({ reason }),
     workers: (count) => metrics.workers.set(count),
-    journalBatch: (changes, seconds) => {
-      metrics.batch.observe(changes);
-      metrics.write.observe(seconds);
+    journalBatch: (changes, seconds) => journal.wrote(changes, seconds),
+    journalQueue: (waiting) => {
+      journal.waiting = waiting;
     },
-    journalQueue: (waiting) => metrics.journalQueue.set(waiting),
-    journalConflict: () => metrics.conflicts.inc(),
-    journalUnknown: (changes) => metrics.unknown.inc(changes),
+    journalConflict: () => {
+      journal.conflicts++;
+    },
+    journalUnknown: (changes) => {
+      journal.unknown += changes;
+    },
     sweep: (kind, purged) => {
       metrics.sweeps.inc({ kind });
       metrics.swept.inc({ kind }, purged);
     },
-    rpc: (method, code, seconds) => {
-      metrics.calls.inc({ method, code: codeNames[code] ?? String(code) });
-      metrics.call.observe({ method }, seconds);
+    rpc: (method, code, seconds) => calls.ended(method, codeNames[code] ?? String(code), seconds),
+    jetstream: (operation, outcome, seconds) => jetstream.ended(operation, outcome, seconds),
+    fired: (outcome, count, at) => {
+      metrics.fired.inc({ outcome }, count);
+      if (outcome === "misfire" || outcome === "refused") metrics.missedAt.set(at / 1_000);
     },
+    schedulesOverdue: (count) => metrics.overdue.set(count),
     traces: undefined,
-  };
-}
-
-/** The labels of a line, the same object each time; those of lines beyond `mostLines` are `other`. */
-function boundedLines(): Labels {
-  const tasks = new Map<string, Map<string, Line>>();
-  const other: Line = { task: "other", queue: "other" };
-  let known = 0;
-  return ({ task, queue }) => {
-    const found = tasks.get(task)?.get(queue);
-    if (found !== undefined) return found;
-    if (known >= mostLines) return other;
-    known++;
-    const queues = tasks.get(task) ?? new Map<string, Line>();
-    tasks.set(task, queues);
-    const labels = { task, queue };
-    queues.set(queue, labels);
-    return labels;
   };
 }
 

@@ -3,8 +3,10 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { Firings } from "../../../broker/src/app/firings.js";
 import type { FiringTicket, KnownSchedule, ScheduleRecord } from "../../../broker/src/app/ports.js";
+import type { FiredAs } from "../../../broker/src/app/telemetry.js";
 import { Refusal } from "../../../broker/src/core/errors.js";
 import type { Spec } from "../../../broker/src/core/job.js";
+import { times } from "../../../broker/src/core/limits.js";
 import { noRoutes } from "../../../broker/src/core/routes.js";
 import type { Schedule } from "../../../broker/src/core/schedule.js";
 import { quiet } from "../../support/quiet-log.js";
@@ -29,6 +31,9 @@ let acked: string[];
 let time: number;
 let submitting: () => Refusal | undefined;
 let firings: Firings;
+/** Planned times, by what became of them. */
+let told: Partial<Record<FiredAs, number>>;
+let overdue: number | undefined;
 
 beforeEach(() => {
   kept = new Map();
@@ -36,6 +41,8 @@ beforeEach(() => {
   acked = [];
   time = now;
   submitting = () => undefined;
+  told = {};
+  overdue = undefined;
   firings = new Firings(
     {
       read: async (names) =>
@@ -66,6 +73,15 @@ beforeEach(() => {
     () => everySecond,
     (n) => new Uint8Array(n),
     quiet,
+    times,
+    {
+      fired: (outcome, count) => {
+        told[outcome] = (told[outcome] ?? 0) + count;
+      },
+      schedulesOverdue: (count) => {
+        overdue = count;
+      },
+    },
   );
   keep("beat", now);
 });
@@ -101,12 +117,12 @@ const alarm = (plannedAt: number, label: string, name = "beat"): FiringTicket =>
   ack: () => acked.push(label),
 });
 
-const times = () => submitted.map((key) => key.slice("beat.".length));
+const timesRun = () => submitted.map((key) => key.slice("beat.".length));
 const stamp = (at: number) => new Date(at).toISOString().replaceAll(/[-:]/g, "").replace(".000Z", "Z");
 
 test("a firing submits its time, and is acknowledged once the record has moved on", async () => {
   await firings.look([alarm(now, "it")]);
-  expect(times()).toEqual([stamp(now)]);
+  expect(timesRun()).toEqual([stamp(now)]);
   expect(kept.get("beat")).toMatchObject({ seq: 2, record: { lastAt: now, nextAt: now + second } });
   expect(acked).toEqual(["it"]);
 });
@@ -121,14 +137,14 @@ describe("firings of one schedule that come together, those of a dead broker bes
   ])("the one that the record waits for is dealt with: %s", async (_, tickets) => {
     const given = tickets();
     await firings.look(given);
-    expect(times()).toEqual([stamp(now)]);
+    expect(timesRun()).toEqual([stamp(now)]);
     expect(kept.get("beat")?.record.nextAt).toBe(now + second);
     expect(acked).toHaveLength(given.length);
   });
 
   test("the same one twice gives one job, and both are acknowledged", async () => {
     await firings.look([alarm(now, "first"), alarm(now, "again")]);
-    expect(times()).toEqual([stamp(now)]);
+    expect(timesRun()).toEqual([stamp(now)]);
     expect(acked.sort()).toEqual(["again", "first"]);
   });
 });
@@ -173,7 +189,7 @@ test.each([
 test("a schedule whose alarm is half a minute late is dealt with unasked, and its times run", async () => {
   time = now + 31 * second;
   await firings.lookForStuck();
-  expect(times().at(-1)).toBe(stamp(time));
+  expect(timesRun().at(-1)).toBe(stamp(time));
   expect(kept.get("beat")?.record.nextAt).toBe(time + second);
 });
 
@@ -181,4 +197,40 @@ test("one whose alarm is not that late yet is left to its alarm", async () => {
   time = now + 29 * second;
   await firings.lookForStuck();
   expect(submitted).toEqual([]);
+});
+
+describe("metrics are told of each planned time once it is dealt with", () => {
+  test("one that gave a job, and one whose job may not be", async () => {
+    await firings.look([alarm(now, "it")]);
+    submitting = () => new Refusal("INVALID_ARGUMENT", "payload: is too large");
+    await firings.look([alarm(now + second, "next")]);
+    expect(told).toEqual({ submitted: 1, refused: 1 });
+  });
+
+  test("those for which nobody was there in time", async () => {
+    time = now + 40 * second;
+    await firings.look([alarm(now, "it")]);
+    expect(told.misfire).toBeGreaterThan(0);
+    expect((told.misfire ?? 0) + (told.submitted ?? 0)).toBe(41);
+  });
+
+  test("not by the broker that another one was faster than", async () => {
+    submitting = () => {
+      keep("beat", now + second, 2);
+      return undefined;
+    };
+    await firings.look([alarm(now, "it")]);
+    expect(told).toEqual({});
+  });
+
+  test("and of how many are overdue, also when there are none any more", async () => {
+    time = now + 31 * second;
+    submitting = () => new Refusal("STORAGE_FULL", "no room");
+    await firings.lookForStuck();
+    expect(overdue).toBe(1);
+    submitting = () => undefined;
+    await firings.lookForStuck();
+    await firings.lookForStuck();
+    expect(overdue).toBe(0);
+  });
 });

@@ -12,7 +12,7 @@ beforeEach(async () => {
   scrape = async () => "some_metric 1\n";
   server = await startHttp(
     {
-      metrics: { contentType: "text/plain; version=0.0.4", text: () => scrape() },
+      metrics: { scrape: async (accept) => ({ type: accept ?? "", body: await scrape() }) },
       readiness: () => ({ ready, problems: ready ? [] : ["the store is away", "the clock drifts"] }),
       log,
     },
@@ -38,8 +38,9 @@ test("readiness tells what is wrong, a line each", async () => {
   expect(await response.text()).toBe("the store is away\nthe clock drifts\n");
 });
 
-test("metrics carry their content type", async () => {
-  const response = await get("/metrics");
+test("metrics come as what was asked for", async () => {
+  const headers = { accept: "text/plain; version=0.0.4" };
+  const response = await fetch(`http://127.0.0.1:${server.port}/metrics`, { headers });
   expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4");
   expect(await response.text()).toBe("some_metric 1\n");
 });
@@ -65,7 +66,7 @@ test.each([
 
 test("a port that is taken is an error", async () => {
   const parts = {
-    metrics: { contentType: "", text: scrape },
+    metrics: { scrape: () => Promise.reject(new Error("not asked")) },
     readiness: () => ({ ready, problems: [] }),
     log,
   };
