@@ -18,6 +18,7 @@ import { Hints } from "./app/hints.js";
 import { Holdings } from "./app/holdings.js";
 import { Inspect } from "./app/inspect.js";
 import { Keeper } from "./app/keeper.js";
+import { KeyPlaces } from "./app/key-places.js";
 import { Ledger } from "./app/ledger.js";
 import { LimitWatch } from "./app/limit-watch.js";
 import { LimitControl } from "./app/limits.js";
@@ -239,6 +240,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     telemetry,
     log,
     (spec) => flows.inlineInputs(spec),
+    (ref, known, origin) => keys.enter(ref, known, origin),
   );
   const deliveries: Deliveries = new Deliveries(
     ledger,
@@ -316,6 +318,16 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
   );
   const submit = new Submit(ledger, jobs, store.storage, clock, telemetry, randomPool(), unique);
   const limits = new LimitControl(store.limits, dispatcher, holdings, peers, clock, log);
+  const keys = new KeyPlaces(
+    store.keys,
+    ledger,
+    jobs,
+    (task, queue) => limits.perKey(task, queue),
+    peers,
+    clock,
+    log,
+  );
+  ledger.keyed = (changed) => keys.changed(changed);
   const queues = new QueueControl(store.queues, lanes, dispatcher, holdings, peers, clock, log, limits, run);
   const routes = new RouteControl(store.routes, peers, clock, log);
   const random = randomPool();
@@ -343,6 +355,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     limits,
     store.flows,
     graphs,
+    keys,
     dispatcher,
     peers,
     clock,
@@ -385,6 +398,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
   await store.schedules.start((tickets) => firings.look(tickets));
   firings.start();
   promoter.start();
+  keys.start();
   overdue.start();
   sweeps.start();
   bodies.start();
@@ -407,6 +421,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     store.schedules.stop();
     firings.stop();
     promoter.stop();
+    keys.stop();
     overdue.stop();
     keeper.stop();
     sessions.stop();
@@ -431,6 +446,7 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     queues,
     tasks,
     limits,
+    keys,
     routes,
     inspect,
     sweeps,

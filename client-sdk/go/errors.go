@@ -30,6 +30,8 @@ var (
 	ErrScheduleNotFound = &Error{Code: codes.NotFound, Reason: "SCHEDULE_NOT_FOUND"}
 	// ErrNotFailed: only what has failed can be redriven.
 	ErrNotFailed = &Error{Code: codes.FailedPrecondition, Reason: "NOT_FAILED"}
+	// ErrNotWaiting: only a job that waits can be moved.
+	ErrNotWaiting = &Error{Code: codes.FailedPrecondition, Reason: "NOT_WAITING"}
 	// ErrOwnedByAnother: another owner declared a schedule or route of that name.
 	ErrOwnedByAnother = &Error{Code: codes.AlreadyExists, Reason: "OWNED_BY_ANOTHER"}
 	// ErrStoreUnavailable: the broker could not reach its store.

@@ -6,6 +6,7 @@ import * as idle from "./measures/idle.mjs";
 import * as latency from "./measures/latency.mjs";
 import * as memory from "./measures/memory.mjs";
 import * as metrics from "./measures/metrics.mjs";
+import * as processes from "./measures/processes.mjs";
 import * as roundTrip from "./measures/round-trip.mjs";
 import * as scaling from "./measures/scaling.mjs";
 import * as schedules from "./measures/schedules.mjs";
@@ -22,6 +23,7 @@ export const measures = {
   schedules,
   workerKilled,
   memory,
+  processes,
   steady,
   scaling,
   idle,
@@ -29,7 +31,7 @@ export const measures = {
 };
 
 /** Left out of --quick, which has two minutes for all. */
-export const slow = ["schedules", "workerKilled", "scaling", "idle", "metrics"];
+export const slow = ["schedules", "processes", "workerKilled", "scaling", "idle", "metrics"];
 
 export const figures = Object.assign({}, ...Object.values(measures).map((measure) => measure.figures));
 

@@ -130,7 +130,12 @@ const invalid: Row[] = [
     job({ priority: 11, delay: { seconds: -1 } }),
     ["job.priority", "job.delay"],
   ],
-  ["JobService/Submit", "what is not built yet", job({ concurrencyKey: "c" }), ["job.concurrency_key"]],
+  [
+    "JobService/Submit",
+    "a concurrency key that is no name",
+    job({ concurrencyKey: "a b" }),
+    ["job.concurrency_key"],
+  ],
   [
     "JobService/Submit",
     "a unique key that is none, for an instant",

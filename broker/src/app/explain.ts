@@ -8,6 +8,7 @@ import { type FlowMembership, hasEnded, type JobRef, type Stored, specOf } from 
 import { jobId } from "../core/names.js";
 import type { Dispatcher } from "./dispatcher.js";
 import type { FlowGraphs } from "./flow-graphs.js";
+import type { KeyPlaces } from "./key-places.js";
 import type { LimitControl } from "./limits.js";
 import type { Clock, Flows, LaneKey, Peers, QueueSettings, Queues } from "./ports.js";
 import type { Reader } from "./reader.js";
@@ -32,6 +33,7 @@ export class Explain {
     readonly limits: Pick<LimitControl, "holdingFor">,
     readonly flows: Pick<Flows, "read">,
     readonly graphs: FlowGraphs,
+    readonly keys: Pick<KeyPlaces, "standing">,
     readonly dispatcher: Pick<Dispatcher, "serving">,
     readonly peers: Peers,
     readonly clock: Clock,
@@ -62,12 +64,13 @@ export class Explain {
       paused: settings !== undefined && (settings.paused || settings.restUntil > now),
     };
     if (state === "RUNNING" || hasEnded(state)) return explain({ ...known, ...unasked });
-    const [limits, line, parents] = await Promise.all([
+    const [limits, line, parents, place] = await Promise.all([
       this.limits.holdingFor(task, queue),
       this.#line(stored, state === "READY"),
       this.#parents(stored),
+      this.keys.standing(stored),
     ]);
-    return explain({ ...known, ...limits, ...line, parents, place: undefined });
+    return explain({ ...known, ...limits, ...line, parents, place });
   }
 
   /** Who serves the job, and which jobs come before it. */
@@ -109,7 +112,7 @@ export class Explain {
 
   async #parents({ job, phase }: Stored): Promise<string[]> {
     const { flow } = specOf(job);
-    return flow === undefined || phase !== "blocked" ? [] : this.#openParents(flow);
+    return flow === undefined || phase !== "blocked" || job.parked ? [] : this.#openParents(flow);
   }
 
   async #openParents({ flow, dependsOn }: FlowMembership): Promise<string[]> {

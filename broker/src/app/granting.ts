@@ -2,13 +2,14 @@
 // that may run at most once (the store must know before the worker does), and a lease of a single call that is to
 // outlive this broker.
 
-import { type Content, type Spec, specOf } from "../core/job.js";
+import { Refusal } from "../core/errors.js";
+import { type Content, type JobRef, type Spec, specOf } from "../core/job.js";
 import { jobId } from "../core/names.js";
 import type { FlowInput, Grant } from "./api.js";
 import { isPassing, unmoved, untouched } from "./fences.js";
 import type { Hints } from "./hints.js";
 import { type Holder, Holding, type Holdings } from "./holdings.js";
-import type { Ledger } from "./ledger.js";
+import type { Known, Ledger } from "./ledger.js";
 import type { Clock, Jobs, Ticket, Tokens } from "./ports.js";
 import { report, type Settling } from "./settling.js";
 import { type Log, type Telemetry, traceOf } from "./telemetry.js";
@@ -39,6 +40,8 @@ export class Granting {
     readonly log: Log,
     /** What goes with the lease of a flow's member. */
     readonly inputs: (spec: Spec) => Promise<FlowInput[]>,
+    /** Whether a place of its concurrency key could be had; otherwise the job is parked. */
+    readonly enter: (ref: JobRef, known: Known, origin: number) => Promise<boolean>,
   ) {}
 
   /** Leases a ticket's job to a holder. Synchronous wherever nothing has to be read or written first; undefined when
@@ -76,8 +79,9 @@ export class Granting {
     this.holdings.add(holding);
     const { payload } = spec;
     const writesFirst = spec.retry?.maxCrashes === 0 || leaseFor > this.settling.run.holdAfter;
+    const keyed = spec.concurrencyKey !== "";
     const fed = spec.flow !== undefined && spec.flow.dependsOn.length > 0;
-    if (writesFirst || fed || (payload !== undefined && payload.externalSize > 0)) {
+    if (writesFirst || fed || keyed || (payload !== undefined && payload.externalSize > 0)) {
       return this.#prepare(holding, spec, writesFirst ? leaseFor || this.settling.run.lease : 0);
     }
     return this.#granted(holding, spec, payload, none);
@@ -85,6 +89,7 @@ export class Granting {
 
   async #prepare(holding: Holding, spec: Spec, holdFor: number): Promise<Granted | undefined> {
     try {
+      if (spec.concurrencyKey !== "" && !(await this.#enter(holding))) return undefined;
       const [payload, inputs] = await Promise.all([
         this.payload(spec),
         spec.flow === undefined ? none : this.inputs(spec),
@@ -100,6 +105,19 @@ export class Granting {
       this.settling.letGo(holding);
       return undefined;
     }
+  }
+
+  /** A place of its concurrency key. False: its job is parked. @throws Refusal */
+  async #enter(holding: Holding): Promise<boolean> {
+    try {
+      if (await this.enter(holding.ref, holding.known(), holding.claim.origin)) return true;
+    } catch (error) {
+      // Unless it has moved on meanwhile, which is as good as parked.
+      if (!(error instanceof Refusal) || isPassing(error)) throw error;
+    }
+    holding.ticket?.ack();
+    this.settling.letGo(holding);
+    return false;
   }
 
   /** The payload, wherever it lies. @throws Refusal STORE_UNAVAILABLE */

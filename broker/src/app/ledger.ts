@@ -4,6 +4,7 @@
 import { jobNotFound, Refusal } from "../core/errors.js";
 import {
   hasEnded,
+  type Job,
   type JobRef,
   newJob,
   type Snapshot,
@@ -51,6 +52,9 @@ export interface Changed extends Known {
 }
 
 export class Ledger {
+  /** Hears of every change of a job that has a concurrency key. */
+  keyed: ((changed: Changed) => void) | undefined;
+
   constructor(
     readonly journal: Journal,
     readonly jobs: Jobs,
@@ -87,7 +91,9 @@ export class Ledger {
           move.phase === "later" ? await this.#delayed(ref, move.job.dueAt, write) : await write(move.fireAt);
         const now = after(stored, move, seq, nonce);
         this.hints.changed(jobId(ref), now);
-        return { before: stored, stored: now, last: seq, move };
+        const changed = { before: stored, stored: now, last: seq, move };
+        if (move.job.spec?.concurrencyKey) this.keyed?.(changed);
+        return changed;
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;
         const current = await this.#read(ref);
@@ -261,6 +267,7 @@ export class Ledger {
         },
         ...endOfMember(move),
         ...endOfClaim(move),
+        ...placeInLine(from, move.job),
         ...(move.body === undefined ? none : [{ kind: "body" as const, data: move.body }]),
         ...extra,
       ],
@@ -294,6 +301,20 @@ function endOfClaim({ job }: Move): readonly Write[] {
   const unique = job.spec?.unique;
   if (unique === undefined || unique.until > 0 || job.finishedAt === 0) return none;
   return [{ kind: "claim", key: unique.key, holder: undefined, expected: undefined, keepFor: 0 }];
+}
+
+/** A parked job is found by its concurrency key for as long as it is one. */
+function placeInLine(from: Stored, job: Job): readonly Write[] {
+  if (!from.job.parked && !job.parked) return none;
+  const at = (present: boolean, queue: string, priority: number): Write => {
+    return { kind: "parked", key: specOf(job).concurrencyKey, queue, priority, present };
+  };
+  const { queue, priority } = specOf(job);
+  const writes = job.parked ? [at(true, queue, priority)] : [];
+  if (from.job.parked && (!job.parked || from.priority !== priority)) {
+    writes.push(at(false, from.queue, from.priority));
+  }
+  return writes;
 }
 
 /** A large payload lies beside its job, so that heartbeats and retries do not write it again. */

@@ -107,6 +107,12 @@ export class LimitControl implements HoldingsWatch {
     };
   }
 
+  /** How many jobs of one concurrency key may run, of a task in a queue. */
+  perKey(task: string, queue: string): number {
+    const of = (limit: Limited) => this.#limits.get(limitId(limit))?.limits.concurrencyPerKey;
+    return of({ kind: "task", name: task }) ?? of({ kind: "queue", name: queue }) ?? 1;
+  }
+
   /** How far each limit is used up: a rate by all brokers together, places by this one. @throws Refusal */
   async usage(): Promise<LimitUsage[]> {
     const all = [...this.#limits.values()];

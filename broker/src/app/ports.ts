@@ -2,6 +2,7 @@
 // of the architecture knows what a subject, a consumer or a header is.
 
 import type { Content, Failure, Job, JobRef, Phase, ScheduledPhase, Snapshot, Stored } from "../core/job.js";
+import type { KeyUse } from "../core/key-use.js";
 import type { RateBook } from "../core/rate.js";
 import type { Route } from "../core/routes.js";
 import type { Limited, RunLimits } from "../core/run-limits.js";
@@ -34,6 +35,8 @@ export type Write =
   | { kind: "flow-end"; flow: string; member: number; end: FlowEnd }
   /** Who has a unique key; `holder` undefined = nobody any more. `expected` as for the job; undefined = whatever there is. */
   | { kind: "claim"; key: string; holder: Claim | undefined; expected: number | undefined; keepFor: number }
+  /** A job that waits for a place of its concurrency key is found by that, or no more. */
+  | { kind: "parked"; key: string; queue: string; priority: number; present: boolean }
   /** The job's payload, beside it. */
   | { kind: "body"; data: Uint8Array };
 
@@ -48,6 +51,32 @@ export interface Claim {
 export interface Claims {
   /** Who has a unique key of a task, with the value for the compare-and-set. @throws Refusal STORE_UNAVAILABLE */
   read(task: string, key: string): Promise<{ holder: Claim | undefined; last: number }>;
+}
+
+/** Jobs of a task that share a concurrency key. */
+export interface ConcurrencyKey {
+  task: string;
+  key: string;
+}
+
+/** A job that waits for a place of its key. */
+export interface ParkedJob {
+  /** Its own key. */
+  key: string;
+  queue: string;
+}
+
+/** Concurrency keys as all brokers see them. All of it throws Refusal STORE_UNAVAILABLE. */
+export interface KeyStore {
+  read(key: ConcurrencyKey): Promise<KeyUse>;
+  /** Changes who has its places, whoever else does at the same time; the same value writes nothing. */
+  update(key: ConcurrencyKey, change: (use: KeyUse) => KeyUse): Promise<KeyUse>;
+  /** Those that wait, in the order of their turn. */
+  waiting(key: ConcurrencyKey, most: number): Promise<ParkedJob[]>;
+  /** How many come before a parked job of this sequence; undefined: before one that would be parked now. */
+  waitingBefore(key: ConcurrencyKey, priority: number, seq: number | undefined): Promise<number>;
+  /** Keys that jobs wait for, or have lately. */
+  waitedFor(): Promise<ConcurrencyKey[]>;
 }
 
 /** One transition of one job. */

@@ -171,6 +171,8 @@ export interface Job {
   history: Attempt[];
   cancelRequestedAt: number;
   cancelReason: string;
+  /** Blocked because its concurrency key had no place. */
+  parked: boolean;
   finishedAt: number;
   result: Content | undefined;
   failure: Failure | undefined;
@@ -226,6 +228,7 @@ export function newJob(spec: Spec, submitNonce: string): Job {
     progress: undefined,
     cancelRequestedAt: 0,
     cancelReason: "",
+    parked: false,
     finishedAt: 0,
     result: undefined,
     failure: undefined,

@@ -152,6 +152,13 @@ export const runLimits = {
   placesRenewed: 10 * second,
   /** Places that nobody wants go back after this long. */
   placesUnwanted: 250,
+  /** Concurrency keys that jobs wait for are looked through this often. */
+  keysSwept: 5 * second,
+  /** A key that was found full counts as full for this long. */
+  keyFull: 100,
+  /** A job that was promised a place of its key and reached no worker in this time loses it to the next. */
+  keyPromised: 15 * second,
+  concurrencyPerKey: 10_000,
   /** While no place is free it is looked for one this often, unless a broker says that it gave some back. */
   placesLooked: 1 * second,
   placesLookedIdle: 5 * second,

@@ -47,7 +47,7 @@ export function checkRunLimits(checks: Checks, field: string, asked: RunLimits):
     checks.integer(`${field}.concurrency`, concurrency, 1, runLimits.concurrency);
   }
   if (concurrencyPerKey !== undefined) {
-    checks.add(`${field}.concurrency_per_key`, "is not built yet: leave it out");
+    checks.integer(`${field}.concurrency_per_key`, concurrencyPerKey, 1, runLimits.concurrencyPerKey);
   }
   return {
     rate: rate && { ...rate, burst: rate.burst || 1 },

@@ -29,9 +29,8 @@ export interface Draft {
   /** Without a period: until the job has ended. */
   unique?: { key: string; period: number | undefined } | undefined;
   debounce?: { wait: number | undefined; maxWait: number | undefined } | undefined;
-  /** Fields that are set and that nothing stands behind yet: refused, since ignoring them would run a job otherwise than
-   *  its submitter meant. */
-  notBuilt?: readonly string[];
+  /** Jobs of the task with the same one run so many at a time. */
+  concurrencyKey?: string | undefined;
 }
 
 /** The spec of a draft, or all that is wrong with it, with paths relative to the job. `submittedAt` is left open.
@@ -59,7 +58,7 @@ export function specOfDraft(
   checkLabels(checks, draft.labels);
   checkHeaders(checks, draft.headers);
   checkUnique(checks, draft);
-  for (const field of draft.notBuilt ?? []) checks.add(field, "is not built yet: leave it out");
+  if (draft.concurrencyKey !== undefined) checks.name("concurrency_key", draft.concurrencyKey);
   if (checks.failed) return { violations: checks.violations };
   return {
     spec: {
@@ -84,7 +83,7 @@ export function specOfDraft(
       traceParent: "",
       flow: undefined,
       inputs: [],
-      concurrencyKey: "",
+      concurrencyKey: draft.concurrencyKey ?? "",
       limits: [],
       unique: draft.unique && {
         key: draft.unique.key,

@@ -51,6 +51,9 @@ export type Event =
   | { type: "redrive" }
   /** A later submit under its key replaces a job that is debounced and still waits. */
   | { type: "replace"; spec: Spec; body: Uint8Array | undefined }
+  /** Its concurrency key has no place for it; and has one. */
+  | { type: "park" }
+  | { type: "admit" }
   /** Somebody puts it into another queue, or under another priority. */
   | { type: "move"; to: Place }
   /** A member of a flow: all that it waited for has ended. `run`: the flow's; it may have been redriven meanwhile. */
@@ -111,6 +114,8 @@ export const transitions: {
   expire: { ready: ["failed"] },
   redrive: { failed: ["ready"] },
   replace: { later: ["later", "ready"] },
+  park: { ready: ["blocked"] },
+  admit: { blocked: ["ready"] },
   move: { ready: ["ready"], later: ["later", "ready"], blocked: ["blocked"] },
   unblock: { blocked: ["ready", "later"] },
   rejoin: { failed: ["ready", "blocked"], cancelled: ["ready", "blocked"] },
@@ -198,6 +203,10 @@ function decide(stored: Stored, event: Event, at: Circumstances): Move {
       return { ...ready(redriven(job)), tombstones: [stored.phase] };
     case "replace":
       return replaced(job, event, at);
+    case "park":
+      return parked(job);
+    case "admit":
+      return ready({ ...job, deadline: 0 });
     case "move":
       return movedTo(stored, event.to);
     case "unblock":
@@ -379,7 +388,7 @@ function movedTo(stored: Stored, to: Place): Move {
 function waitingAs(stored: Stored, job: Job): Move {
   switch (standingOf(stored)) {
     case "blocked":
-      return blocked(job);
+      return stored.job.parked ? parked(job) : blocked(job);
     case "later":
       // Its time has come by the store's clock; before that it is not for ours to say so.
       if (stored.phase === "due") return ready(job);
@@ -387,6 +396,13 @@ function waitingAs(stored: Stored, job: Job): Move {
     default:
       return ready(job);
   }
+}
+
+/** Blocked for want of a place: until its start_by, if it has never run. */
+function parked(job: Job): Move {
+  const move = blocked(job);
+  const deadline = job.history.length === 0 ? move.job.deadline : 0;
+  return { ...move, job: { ...move.job, parked: true, deadline }, fireAt: deadline || times.never };
 }
 
 /** A delay counts from here on; a time to run at may have passed. */
@@ -406,9 +422,9 @@ function ofRun(job: Job, run: number): Job {
 
 /** Without what only a run needs. */
 function atRest(job: Job): Job {
-  return job.hold === undefined && job.progress === undefined
+  return job.hold === undefined && job.progress === undefined && !job.parked
     ? job
-    : { ...job, hold: undefined, progress: undefined };
+    : { ...job, hold: undefined, progress: undefined, parked: false };
 }
 
 /** The next lease goes to the other of the two subjects, so that a ghost firing of the first cannot overwrite it. */

@@ -80,14 +80,8 @@ export function toDraft(job: JobSpec): Draft {
       wait: fromDuration(job.debounce.wait),
       maxWait: fromDuration(job.debounce.maxWait),
     },
-    notBuilt: notBuilt(job),
+    concurrencyKey: job.concurrencyKey || undefined,
   };
-}
-
-function notBuilt(job: JobSpec): string[] {
-  const fields: string[] = [];
-  if (job.concurrencyKey !== "") fields.push("concurrency_key");
-  return fields;
 }
 
 export function toPayload(content: Content | undefined): Payload | undefined {

@@ -40,6 +40,10 @@ export function encodeClaim(claim: Claim): Uint8Array {
   return storage.Claim.encode(claim).finish();
 }
 
+export function encodeParked(queue: string): Uint8Array {
+  return storage.Parked.encode({ queue }).finish();
+}
+
 /** Undefined: it was freed. */
 export function decodeClaim(data: Uint8Array): Claim | undefined {
   return data.length === 0 ? undefined : storage.Claim.decode(data);

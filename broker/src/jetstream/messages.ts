@@ -3,7 +3,7 @@
 
 import type { MsgHdrs } from "nats";
 import type { Change, Write } from "../app/ports.js";
-import { at, encodeClaim, encodeFlowEnd, encodeJob, header, headersOf, line } from "./codec.js";
+import { at, encodeClaim, encodeFlowEnd, encodeJob, encodeParked, header, headersOf, line } from "./codec.js";
 import type { Subjects } from "./subjects.js";
 
 export interface Outgoing {
@@ -75,6 +75,14 @@ function messageOf(write: Write, change: Change, subjects: Subjects): Outgoing {
         subject: subjects.claim(ref.task, key),
         head,
         data: holder === undefined ? nothing : encodeClaim(holder),
+      };
+    }
+    case "parked": {
+      const { key, priority, queue, present } = write;
+      return {
+        subject: subjects.parked({ task: ref.task, key }, priority, ref.key),
+        head: present ? "" : line(header.ttl, `${tombstoneSeconds}s`),
+        data: present ? encodeParked(queue) : nothing,
       };
     }
     case "body":

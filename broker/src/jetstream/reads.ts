@@ -67,6 +67,22 @@ export class JobReads implements Jobs {
     return (await Promise.all(subjects.map((subject) => this.#fromLeader(stream, subject)))).flat();
   }
 
+  /** The first of those that a filter matches, tombstones left out; with several replicas what was written a moment ago may
+   *  be missing. @throws Refusal */
+  async first(shard: number, filter: string, most: number): Promise<Raw[]> {
+    const stream = this.subjects.stream(shard);
+    const batch = Math.max(most, 10);
+    const found: Raw[] = [];
+    for (let seq = 1; found.length < most; ) {
+      const page = await this.#direct(stream, { batch, seq, next_by_subj: filter });
+      found.push(...page.filter(({ data }) => data.length > 0));
+      const last = page.at(-1);
+      if (last === undefined || page.length < batch) break;
+      seq = last.seq + 1;
+    }
+    return found.slice(0, most);
+  }
+
   dropBody(ref: JobRef): void {
     const stream = this.subjects.stream(this.subjects.shard(ref.task));
     // Best effort: what is missed here the sweep of bodies finds.

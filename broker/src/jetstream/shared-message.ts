@@ -13,6 +13,8 @@ export interface SharedCodec<T> {
   /** Undefined: there is no message yet. */
   decode(data: Uint8Array | undefined): T;
   encode(value: T): Uint8Array;
+  /** How long a value is kept, s; 0 = for ever. */
+  keepFor?(value: T): number;
 }
 
 export class SharedMessage<T> {
@@ -29,13 +31,17 @@ export class SharedMessage<T> {
     return (await this.#read()).value;
   }
 
-  /** @throws whatever `change` does; Refusal STORE_UNAVAILABLE */
+  /** A change to the very same value is none. @throws whatever `change` does; Refusal STORE_UNAVAILABLE */
   async update(change: (value: T) => T): Promise<T> {
     for (let attempt = 0; attempt < attempts; attempt++) {
       const { value, seq } = await this.#read();
-      const next = change(value ?? this.codec.decode(undefined));
+      const current = value ?? this.codec.decode(undefined);
+      const next = change(current);
+      if (next === current) return next;
       const hdrs = headers();
       hdrs.set(header.expected, String(seq));
+      const keepFor = this.codec.keepFor?.(next) ?? 0;
+      if (keepFor > 0) hdrs.set(header.ttl, `${keepFor}s`);
       const answer = await asked(() =>
         this.nc.request(this.subject, this.codec.encode(next), { headers: hdrs, timeout }),
       );

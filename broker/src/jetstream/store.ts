@@ -11,6 +11,7 @@ import { Connection } from "./connect.js";
 import { EmbeddedServer } from "./embedded.js";
 import { FlowStore } from "./flow-store.js";
 import { StreamJournal } from "./journal.js";
+import { StreamKeys } from "./key-store.js";
 import { StreamLanes } from "./lanes.js";
 import { StreamLimits } from "./limit-store.js";
 import { measured } from "./measured.js";
@@ -65,6 +66,7 @@ export class Store {
     readonly routes: RouteStore,
     readonly limits: StreamLimits,
     readonly claims: ClaimStore,
+    readonly keys: StreamKeys,
     readonly flows: FlowStore,
     readonly schedules: ScheduleStore,
     readonly tokenKey: Buffer,
@@ -154,6 +156,7 @@ export class Store {
       new RouteStore(nc, jsm, subjects),
       new StreamLimits(nc, jsm, subjects, jobs, () => journal.nonce()),
       new ClaimStore(subjects, jobs),
+      new StreamKeys(nc, jsm, subjects, jobs),
       flows,
       new ScheduleStore(nc, jsm, inbox, subjects, jobs, () => journal.nonce()),
       made.tokenKey,

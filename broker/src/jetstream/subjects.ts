@@ -10,6 +10,8 @@
 //   drover.<ns>.<shard>.flow.alarm.<flow>                                   its deadline, a schedule
 //   drover.<ns>.<shard>.flow.end.<flow>.<member>                            how a member ended (the shard is its task's);
 //                                                                           `flow` or `deadline`: of the flow itself
+//   drover.<ns>.<shard>.key.use.<task>.<key>                                who has the places of a concurrency key
+//   drover.<ns>.<shard>.key.parked.<task>.<key>.<priority>.<job key>        a job that waits for one
 //   drover.<ns>.cron.record.<schedule>                                      a schedule, in a stream of its own
 //   drover.<ns>.cron.alarm.<schedule>                                       its next planned time
 //   drover.<ns>.fire.<schedule>                                             where that goes off
@@ -17,7 +19,7 @@
 //
 // A dot in a name is written `/`, which no name may hold, so that a name is always one token.
 
-import type { LaneKey } from "../app/ports.js";
+import type { ConcurrencyKey, LaneKey } from "../app/ports.js";
 import type { JobRef, Phase } from "../core/job.js";
 import { shardOf } from "../core/names.js";
 import type { Limited } from "../core/run-limits.js";
@@ -83,6 +85,26 @@ export class Subjects {
   claim(task: string, key: string): string {
     const { home, token } = this.#task(task);
     return `${home}unique.${token}.${asToken(key)}`;
+  }
+
+  keyUse({ task, key }: ConcurrencyKey): string {
+    const { home, token } = this.#task(task);
+    return `${home}key.use.${token}.${asToken(key)}`;
+  }
+
+  keyUses(shard: number): string {
+    return `${this.#root}${shard}.key.use.*.*`;
+  }
+
+  parked({ task, key }: ConcurrencyKey, priority: number, jobKey: string): string {
+    const { home, token } = this.#task(task);
+    return `${home}key.parked.${token}.${asToken(key)}.${priority}.${asToken(jobKey)}`;
+  }
+
+  /** Those that wait for a place of a key, of one priority or all. */
+  parkedOf({ task, key }: ConcurrencyKey, priority: number | "*" = "*"): string {
+    const { home, token } = this.#task(task);
+    return `${home}key.parked.${token}.${asToken(key)}.${priority}.*`;
   }
 
   lane(lane: LaneKey): string {
@@ -207,6 +229,19 @@ export function parseBodySubject(subject: string): JobRef | undefined {
   const [, , , kind, task, key] = tokens;
   if (tokens.length !== 6 || kind !== "body" || task === undefined || key === undefined) return undefined;
   return { task: asName(task), key: asName(key) };
+}
+
+/** The concurrency key of a `key.use` subject. */
+export function keyUseIn(subject: string): ConcurrencyKey | undefined {
+  const [, , , , use, task, key] = subject.split(".");
+  if (use !== "use" || task === undefined || key === undefined) return undefined;
+  return { task: asName(task), key: asName(key) };
+}
+
+/** The job's key in a `key.parked` subject. */
+export function parkedIn(subject: string): string | undefined {
+  const [, , , , parked, , , , key] = subject.split(".");
+  return parked === "parked" && key !== undefined ? asName(key) : undefined;
 }
 
 export function asToken(name: string): string {

@@ -94,6 +94,8 @@ export interface JobStatus<R = unknown> {
   /** In ms. */
   readonly hardTimeLimit: number | undefined;
   readonly cancelRequested: boolean;
+  /** Empty = none. */
+  readonly concurrencyKey: string;
   /** Rises with every stored change. */
   readonly revision: number;
 }
@@ -152,6 +154,7 @@ export function jobStatus<R>(job: Job): JobStatus<R> {
     softTimeLimit: toMillis(job.softTimeLimit),
     hardTimeLimit: toMillis(job.hardTimeLimit),
     cancelRequested: job.cancelRequested,
+    concurrencyKey: job.concurrencyKey,
     revision: job.revision,
   };
 }

@@ -20,12 +20,15 @@ export interface RunLimits {
   readonly rate?: Rate | string;
   /** Running at a time: 1 to 100,000. */
   readonly concurrency?: number;
+  /** Running at a time of each concurrency key: 1 to 10,000 (1). */
+  readonly concurrencyPerKey?: number;
 }
 
 /** Limits as they stand. */
 export interface LimitStatus {
   readonly rate?: Rate;
   readonly concurrency?: number;
+  readonly concurrencyPerKey?: number;
   /** Starts that would be allowed now, where there is a rate, and when the next one is. */
   readonly tokens?: number;
   readonly nextTokenAt?: Date;
@@ -73,7 +76,7 @@ export function toWireLimits(limits: RunLimits): WireRunLimits {
   return {
     rate: rate && toWireRate(rate),
     concurrency: limits.concurrency,
-    concurrencyPerKey: undefined,
+    concurrencyPerKey: limits.concurrencyPerKey,
     use: undefined,
   };
 }
@@ -90,7 +93,7 @@ function whole(field: string, value: number): number {
 
 export function fromWireLimits(limits: WireRunLimits | undefined): LimitStatus | undefined {
   if (limits === undefined) return undefined;
-  const { rate, concurrency, use } = limits;
+  const { rate, concurrency, concurrencyPerKey, use } = limits;
   const nextTokenAt = toDate(use?.nextTokenAt);
   return {
     ...(rate !== undefined && {
@@ -99,6 +102,7 @@ export function fromWireLimits(limits: WireRunLimits | undefined): LimitStatus |
       ...(nextTokenAt !== undefined && { nextTokenAt }),
     }),
     ...(concurrency !== undefined && { concurrency }),
+    ...(concurrencyPerKey !== undefined && { concurrencyPerKey }),
     running: use?.running ?? 0,
   };
 }

@@ -62,6 +62,9 @@ export interface JobOptions extends SubmitDefaults {
     /** From the first submit to the run at the latest, in ms: wait to 30 days. Unset: no bound. */
     readonly maxWait?: number;
   };
+  /** Jobs of the task that share it run so many at a time (the task's or queue's `concurrencyPerKey`, else 1), others flow
+   *  past them. A customer, an account: a name. */
+  readonly concurrencyKey?: string;
   /** For programs (trace context and the like), handed to the worker as they are. */
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -137,7 +140,7 @@ export function jobSpec(
     resultRetention: duration("result_retention", merged.resultRetention),
     labels: { ...defaults.labels, ...options.labels },
     headers: { ...options.headers },
-    concurrencyKey: "",
+    concurrencyKey: merged.concurrencyKey ?? "",
     unique: merged.unique && {
       key: merged.unique.key,
       period: duration("unique.period", merged.unique.period),

@@ -89,6 +89,7 @@ export class ModelBroker implements Host {
       silent,
       log,
       async () => [],
+      async () => true,
     );
     const deliveries: Deliveries = new Deliveries(
       this.ledger,

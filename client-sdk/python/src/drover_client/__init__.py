@@ -27,6 +27,7 @@ from .errors import (
     Unavailable,
     WaitTimeout,
 )
+from .explanation import Explanation, Obstacle, ObstacleKind
 from .flow_builders import Chain, Dag, Group, chain, chord, group
 from .flows import FlowCancellation, FlowCounts, FlowHandle, FlowMember, FlowState, FlowStatus
 from .handle import JobHandle
@@ -51,6 +52,7 @@ __all__ = [
     "Debounce",
     "Declared",
     "DroverError",
+    "Explanation",
     "Failure",
     "FieldViolation",
     "Firing",
@@ -73,6 +75,8 @@ __all__ = [
     "JobNotFound",
     "JobRequest",
     "JobState",
+    "Obstacle",
+    "ObstacleKind",
     "Overloaded",
     "Payload",
     "Progress",

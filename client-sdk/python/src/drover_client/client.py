@@ -22,6 +22,7 @@ from .errors import (
     Unavailable,
     WaitTimeout,
 )
+from .explanation import Explanation, explanation_of
 from .flow_builders import Node
 from .flows import FlowHandle, submit_flow
 from .follow import follow
@@ -216,6 +217,16 @@ class Client:
         `reason` is kept in the record, at most 1 KiB. Raises JobNotFound."""
         response = await self._calls.call("Cancel", job_service_pb2.CancelRequest(id=id, reason=reason))
         return cancellation(response)
+
+    async def explain(self, id: str) -> Explanation:
+        """Why a job is not running, and when it can at the earliest. Raises JobNotFound."""
+        return explanation_of(await self._calls.call("Explain", job_service_pb2.ExplainRequest(id=id)))
+
+    async def move(self, id: str, *, queue: str | None = None, priority: int | None = None) -> Job:
+        """Put a job that waits into another queue, or under another priority; its id stays. Raises
+        JobNotFound, and BrokerError (reason NOT_WAITING) for one that runs or has ended."""
+        request = job_service_pb2.MoveRequest(id=id, queue=queue, priority=priority)
+        return job_of((await self._calls.call("Move", request)).job)
 
     async def _submit_batch(
         self, specs: list[job_pb2.JobSpec], own_keys: list[bool], policy: job_service_pb2.ConflictPolicy

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Generic
 
 from .answers import Cancellation, Submitted
+from .explanation import Explanation
 from .job import Job
 from .task_ref import R
 
@@ -33,3 +34,9 @@ class JobHandle(Submitted, Generic[R]):
 
     async def cancel(self, reason: str = "") -> Cancellation:
         return await self._client.cancel(self.id, reason)
+
+    async def explain(self) -> Explanation:
+        return await self._client.explain(self.id)
+
+    async def move(self, *, queue: str | None = None, priority: int | None = None) -> Job:
+        return await self._client.move(self.id, queue=queue, priority=priority)

@@ -29,6 +29,7 @@ from .access import Metadata, Tls
 from .answers import Cancellation, Submitted, WaitResult
 from .calls import addresses_of
 from .errors import BrokerError
+from .explanation import Explanation
 from .flow_builders import Node
 from .flows import FlowCancellation, FlowMember, FlowStatus
 from .job import Job
@@ -59,6 +60,12 @@ class JobHandle(Submitted, Generic[R]):
 
     def cancel(self, reason: str = "") -> Cancellation:
         return self._client.cancel(self.id, reason)
+
+    def explain(self) -> Explanation:
+        return self._client.explain(self.id)
+
+    def move(self, *, queue: str | None = None, priority: int | None = None) -> Job:
+        return self._client.move(self.id, queue=queue, priority=priority)
 
 
 class Client:
@@ -157,6 +164,12 @@ class Client:
 
     def cancel(self, id: str, reason: str = "") -> Cancellation:
         return self.run(lambda client: client.cancel(id, reason))
+
+    def explain(self, id: str) -> Explanation:
+        return self.run(lambda client: client.explain(id))
+
+    def move(self, id: str, *, queue: str | None = None, priority: int | None = None) -> Job:
+        return self.run(lambda client: client.move(id, queue=queue, priority=priority))
 
     def run(self, call: Callable[[asynchronous.Client], Coroutine[Any, Any, T]]) -> T:
         """What an asyncio call answers, waited for in this thread."""

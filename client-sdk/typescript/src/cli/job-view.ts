@@ -52,6 +52,7 @@ export function recordOf(view: View, job: JobStatus): void {
     ["worker", job.worker],
     ["cancel", job.cancelRequested && !job.finished ? "asked for" : undefined],
     ["progress", progressOf(job)],
+    ["concurrency key", job.concurrencyKey],
     ["labels", pairs(job.labels)],
     ["payload", job.payload === undefined ? undefined : json(job.payload)],
     ["result", job.result === undefined ? undefined : json(job.result)],

@@ -15,13 +15,17 @@ interface LimitFlags {
   rate?: string;
   burst?: number;
   concurrency?: number;
+  perKey?: number;
   none?: true;
 }
 
 export function addQueueLimit(queue: Command, io: Io): void {
   withLimitFlags(queue.command("limit").description("Set its limits; what is not named is not limited."))
     .argument("<queue>")
-    .addHelpText("after", examples("queue limit mail --rate 10/m --concurrency 4", "queue limit mail --none"))
+    .addHelpText(
+      "after",
+      examples("queue limit mail --rate 10/m --concurrency 4 --per-key 1", "queue limit mail --none"),
+    )
     .action((name: string, flags: LimitFlags, command: Command) =>
       withSession(io, command, async ({ client, view }) => {
         const { limits } = await client.queues.update(name, { limits: limitsOf(flags) });
@@ -59,7 +63,7 @@ export function addTasks(program: Command, io: Io): void {
 /** What is set, and how far it is used up, a row each. */
 export function said(limits: LimitStatus | undefined): [string, string][] {
   if (limits === undefined) return [["limits", "none"]];
-  const { rate, tokens, nextTokenAt, concurrency } = limits;
+  const { rate, tokens, nextTokenAt, concurrency, concurrencyPerKey } = limits;
   const rows: [string, string][] = [];
   if (rate !== undefined) {
     const next =
@@ -67,6 +71,7 @@ export function said(limits: LimitStatus | undefined): [string, string][] {
     rows.push(["rate", `${sayRate(rate)}${next}`]);
   }
   if (concurrency !== undefined) rows.push(["at a time", count(concurrency)]);
+  if (concurrencyPerKey !== undefined) rows.push(["at a time per key", count(concurrencyPerKey)]);
   return rows;
 }
 
@@ -75,17 +80,19 @@ function withLimitFlags(command: Command): Command {
     .option("--rate <count/time>", "starts per time: 10/s, 10/m, 500/h, 100/15m")
     .option("--burst <n>", "starts at once after a quiet time (1)", toWhole(1, 1_000_000))
     .option("--concurrency <n>", "running at a time", toWhole(1, 100_000))
+    .option("--per-key <n>", "running at a time of each concurrency key (1)", toWhole(1, 10_000))
     .option("--none", "take all limits back");
 }
 
-function limitsOf({ rate, burst, concurrency, none }: LimitFlags): RunLimits {
+function limitsOf({ rate, burst, concurrency, perKey, none }: LimitFlags): RunLimits {
   const limits: RunLimits = {
     ...(rate !== undefined && { rate: { ...parseRate(rate), ...(burst !== undefined && { burst }) } }),
     ...(concurrency !== undefined && { concurrency }),
+    ...(perKey !== undefined && { concurrencyPerKey: perKey }),
   };
   const some = Object.keys(limits).length > 0;
   if (burst !== undefined && rate === undefined) throw usage("--burst goes with --rate");
-  if (some === (none === true)) throw usage("say --rate, --concurrency or both, or else --none");
+  if (some === (none === true)) throw usage("say --rate, --concurrency or --per-key, or else --none");
   return limits;
 }
 

@@ -20,6 +20,7 @@ interface Options {
   priority?: number;
   key?: string;
   rejectExisting?: true;
+  concurrencyKey?: string;
   unique?: string;
   uniqueFor?: number;
   debounce?: number;
@@ -97,6 +98,7 @@ function jobOptions(command: Command): Command {
     .addOption(new Option("-p, --priority <0-9>", "9 is the most urgent").argParser(toWhole(0, 9)))
     .option("-k, --key <key>", "the job's name inside its task: a second submit of it gives the same job")
     .option("--reject-existing", "fail when the task has a job of that key")
+    .option("--concurrency-key <key>", "of the task's jobs that share it only so many run at a time")
     .option("--unique <key>", "at most one job of the task with this key, until it has ended")
     .addOption(duration("--unique-for <duration>", "for this long from the submit on instead"))
     .addOption(duration("--debounce <duration>", "wait after the last submit of the same --key"))
@@ -137,6 +139,7 @@ function submitOptions(options: Options): SubmitOptions {
     queue: options.queue,
     priority: options.priority,
     key: options.key,
+    concurrencyKey: options.concurrencyKey,
     unique:
       options.unique === undefined
         ? undefined

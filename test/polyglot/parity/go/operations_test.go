@@ -34,6 +34,28 @@ func Test16Routes(t *testing.T) {
 	}
 }
 
+func Test31ExplainAndMove(t *testing.T) {
+	s := setting(t, worker.Config{})
+	job := submit(s, define[user, processed](s, "nobody_serves"), user{1}, drover.Delay(time.Hour))
+	explained := must(job.Explain(s.ctx))(s)
+	if len(explained.Obstacles) != 2 || explained.Obstacles[0].Kind != drover.NoWorker || explained.Obstacles[1].Kind != drover.NotDue {
+		s.Errorf("%+v", explained)
+	}
+	due := must(job.Status(s.ctx))(s).DueAt
+	same(s, "until", explained.Obstacles[1].Until, due)
+	queue, nine := s.queue+"-next", 9
+	moved := must(job.Move(s.ctx, drover.Place{Queue: &queue, Priority: &nine}))(s)
+	same(s, "the queue", moved.Queue, queue)
+	same(s, "the priority", moved.Priority, 9)
+	same(s, "the id", moved.ID, job.ID)
+	if _, _, err := job.Cancel(s.ctx, ""); err != nil {
+		s.Fatal(err)
+	}
+	if _, err := job.Move(s.ctx, drover.Place{Queue: &s.queue}); !errors.Is(err, drover.ErrNotWaiting) {
+		s.Errorf("got %v", err)
+	}
+}
+
 func Test22UnitTest(t *testing.T) {
 	// No broker, no network: a handler is a function.
 	progress := func(ctx context.Context, in user) (processed, error) {

@@ -15,12 +15,14 @@ from urllib.parse import quote
 import pytest
 import shop
 from drover_client import (
+    BrokerError,
     Client,
     FlowFailed,
     JobFailed,
     JobNotFound,
     JobRequest,
     JobState,
+    ObstacleKind,
     Rate,
     RetryPolicy,
     Route,
@@ -421,6 +423,24 @@ async def test_30_inspect_active_and_31_registered(client: Client, tmp_path: Pat
     assert "parity" in [worker.name for worker in await client.inspect.workers()]
     (tmp_path / "gate").touch()
     await job.result(PATIENCE)
+
+
+async def test_31_a_job_that_waits_says_why_and_is_moved(client: Client, drover_broker: str) -> None:
+    job = await client.submit("nobody.serves", {}, queue="far", delay=3600)
+    explained = await job.explain()
+    assert [obstacle.kind for obstacle in explained.obstacles] == [
+        ObstacleKind.NO_WORKER,
+        ObstacleKind.NOT_DUE,
+    ]
+    assert explained.obstacles[1].until == (await job.status()).due_at
+    moved = await job.move(queue="near", priority=9)
+    assert (moved.id, moved.queue, moved.priority) == (job.id, "near", 9)
+    await job.cancel()
+    with pytest.raises(BrokerError) as refused:
+        await job.move(queue="far")
+    assert refused.value.reason == "NOT_WAITING"
+    with sync.Client(drover_broker) as blocking:
+        assert blocking.explain(job.id).obstacles == ()
 
 
 async def test_32_purge_after_a_dry_run(client: Client) -> None:

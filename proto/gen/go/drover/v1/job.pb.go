@@ -428,8 +428,8 @@ type JobSpec struct {
 	Labels map[string]string `protobuf:"bytes,14,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// For programs (trace context and the like), handed to the worker as they are: at most 64, together at most 8 KiB.
 	Headers map[string]string `protobuf:"bytes,15,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Jobs of one key (a customer, an account) of which only so many run at a time, others flow past them: the task's
-	// `concurrency_per_key`, else the queue's, else 1. A name; empty = none.
+	// Jobs of the task with one key (a customer, an account) of which only so many run at a time, others flow past them: the
+	// task's `concurrency_per_key`, else the queue's, else 1. A name; empty = none.
 	ConcurrencyKey string `protobuf:"bytes,16,opt,name=concurrency_key,json=concurrencyKey,proto3" json:"concurrency_key,omitempty"`
 	// Not together with debounce.
 	Unique *UniqueFor `protobuf:"bytes,17,opt,name=unique,proto3" json:"unique,omitempty"`

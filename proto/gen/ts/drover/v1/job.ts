@@ -159,8 +159,8 @@ export interface JobSpec {
   /** For programs (trace context and the like), handed to the worker as they are: at most 64, together at most 8 KiB. */
   headers: { [key: string]: string };
   /**
-   * Jobs of one key (a customer, an account) of which only so many run at a time, others flow past them: the task's
-   * `concurrency_per_key`, else the queue's, else 1. A name; empty = none.
+   * Jobs of the task with one key (a customer, an account) of which only so many run at a time, others flow past them: the
+   * task's `concurrency_per_key`, else the queue's, else 1. A name; empty = none.
    */
   concurrencyKey: string;
   /** Not together with debounce. */

@@ -171,6 +171,8 @@ export interface Job {
   history: Attempt[];
   cancelRequestedAt: number;
   cancelReason: string;
+  /** Blocked because its concurrency key had no place. */
+  parked: boolean;
   /** The record's part. */
   finishedAt: number;
   result: Content | undefined;
@@ -257,6 +259,26 @@ export interface Claim {
   key: string;
   /** 0 = until the job has ended. */
   until: number;
+}
+
+/** Who has the places of a concurrency key, at `drover.<ns>.<shard>.key.use.<task>.<key>`. */
+export interface KeyUse {
+  taken: KeyPlace[];
+  /** When somebody last meant to park a job; 0 = nobody waits. */
+  parkedAt: number;
+}
+
+export interface KeyPlace {
+  /** The job's key. */
+  key: string;
+  /** Sequence of the ticket that it runs from; 0 = reserved for a job that is admitted. */
+  origin: number;
+  since: number;
+}
+
+/** A job that waits for a place, at `drover.<ns>.<shard>.key.parked.<task>.<key>.<priority>.<job key>`. */
+export interface Parked {
+  queue: string;
 }
 
 /** How many of a concurrency limit's places one broker has. */
@@ -1821,6 +1843,7 @@ function createBaseJob(): Job {
     history: [],
     cancelRequestedAt: 0,
     cancelReason: "",
+    parked: false,
     finishedAt: 0,
     result: undefined,
     failure: undefined,
@@ -1870,6 +1893,9 @@ export const Job: MessageFns<Job> = {
     }
     if (message.cancelReason !== "") {
       writer.uint32(106).string(message.cancelReason);
+    }
+    if (message.parked !== false) {
+      writer.uint32(112).bool(message.parked);
     }
     if (message.finishedAt !== 0) {
       writer.uint32(160).int64(message.finishedAt);
@@ -2009,6 +2035,14 @@ export const Job: MessageFns<Job> = {
             message.cancelReason = reader.string();
             continue;
           }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.parked = reader.bool();
+            continue;
+          }
           case 20: {
             if (tag !== 160) {
               break;
@@ -2089,6 +2123,7 @@ export const Job: MessageFns<Job> = {
     message.history = object.history?.map((e) => Attempt.fromPartial(e)) || [];
     message.cancelRequestedAt = object.cancelRequestedAt ?? 0;
     message.cancelReason = object.cancelReason ?? "";
+    message.parked = object.parked ?? false;
     message.finishedAt = object.finishedAt ?? 0;
     message.result = (object.result !== undefined && object.result !== null)
       ? Content.fromPartial(object.result)
@@ -2908,6 +2943,207 @@ export const Claim: MessageFns<Claim> = {
     const message = createBaseClaim();
     message.key = object.key ?? "";
     message.until = object.until ?? 0;
+    return message;
+  },
+};
+
+function createBaseKeyUse(): KeyUse {
+  return { taken: [], parkedAt: 0 };
+}
+
+export const KeyUse: MessageFns<KeyUse> = {
+  encode(message: KeyUse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.taken) {
+      KeyPlace.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.parkedAt !== 0) {
+      writer.uint32(16).int64(message.parkedAt);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeyUse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeyUse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.taken.push(KeyPlace.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.parkedAt = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<KeyUse>): KeyUse {
+    return KeyUse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<KeyUse>): KeyUse {
+    const message = createBaseKeyUse();
+    message.taken = object.taken?.map((e) => KeyPlace.fromPartial(e)) || [];
+    message.parkedAt = object.parkedAt ?? 0;
+    return message;
+  },
+};
+
+function createBaseKeyPlace(): KeyPlace {
+  return { key: "", origin: 0, since: 0 };
+}
+
+export const KeyPlace: MessageFns<KeyPlace> = {
+  encode(message: KeyPlace, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.origin !== 0) {
+      writer.uint32(16).int64(message.origin);
+    }
+    if (message.since !== 0) {
+      writer.uint32(24).int64(message.since);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeyPlace {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeyPlace();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.origin = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.since = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<KeyPlace>): KeyPlace {
+    return KeyPlace.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<KeyPlace>): KeyPlace {
+    const message = createBaseKeyPlace();
+    message.key = object.key ?? "";
+    message.origin = object.origin ?? 0;
+    message.since = object.since ?? 0;
+    return message;
+  },
+};
+
+function createBaseParked(): Parked {
+  return { queue: "" };
+}
+
+export const Parked: MessageFns<Parked> = {
+  encode(message: Parked, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.queue !== "") {
+      writer.uint32(10).string(message.queue);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Parked {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseParked();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.queue = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Parked>): Parked {
+    return Parked.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Parked>): Parked {
+    const message = createBaseParked();
+    message.queue = object.queue ?? "";
     return message;
   },
 };

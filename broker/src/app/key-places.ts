@@ -1,0 +1,271 @@
+// Concurrency keys: of the jobs of a task that have the same one only so many run at a time, over all brokers. Before a
+// ticket is handed out it takes a place of its key; where none is free the job is parked, so that the lane goes on, and
+// whoever ends one of those that run admits the next. Every step may be cut short by a crash: a place whose lease is over
+// is worth nothing, a parked job is found through its key, and keys that jobs wait for are looked through now and then.
+
+import { Refusal } from "../core/errors.js";
+import { hasEnded, type JobRef, type Spec, type Stored, specOf, stateOf } from "../core/job.js";
+import {
+  aboutToPark,
+  giveBack,
+  type KeyUse,
+  noneWait,
+  reserve,
+  sifted,
+  type Taken,
+  take,
+} from "../core/key-use.js";
+import { runLimits } from "../core/limits.js";
+import { jobId } from "../core/names.js";
+import { isHolder, isPassing, unmoved } from "./fences.js";
+import type { HeldAnswer } from "./held-answer.js";
+import type { Changed, Known, Ledger } from "./ledger.js";
+import type { Clock, ConcurrencyKey, Jobs, KeyStore, ParkedJob, Peers } from "./ports.js";
+import type { Log } from "./telemetry.js";
+
+/** Jobs that wait and are looked at together: when a place was given back, and in the sweep. */
+const atOnce = { usual: 16, thorough: 100 } as const;
+const attempts = 3;
+const keysAtOnce = 8;
+/** Keys that are known to be full. */
+const mostFull = 10_000;
+
+export class KeyPlaces {
+  /** What is under way with a key: one thing at a time. */
+  readonly #turns = new Map<string, Promise<unknown>>();
+  /** Keys that wait for a look, for the sake of jobs that were parked; and how many may run where those wait. */
+  readonly #looks = new Map<string, number>();
+  /** Until when a key counts as full without being asked for, ms. */
+  readonly #full = new Map<string, number>();
+  #timer: NodeJS.Timeout | undefined;
+  #sweeping = false;
+  #stopped = false;
+
+  constructor(
+    readonly store: KeyStore,
+    readonly ledger: Pick<Ledger, "change">,
+    readonly jobs: Pick<Jobs, "read">,
+    /** How many of one key may run: of a task in a queue. */
+    readonly most: (task: string, queue: string) => number,
+    readonly peers: Pick<Peers, "self" | "all" | "ask">,
+    readonly clock: Clock,
+    readonly log: Log,
+  ) {}
+
+  start(): void {
+    this.#timer = setInterval(() => {
+      // One broker is enough, and the others see to it that there is one.
+      if (this.peers.all().sort()[0] === this.peers.self) void this.sweep();
+    }, runLimits.keysSwept);
+    this.#timer.unref();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+  }
+
+  /** Takes a place for a ticket, or parks its job and says so with false. @throws Refusal */
+  async enter(ref: JobRef, known: Known, origin: number): Promise<boolean> {
+    const spec = specOf(known.stored.job);
+    const name: ConcurrencyKey = { task: spec.task, key: spec.concurrencyKey };
+    const id = idOf(name);
+    // A job that has never been parked has no place promised either.
+    const full = known.stored.rev === 1 && (this.#full.get(id) ?? 0) > this.clock.now();
+    if (!full && (await this.#inTurn(id, () => this.#take(name, spec, origin)))) return true;
+    await this.ledger.change(ref, known, { type: "park" }, unmoved);
+    return false;
+  }
+
+  /** A job that may have a place, or wait for one, was changed here. */
+  changed({ before, stored: now }: Changed): void {
+    const { spec } = before.job;
+    if (spec === undefined || spec.concurrencyKey === "" || this.#stopped) return;
+    const name = { task: spec.task, key: spec.concurrencyKey };
+    if (now.job.parked) {
+      this.#lookSoon(name, this.most(spec.task, now.queue));
+    } else if (before.job.parked) {
+      if (hasEnded(stateOf(now))) this.#left(name, spec.key, 0);
+    } else if (now.job.hold === undefined) {
+      const origin = originOf(before);
+      if (origin !== undefined) this.#left(name, spec.key, origin);
+    }
+  }
+
+  /** Looks through all keys that jobs wait for. Never rejects. */
+  async sweep(): Promise<void> {
+    if (this.#sweeping || this.#stopped) return;
+    this.#sweeping = true;
+    try {
+      const names = await this.store.waitedFor();
+      for (let i = 0; i < names.length && !this.#stopped; i += keysAtOnce) {
+        await Promise.all(names.slice(i, i + keysAtOnce).map((name) => this.#lookNow(name, true)));
+      }
+    } catch (error) {
+      this.log.warn({ error: String(error) }, "concurrency keys could not be looked through");
+    } finally {
+      this.#sweeping = false;
+    }
+  }
+
+  /** What is known of a job's key, when there is no place for it. */
+  async standing({ job, queue, seq, priority }: Stored) {
+    const { task, key, concurrencyKey } = specOf(job);
+    if (concurrencyKey === "") return undefined;
+    const name = { task, key: concurrencyKey };
+    const most = this.most(task, queue);
+    const { taken } = await this.store.read(name);
+    if (taken.some((each) => each.key === key) || (!job.parked && taken.length < most)) return undefined;
+    const before = await this.store.waitingBefore(name, priority, job.parked ? seq : undefined);
+    return { key: concurrencyKey, most, running: taken.length, before };
+  }
+
+  async #take(name: ConcurrencyKey, { key, task, queue }: Spec, origin: number): Promise<boolean> {
+    const job = { key, origin, most: this.most(task, queue) };
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const { parkedAt } = await this.store.read(name);
+      const othersWait = parkedAt > 0 && (await this.store.waiting(name, 1)).length > 0;
+      let taken = false;
+      const use = await this.store.update(name, (before) => {
+        const attempted = take(before, job, othersWait, this.clock.now());
+        ({ taken } = attempted);
+        return taken ? attempted.use : before;
+      });
+      if (taken) return true;
+      // A broker that died gave nothing back.
+      if (!(await this.#sift(name, use))) break;
+    }
+    const now = this.clock.now();
+    // Those that wait come first: for a job that was promised a place and has none now as well.
+    await this.store.update(name, (before) => aboutToPark(giveBack(before, key, 0), now));
+    if (this.#full.size >= mostFull) this.#full.clear();
+    this.#full.set(idOf(name), now + runLimits.keyFull);
+    return false;
+  }
+
+  #left(name: ConcurrencyKey, key: string, origin: number): void {
+    this.#behind(name, async () => {
+      const { parkedAt } = await this.store.update(name, (use) => giveBack(use, key, origin));
+      if (parkedAt > 0) await this.#look(name);
+    });
+  }
+
+  /** A place may have become free between the look that found none and the parking. */
+  #lookSoon(name: ConcurrencyKey, most: number): void {
+    const id = idOf(name);
+    const waits = this.#looks.get(id);
+    this.#looks.set(id, Math.max(waits ?? 0, most));
+    if (waits !== undefined) return;
+    this.#behind(name, async () => {
+      const mostOfThem = this.#looks.get(id) ?? 0;
+      this.#looks.delete(id);
+      const { taken } = await this.store.read(name);
+      if (taken.length < mostOfThem || taken.some(({ origin }) => origin === 0)) await this.#look(name);
+    });
+  }
+
+  async #lookNow(name: ConcurrencyKey, thorough: boolean): Promise<void> {
+    await this.#inTurn(idOf(name), () => this.#look(name, thorough)).catch((error: unknown) =>
+      this.#failed(name, error),
+    );
+  }
+
+  /** Admits those that have waited longest to the places that are free. */
+  async #look(name: ConcurrencyKey, thorough = false): Promise<void> {
+    const parked = await this.store.waiting(name, thorough ? atOnce.thorough : atOnce.usual);
+    if (parked.length === 0) {
+      await this.store.update(name, (use) => noneWait(use, this.clock.now()));
+      return;
+    }
+    if (thorough) await this.#sift(name, await this.store.read(name));
+    const waiters = parked.map(({ key, queue }) => ({ key, most: this.most(name.task, queue) }));
+    const now = this.clock.now();
+    const { taken } = await this.store.update(name, (use) => aboutToPark(reserve(use, waiters, now), now));
+    this.#full.delete(idOf(name));
+    const promised = new Set(taken.filter(({ origin }) => origin === 0).map(({ key }) => key));
+    await Promise.all(parked.filter(({ key }) => promised.has(key)).map((job) => this.#admit(name, job)));
+  }
+
+  async #admit(name: ConcurrencyKey, { key }: ParkedJob): Promise<void> {
+    const ref = { task: name.task, key };
+    const [snapshot] = await this.jobs.read([ref]);
+    const current = snapshot?.current;
+    // Somebody else was faster, or it was cancelled: what it was promised is sifted out.
+    if (current === undefined || !current.job.parked) return;
+    try {
+      const known = { stored: current, last: snapshot?.last ?? current.seq };
+      await this.ledger.change(ref, known, { type: "admit" }, unmoved);
+    } catch (error) {
+      if (!(error instanceof Refusal) || isPassing(error) || error.reason === "TOO_MANY_LANES") throw error;
+    }
+  }
+
+  /** Drops the places of leases that are over, and those that were promised to jobs which do not come for them. True when
+   *  there were any. */
+  async #sift(name: ConcurrencyKey, { taken }: KeyUse): Promise<boolean> {
+    if (taken.length === 0) return false;
+    const snapshots = await this.jobs.read(taken.map(({ key }) => ({ task: name.task, key })));
+    const current = new Map(taken.map(({ key }, i) => [key, snapshots[i]?.current]));
+    const coming = await this.#coming(name, taken, current);
+    const bad = taken.filter((each) => !isGood(each, current.get(each.key), coming));
+    if (bad.length === 0) return false;
+    const gone = new Set(bad.map(({ key, origin }) => `${key} ${origin}`));
+    await this.store.update(name, (use) => sifted(use, ({ key, origin }) => !gone.has(`${key} ${origin}`)));
+    return true;
+  }
+
+  /** Jobs that were admitted a while ago and that some broker has, or may have. */
+  async #coming(
+    { task }: ConcurrencyKey,
+    taken: readonly Taken[],
+    current: ReadonlyMap<string, Stored | undefined>,
+  ): Promise<ReadonlySet<string>> {
+    const latest = this.clock.now() - runLimits.keyPromised;
+    const ready = taken.filter(({ key, origin }) => origin === 0 && current.get(key)?.phase === "ready");
+    const old = ready.filter(({ since }) => since < latest);
+    const coming = new Set(ready.filter((each) => !old.includes(each)).map(({ key }) => key));
+    if (old.length === 0) return coming;
+    const ids = old.map(({ key }) => jobId({ task, key }));
+    const { answers, silent } = await this.peers.ask("holders", { ids });
+    const had = new Set(answers.flatMap(({ body }) => (body as HeldAnswer[]).map(({ id }) => id)));
+    for (const { key } of old) if (silent > 0 || had.has(jobId({ task, key }))) coming.add(key);
+    return coming;
+  }
+
+  /** Under the eyes of nobody: what goes wrong is mended by the sweep. */
+  #behind(name: ConcurrencyKey, work: () => Promise<void>): void {
+    if (this.#stopped) return;
+    this.#inTurn(idOf(name), work).catch((error: unknown) => this.#failed(name, error));
+  }
+
+  #failed({ task }: ConcurrencyKey, error: unknown): void {
+    if (!this.#stopped)
+      this.log.warn({ task, error: String(error) }, "a concurrency key is looked after later");
+  }
+
+  async #inTurn<T>(id: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(id) ?? Promise.resolve();
+    const mine = before.then(work, work);
+    this.#turns.set(id, mine);
+    try {
+      return await mine;
+    } finally {
+      if (this.#turns.get(id) === mine) this.#turns.delete(id);
+    }
+  }
+}
+
+/** The ticket that a job runs from, if it may be running. */
+function originOf({ phase, seq, job }: Stored): number | undefined {
+  return job.hold?.origin ?? (phase === "ready" ? seq : undefined);
+}
+
+function isGood({ key, origin }: Taken, current: Stored | undefined, coming: ReadonlySet<string>): boolean {
+  if (current === undefined) return false;
+  if (origin === 0) return current.job.parked || coming.has(key);
+  return isHolder(current, { ref: { task: "", key }, attempt: 0, origin });
+}
+
+function idOf({ task, key }: ConcurrencyKey): string {
+  return `${task} ${key}`;
+}

@@ -1,0 +1,87 @@
+// Concurrency keys in the store: who has the places of each, one message changed by compare-and-set, and a small message
+// for each job that is parked, which the journal writes and removes in one step with the job. Both lie with the jobs of
+// their task.
+
+import type { JetStreamManager } from "@nats-io/jetstream";
+import type { NatsConnection } from "nats";
+import type { ConcurrencyKey, KeyStore, ParkedJob } from "../app/ports.js";
+import { type KeyUse, unusedKey } from "../core/key-use.js";
+import { countMessages } from "./queue-store.js";
+import type { JobReads } from "./reads.js";
+import { asked, type SharedCodec, SharedMessage } from "./shared-message.js";
+import { storage } from "./storage-proto.js";
+import { keyUseIn, parkedIn, type Subjects } from "./subjects.js";
+
+const chunk = 200;
+/** A key that nobody uses is forgotten after this, s. */
+const unusedFor = 60;
+
+const codec: SharedCodec<KeyUse> = {
+  decode: (data) => (data === undefined ? unusedKey : storage.KeyUse.decode(data)),
+  encode: (use) => storage.KeyUse.encode(use).finish(),
+  keepFor: ({ taken, parkedAt }) => (taken.length === 0 && parkedAt === 0 ? unusedFor : 0),
+};
+
+export class StreamKeys implements KeyStore {
+  constructor(
+    readonly nc: NatsConnection,
+    readonly jsm: JetStreamManager,
+    readonly subjects: Subjects,
+    readonly reads: Pick<JobReads, "last" | "first">,
+  ) {}
+
+  async read(key: ConcurrencyKey): Promise<KeyUse> {
+    const [message] = await this.reads.last(this.subjects.shard(key.task), [this.subjects.keyUse(key)]);
+    return message === undefined ? unusedKey : storage.KeyUse.decode(message.data);
+  }
+
+  update(key: ConcurrencyKey, change: (use: KeyUse) => KeyUse): Promise<KeyUse> {
+    const stream = this.subjects.stream(this.subjects.shard(key.task));
+    return new SharedMessage(this.nc, this.jsm, stream, this.subjects.keyUse(key), codec).update(change);
+  }
+
+  async waiting(key: ConcurrencyKey, most: number): Promise<ParkedJob[]> {
+    const shard = this.subjects.shard(key.task);
+    // One question tells whether there are any; then each priority in the order of its parkings, the highest first.
+    if ((await this.reads.first(shard, this.subjects.parkedOf(key), 1)).length === 0) return [];
+    const found = await Promise.all(
+      Array.from({ length: 10 }, (_, i) => this.reads.first(shard, this.subjects.parkedOf(key, 9 - i), most)),
+    );
+    return found
+      .flat()
+      .slice(0, most)
+      .flatMap(({ subject, data }) => {
+        const job = parkedIn(subject);
+        return job === undefined ? [] : [{ key: job, queue: storage.Parked.decode(data).queue }];
+      });
+  }
+
+  async waitingBefore(key: ConcurrencyKey, priority: number, seq: number | undefined): Promise<number> {
+    const stream = this.subjects.stream(this.subjects.shard(key.task));
+    const counted = (at: number, from?: number) =>
+      asked(() => countMessages(this.jsm, stream, this.subjects.parkedOf(key, at), from));
+    const higher = Array.from({ length: 9 - priority }, (_, i) => counted(9 - i));
+    const same = counted(priority);
+    // Its own is stored right behind the job.
+    const later = seq === undefined ? 0 : await counted(priority, seq);
+    const counts = await Promise.all([same, ...higher]);
+    return Math.max(0, counts.reduce((sum, count) => sum + count, 0) - later);
+  }
+
+  async waitedFor(): Promise<ConcurrencyKey[]> {
+    const found: ConcurrencyKey[] = [];
+    for (let shard = 0; shard < this.subjects.shards; shard++) {
+      const { state } = await asked(() =>
+        this.jsm.streams.info(this.subjects.stream(shard), { subjects_filter: this.subjects.keyUses(shard) }),
+      );
+      const subjects = Object.keys(state.subjects ?? {});
+      for (let i = 0; i < subjects.length; i += chunk) {
+        for (const { subject, data } of await this.reads.last(shard, subjects.slice(i, i + chunk))) {
+          const key = keyUseIn(subject);
+          if (key !== undefined && storage.KeyUse.decode(data).parkedAt > 0) found.push(key);
+        }
+      }
+    }
+    return found;
+  }
+}
