@@ -42,6 +42,6 @@ test.each([
   ],
   ["a read that may not be", answer("", 408), "refused"],
   ["nobody there", answer("", 503), "unanswered"],
-])("%s counts as %3$s", (_, said, outcome) => {
+])("%s counts as it should", (_, said, outcome) => {
   expect(outcomeOf(said)).toBe(outcome);
 });

@@ -230,6 +230,23 @@ test.each(["", "mine", `00-${"x".repeat(32)}-b7ad6b7169203331-01`, sampled.repla
   },
 );
 
+test("a trace that nobody keeps takes no exemplar's place", async () => {
+  const counting = metrics();
+  counting.telemetry.started(line, 0.02, sampled);
+  counting.telemetry.started(line, 0.02, sampled.replace(/01$/, "00"));
+  expect((await counting.scrape(openMetrics)).body).toContain(trace);
+});
+
+test("each scrape says what was counted since the one before, whatever the format of either", async () => {
+  const counting = metrics();
+  const labels = 'task="mail.send",queue="default"';
+  for (const [i, accept] of [openMetrics, openMetrics, "text/plain", "text/plain"].entries()) {
+    counting.telemetry.started(line, 1);
+    const { body } = await counting.scrape(accept);
+    expect(body).toContain(`drover_job_wait_seconds_bucket{${labels},le="1"} ${i + 1}`);
+  }
+});
+
 test("a value at a bound is within its bucket, one above all bounds in the last", async () => {
   const counting = metrics();
   for (const waited of [0.005, 0.0051, 7_200, 7_201, -1]) counting.telemetry.started(line, waited);
