@@ -58,7 +58,9 @@ type Client struct {
 	queues    droverv1.QueueServiceClient
 	schedules droverv1.ScheduleServiceClient
 	inspect   droverv1.InspectServiceClient
-	gather    *gatherer
+	submits   *gatherer[Spec, Submitted]
+	looks     *gatherer[string, looked]
+	waits     *waits
 	inject    func(context.Context, map[string]string)
 	retryFor  time.Duration
 	namespace string
@@ -104,7 +106,9 @@ func newClient(config Config, conn grpc.ClientConnInterface, close func() error)
 		retryFor:  config.RetryFor,
 		namespace: config.Namespace,
 	}
-	c.gather = &gatherer{send: c.store}
+	c.submits = &gatherer[Spec, Submitted]{send: c.store, fits: together}
+	c.looks = &gatherer[string, looked]{send: c.look, fits: func(ids []string) int { return len(ids) }}
+	c.waits = &waits{ask: c.askForEnds, retryFor: config.RetryFor}
 	return c
 }
 

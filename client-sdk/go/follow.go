@@ -22,29 +22,115 @@ func IncludePayload() StatusOption {
 	return func(request *droverv1.StatusRequest) { request.IncludePayload = true }
 }
 
-// Status returns a job as it stands; ErrJobNotFound if nobody knows it.
+// Status returns a job as it stands; ErrJobNotFound if nobody knows it. What many ask for at a time is asked for as one.
 func (c *Client) Status(ctx context.Context, id string, options ...StatusOption) (Job, error) {
 	request := &droverv1.StatusRequest{Id: id}
 	for _, option := range options {
 		option(request)
 	}
-	answer, err := call(ctx, c, 0, c.jobs.Status, request)
-	if err != nil {
-		return Job{}, err
+	if len(options) > 0 || hasMetadata(ctx) {
+		answer, err := call(ctx, c, 0, c.jobs.Status, request)
+		if err != nil {
+			return Job{}, err
+		}
+		return jobOf(answer.GetJob()), nil
 	}
-	return jobOf(answer.GetJob()), nil
+	for retry := c.newRetry(ctx); ; {
+		answer, err := c.looks.do(ctx, id)
+		if err == nil {
+			err = answer.err
+		}
+		var failure *Error
+		if !errors.As(err, &failure) || !failure.passes() || !retry.again(ctx, failure) {
+			return answer.job, err
+		}
+	}
+}
+
+// looked is what one look at a job came to.
+type looked struct {
+	job Job
+	err error
+}
+
+// look is the gatherer's one try: a job alone is asked for as it is, several as a batch.
+func (c *Client) look(ids []string) []looked {
+	ctx, answers := context.Background(), make([]looked, len(ids))
+	if len(ids) == 1 {
+		answer, err := callOnce(ctx, c, 0, c.jobs.Status, &droverv1.StatusRequest{Id: ids[0]})
+		if answers[0].err = err; err == nil {
+			answers[0].job = jobOf(answer.GetJob())
+		}
+		return answers
+	}
+	answer, err := callOnce(ctx, c, 0, c.jobs.StatusBatch, &droverv1.StatusBatchRequest{Ids: ids})
+	if failure := (*Error)(nil); errors.As(err, &failure) && !failure.passes() {
+		// It may be the fault of one, and the others know nothing of it.
+		half := len(ids) / 2
+		return append(c.look(ids[:half]), c.look(ids[half:])...)
+	}
+	if err == nil && len(answer.GetResults()) != len(ids) {
+		err = errUnanswered()
+	}
+	for i := range answers {
+		if answers[i].err = err; err != nil {
+			continue
+		}
+		result := answer.GetResults()[i]
+		answers[i].err = itemError(result.GetError())
+		if answers[i].err == nil {
+			answers[i].job = jobOf(result.GetJob())
+		}
+	}
+	return answers
+}
+
+func errUnanswered() error {
+	return &Error{Code: codes.Internal, Message: "the broker did not answer for every job"}
 }
 
 const (
 	// The broker holds a wait for up to a minute.
 	longPoll = 30 * time.Second
-	// So much before the deadline the broker is to answer, to say where the job stands.
+	// So much before the deadline it is asked once more where the job stands.
 	deadlineMargin = 50 * time.Millisecond
 )
 
 // Wait returns a job once it has ended, however it ended. If ctx ends before, the error is a *WaitError, and the job
-// goes on. A job nobody knows is ErrJobNotFound.
+// goes on. A job nobody knows is ErrJobNotFound. Thousands of waits at a time share a few calls.
 func (c *Client) Wait(ctx context.Context, id string) (Job, error) {
+	if hasMetadata(ctx) {
+		return c.waitAlone(ctx, id)
+	}
+	polling, limited := ctx, false
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		polling, cancel = context.WithDeadline(ctx, deadline.Add(-deadlineMargin))
+		defer cancel()
+		limited = true
+	}
+	job, ended, err := c.waits.wait(polling, id, limited)
+	if ended {
+		return job, err
+	}
+	cause := ctx.Err()
+	if cause == nil {
+		cause = context.DeadlineExceeded
+		now, err := c.Status(ctx, id)
+		switch {
+		case err == nil && now.State.Ended():
+			return now, nil
+		case err == nil:
+			job = now
+		case errors.Is(err, ErrJobNotFound):
+			return Job{}, err
+		}
+	}
+	return Job{}, &WaitError{ID: id, State: job.State, cause: cause}
+}
+
+// waitAlone is Wait in calls of its own: the metadata of its context is.
+func (c *Client) waitAlone(ctx context.Context, id string) (Job, error) {
 	var last State
 	for {
 		timeout := longPoll
@@ -58,7 +144,7 @@ func (c *Client) Wait(ctx context.Context, id string) (Job, error) {
 		request := &droverv1.WaitRequest{Ids: []string{id}, Timeout: durationpb.New(timeout)}
 		answer, err := call(ctx, c, longPoll, c.jobs.Wait, request)
 		if err == nil && len(answer.GetResults()) != 1 {
-			err = &Error{Code: codes.Internal, Message: "the broker did not answer for the job"}
+			err = errUnanswered()
 		}
 		if err == nil {
 			err = itemError(answer.GetResults()[0].GetError())
@@ -78,6 +164,18 @@ func (c *Client) Wait(ctx context.Context, id string) (Job, error) {
 			return Job{}, err
 		}
 	}
+}
+
+// askForEnds asks once for jobs, and is answered as soon as one of them has ended.
+func (c *Client) askForEnds(ctx context.Context, ids []string) ([]*droverv1.StatusResult, error) {
+	request := &droverv1.WaitRequest{
+		Ids: ids, Mode: droverv1.WaitMode_WAIT_MODE_ANY, Timeout: durationpb.New(longPoll),
+	}
+	answer, err := callOnce(ctx, c, longPoll, c.jobs.Wait, request)
+	if err == nil && len(answer.GetResults()) != len(ids) {
+		err = errUnanswered()
+	}
+	return answer.GetResults(), err
 }
 
 // Result waits for a job and returns its decoded result (see Payload.Decode; an Out of Payload gets it as it is). A job

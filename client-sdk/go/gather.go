@@ -1,8 +1,8 @@
 package drover
 
-// Gathers single submits into batches. An idle client sends a submit at once; while calls are under way, what comes
-// meanwhile waits for one of them to return and then goes as one batch. So the batches grow with the load by themselves,
-// and a caller alone pays nothing for it.
+// Gathers single submits, and single looks at a job, into batches. An idle client sends one at once; while calls are under
+// way, what comes meanwhile waits for one of them to return and then goes as one batch. So the batches grow with the load
+// by themselves, and a caller alone pays nothing for it.
 
 import (
 	"context"
@@ -20,29 +20,31 @@ const (
 	gatherPatience = 5 * time.Millisecond
 )
 
-type gathered struct {
-	spec     Spec
+type gathered[In, Out any] struct {
+	in       In
 	queuedAt time.Time
 	sent     bool
-	answer   Submitted
+	answer   Out
 	// Closed once there is an answer.
 	done chan struct{}
 }
 
-type gatherer struct {
-	// Stores the batch and puts down the answers, without trying again.
-	send func([]Spec) []Submitted
+type gatherer[In, Out any] struct {
+	// Makes one call and returns an answer for each, without trying again.
+	send func([]In) []Out
+	// How many of these, at least one, go in one call.
+	fits func([]In) int
 
 	mu    sync.Mutex
-	queue []*gathered
+	queue []*gathered[In, Out]
 	calls int
 	// Runs while something waits that patience may send.
 	patience *time.Timer
 }
 
-// submit makes one try. ctx ends the wait, not the call that the submit may be part of.
-func (g *gatherer) submit(ctx context.Context, spec Spec) Submitted {
-	item := &gathered{spec: spec, done: make(chan struct{})}
+// do makes one try. ctx ends the wait, not the call that it may be part of; the error is ctx's.
+func (g *gatherer[In, Out]) do(ctx context.Context, in In) (Out, error) {
+	item := &gathered[In, Out]{in: in, done: make(chan struct{})}
 	g.mu.Lock()
 	item.queuedAt = time.Now()
 	g.queue = append(g.queue, item)
@@ -50,21 +52,22 @@ func (g *gatherer) submit(ctx context.Context, spec Spec) Submitted {
 	g.mu.Unlock()
 	select {
 	case <-item.done:
-		return item.answer
+		return item.answer, nil
 	case <-ctx.Done():
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !item.sent {
-		g.queue = slices.DeleteFunc(g.queue, func(other *gathered) bool { return other == item })
+		g.queue = slices.DeleteFunc(g.queue, func(other *gathered[In, Out]) bool { return other == item })
 	}
-	return Submitted{Err: errorOf(ctx, ctx.Err())}
+	var none Out
+	return none, errorOf(ctx, ctx.Err())
 }
 
 // flush sends what may go now. Called with the lock held.
-func (g *gatherer) flush(now time.Time) {
+func (g *gatherer[In, Out]) flush(now time.Time) {
 	for len(g.queue) > 0 && g.mayGo(now) {
-		n := batchSize(specsOf(g.queue[:min(len(g.queue), maxGathered)]))
+		n := g.fits(inputsOf(g.queue[:min(len(g.queue), maxGathered)]))
 		batch := slices.Clone(g.queue[:n])
 		g.queue = slices.Delete(g.queue, 0, n)
 		for _, item := range batch {
@@ -83,7 +86,7 @@ func (g *gatherer) flush(now time.Time) {
 	}
 }
 
-func (g *gatherer) mayGo(now time.Time) bool {
+func (g *gatherer[In, Out]) mayGo(now time.Time) bool {
 	switch {
 	case g.calls >= maxGatherCalls:
 		return false
@@ -93,9 +96,8 @@ func (g *gatherer) mayGo(now time.Time) bool {
 	return now.Sub(g.queue[0].queuedAt) >= gatherPatience
 }
 
-func (g *gatherer) call(batch []*gathered) {
-	specs, _ := specsOf(batch)
-	answers := g.send(specs)
+func (g *gatherer[In, Out]) call(batch []*gathered[In, Out]) {
+	answers := g.send(inputsOf(batch))
 	for i, item := range batch {
 		item.answer = answers[i]
 		close(item.done)
@@ -106,10 +108,10 @@ func (g *gatherer) call(batch []*gathered) {
 	g.flush(time.Now())
 }
 
-// specsOf are the specs of a batch, and their positions, as batchSize takes them.
-func specsOf(batch []*gathered) (specs []Spec, positions []int) {
+func inputsOf[In, Out any](batch []*gathered[In, Out]) []In {
+	inputs := make([]In, len(batch))
 	for i, item := range batch {
-		specs, positions = append(specs, item.spec), append(positions, i)
+		inputs[i] = item.in
 	}
-	return specs, positions
+	return inputs
 }

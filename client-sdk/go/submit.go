@@ -42,7 +42,10 @@ func (c *Client) SubmitSpec(ctx context.Context, spec Spec) (Submitted, error) {
 		return c.submitAlone(ctx, spec)
 	}
 	for retry := c.newRetry(ctx); ; {
-		answer := c.gather.submit(ctx, spec)
+		answer, err := c.submits.do(ctx, spec)
+		if err != nil {
+			answer.Err = err
+		}
 		var failure *Error
 		if !errors.As(answer.Err, &failure) || !failure.passes() || !retry.again(ctx, failure) {
 			return answer, answer.Err
@@ -85,17 +88,24 @@ func (c *Client) store(specs []Spec) []Submitted {
 		}
 		return answers
 	}
-	all := make([]int, len(specs))
-	for i := range all {
-		all[i] = i
-	}
-	c.submitTogether(context.Background(), specs, all, answers)
+	c.submitTogether(context.Background(), specs, positions(specs), answers)
 	if refusedAsAWhole(answers) {
 		// It may be the fault of one, and the others know nothing of it.
 		half := len(specs) / 2
 		return append(c.store(specs[:half]), c.store(specs[half:])...)
 	}
 	return answers
+}
+
+// together is how many of the specs go in one gathered call.
+func together(specs []Spec) int { return batchSize(specs, positions(specs)) }
+
+func positions(specs []Spec) []int {
+	all := make([]int, len(specs))
+	for i := range all {
+		all[i] = i
+	}
+	return all
 }
 
 // refusedAsAWhole tells that a call failed as such, by an error that all its jobs share and that time will not mend.

@@ -140,3 +140,42 @@ test(
   },
   patience,
 );
+
+test(
+  "submit and run make linked spans where OpenTelemetry is installed, and work where it is not",
+  async () => {
+    const program = join(root, "test/polyglot/python_spans.py");
+    const told = async (...args: string[]) => {
+      const { stdout } = await run(join(bin, "python"), args, { cwd: folder, env });
+      return JSON.parse(stdout.trim().split("\n").at(-1) ?? "");
+    };
+    // Something else may have brought it: here it is not to be had.
+    const without = `import runpy, sys; sys.modules["opentelemetry"] = None; runpy.run_path("${program}")`;
+    expect(await told("-c", without)).toEqual(["opentelemetry"]);
+    const install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    await run(join(bin, "python"), [...install, "opentelemetry-sdk>=1.27,<2"]);
+    const spans = (await told(program, "spans")) as Span[];
+    const of = (name: string) => spans.find((span) => span.name === name) ?? expect.unreachable(name);
+    for (const [task, status] of [
+      ["spans.greet", "UNSET"],
+      ["spans.fail", "ERROR"],
+    ] as const) {
+      const [submit, ran] = [of(`submit ${task}`), of(`run ${task}`)];
+      expect([submit.kind, ran.kind, ran.status]).toEqual(["PRODUCER", "CONSUMER", status]);
+      expect(ran.links).toEqual([[submit.trace, submit.id]]);
+      expect(ran.job).toMatch(new RegExp(`^${task}~`));
+    }
+  },
+  patience,
+);
+
+interface Span {
+  name: string;
+  kind: string;
+  id: string;
+  trace: string;
+  status: string;
+  job: string | null;
+  /** Trace and span. */
+  links: [string, string][];
+}

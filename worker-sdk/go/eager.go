@@ -69,18 +69,10 @@ func (e *eager) Invoke(ctx context.Context, method string, request, response any
 		var job *droverv1.Job
 		job, err = e.find(request.GetId())
 		answer = &droverv1.StatusResponse{Job: job}
+	case *droverv1.StatusBatchRequest:
+		answer = &droverv1.StatusBatchResponse{Results: e.findAll(request.GetIds())}
 	case *droverv1.WaitRequest:
-		wait := &droverv1.WaitResponse{Done: true}
-		for _, id := range request.GetIds() {
-			job, failure := e.find(id)
-			result := &droverv1.StatusResult{Job: job}
-			if failure != nil {
-				from := status.Convert(failure)
-				result.Error = &droverv1.ItemStatus{Code: int32(from.Code()), Message: from.Message(), Reason: reasonOfStatus(from)}
-			}
-			wait.Results = append(wait.Results, result)
-		}
-		answer = wait
+		answer = &droverv1.WaitResponse{Done: true, Results: e.findAll(request.GetIds())}
 	case *droverv1.CancelRequest:
 		// Every job has ended by the time that somebody can ask.
 		var job *droverv1.Job
@@ -163,6 +155,19 @@ func (e *eager) keep(job *droverv1.Job) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.jobs[job.GetId()] = job
+}
+
+func (e *eager) findAll(ids []string) []*droverv1.StatusResult {
+	results := make([]*droverv1.StatusResult, len(ids))
+	for i, id := range ids {
+		job, failure := e.find(id)
+		results[i] = &droverv1.StatusResult{Job: job}
+		if failure != nil {
+			from := status.Convert(failure)
+			results[i].Error = &droverv1.ItemStatus{Code: int32(from.Code()), Message: from.Message(), Reason: reasonOfStatus(from)}
+		}
+	}
+	return results
 }
 
 func (e *eager) find(id string) (*droverv1.Job, error) {

@@ -49,15 +49,26 @@ export class Cancel {
     peers.hear("cancelled", (body) => this.#wasCancelled(body as string));
   }
 
-  /** With `waitingOnly` a job that runs is left alone: undefined. */
+  /** With `waitingOnly` a job that runs is left alone, and one that is `spared` always: undefined. */
   async cancel(ref: JobRef, reason: string): Promise<Cancelled>;
-  async cancel(ref: JobRef, reason: string, waitingOnly: boolean): Promise<Cancelled | undefined>;
-  async cancel(ref: JobRef, reason: string, waitingOnly = false): Promise<Cancelled | undefined> {
+  async cancel(
+    ref: JobRef,
+    reason: string,
+    waitingOnly: boolean,
+    spared?: (current: Stored) => boolean,
+  ): Promise<Cancelled | undefined>;
+  async cancel(
+    ref: JobRef,
+    reason: string,
+    waitingOnly = false,
+    spared: (current: Stored) => boolean = () => false,
+  ): Promise<Cancelled | undefined> {
     const id = jobId(ref);
     for (let attempt = 0; attempt < attempts; attempt++) {
       const [snapshot] = await this.jobs.read([ref]);
       const current = snapshot?.current;
       if (current === undefined) throw jobNotFound(id);
+      if (spared(current)) return undefined;
       const state = stateOf(current);
       if (hasEnded(state)) return { outcome: "already-finished", previous: state };
       const known = { stored: current, last: snapshot?.last ?? current.seq };

@@ -134,47 +134,69 @@ export class FlowSteps {
     }
   }
 
-  /** Brings jobs to where their flow has them. */
+  /** Brings jobs to where their flow has them. One that moves meanwhile is looked at again, by what the flow says then:
+   *  another broker may have acted upon an older record than this. */
   async #bring(record: FlowRecord, plan: FlowPlan, some: readonly number[]): Promise<void> {
-    const refs = some.map((i) => plan.entries[i] as JobRef);
-    const known: (Known | undefined)[] = [];
-    for (let i = 0; i < refs.length; i += readAtOnce) {
-      for (const { current, last } of await this.jobs.read(refs.slice(i, i + readAtOnce))) {
-        known.push(current === undefined ? undefined : { stored: current, last });
+    let [now, left] = [record, some];
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const refs = left.map((i) => plan.entries[i] as JobRef);
+      const known: (Known | undefined)[] = [];
+      for (let i = 0; i < refs.length; i += readAtOnce) {
+        for (const { current, last } of await this.jobs.read(refs.slice(i, i + readAtOnce))) {
+          known.push(current === undefined ? undefined : { stored: current, last });
+        }
       }
+      const done = await Promise.allSettled(
+        left.map((member, n) => this.#bringOne(now, member, refs[n] as JobRef, known[n])),
+      );
+      for (const outcome of done) if (outcome.status === "rejected") throw outcome.reason;
+      left = left.filter((_, n) => {
+        const outcome = done[n];
+        return outcome?.status === "fulfilled" && outcome.value === "moved";
+      });
+      if (left.length === 0) return;
+      const found = await this.flows.read(record.key);
+      if (found === undefined || found.record.submittedAt !== record.submittedAt) return;
+      now = found.record;
     }
-    const done = await Promise.allSettled(
-      some.map((member, n) => this.#bringOne(record, member, refs[n] as JobRef, known[n])),
-    );
-    for (const outcome of done) if (outcome.status === "rejected") throw outcome.reason;
+    throw new Refusal("STORE_UNAVAILABLE", `members of the flow ${record.key} are being changed by many`, {
+      retryAfter: 200,
+    });
   }
 
-  async #bringOne(record: FlowRecord, member: number, ref: JobRef, known: Known | undefined): Promise<void> {
+  async #bringOne(
+    record: FlowRecord,
+    member: number,
+    ref: JobRef,
+    known: Known | undefined,
+  ): Promise<"there" | "moved"> {
     const { flow } = known === undefined ? {} : specOf(known.stored.job);
-    if (known === undefined || flow?.flow !== record.key) return;
+    if (known === undefined || flow?.flow !== record.key) return "there";
     // The flow was redriven since this record was read: what it says of the job holds no more.
-    if (flow.run > record.run) return;
+    const isLater = ({ job }: Stored) => (specOf(job).flow?.run ?? 0) > record.run;
+    if (isLater(known.stored)) return "there";
     const status = record.members[member];
     const state = stateOf(known.stored);
     try {
       if (hasEnded(state)) {
-        // Of an earlier run: the flow was redriven, and this member is to run again.
-        if (hasMemberEnded(status) || flow.run >= record.run) return;
+        // Of an earlier run: the flow was redriven, and this member is to run again. A success stays one, as its ticket says.
+        if (hasMemberEnded(status) || flow.run >= record.run || state === "SUCCEEDED") return "there";
         const blocked = status === MemberStatus.BLOCKED;
         await this.ledger.change(ref, known, { type: "rejoin", run: record.run, blocked }, unmoved);
       } else if (status === MemberStatus.SKIPPED) {
-        await this.cancel.cancel(ref, "a member of its flow that it depends on did not succeed");
+        const reason = "a member of its flow that it depends on did not succeed";
+        await this.cancel.cancel(ref, reason, false, isLater);
       } else if (record.stop !== Stop.NONE) {
-        await this.cancel.cancel(ref, reasonOf(record), record.stop === Stop.FAILED);
+        await this.cancel.cancel(ref, reasonOf(record), record.stop === Stop.FAILED, isLater);
       } else if (status === MemberStatus.OPEN && standingOf(known.stored) === "blocked") {
         await this.ledger.change(ref, known, { type: "unblock", run: record.run }, unmoved);
       }
     } catch (error) {
-      // It moved meanwhile: another broker did the same, or it ended and its own ticket comes.
-      if (error instanceof Refusal && (error.reason === "LEASE_LOST" || error.reason === "JOB_NOT_FOUND"))
-        return;
-      throw error;
+      if (!(error instanceof Refusal)) throw error;
+      if (error.reason === "LEASE_LOST") return "moved";
+      if (error.reason !== "JOB_NOT_FOUND") throw error;
     }
+    return "there";
   }
 
   /** For a flow whose tickets may be lost (a queue was purged, a record could not be read): asks the jobs themselves. */

@@ -21,8 +21,9 @@ const first = 60_000;
 /** A pass over very many schedules takes the server this long; what is later than that has been given up, ms. */
 const givenUp = 120_000;
 const page = 200;
-/** Between pages: nobody waits for this, and everybody else waits behind it, ms. */
+/** Between pages, ms, and as many times what the page took: nobody waits for this, and everybody else waits behind it. */
 const breath = 20;
+const resting = 4;
 const phases = ["later", "held-a", "held-b", "blocked"] as const satisfies readonly ScheduledPhase[];
 
 export class Overdue {
@@ -60,12 +61,14 @@ export class Overdue {
     let again = 0;
     for (const phase of phases) {
       for (let from: ListPosition | undefined, more = true; more && !this.#stopped; ) {
+        const began = this.clock.now();
         const { jobs, next } = await this.jobs.list(pageOf(phase, from));
+        const rest = Math.max(breath, resting * (this.clock.now() - began));
         const late = jobs.filter((stored) => this.clock.now() - alarmOf(stored) > this.lateBy);
         again += (await Promise.all(late.map((stored) => this.#storeAgain(stored)))).filter(Boolean).length;
         from = next;
         more = next !== undefined;
-        if (more) await new Promise((resolve) => setTimeout(resolve, breath));
+        if (more) await new Promise((resolve) => setTimeout(resolve, rest));
       }
     }
     if (again > 0)

@@ -19,6 +19,7 @@ import { times } from "../core/limits.js";
 import { decodeAt } from "./codec.js";
 import type { Delivery, Puller, PullInbox } from "./puller.js";
 import { firstFrom } from "./seq-at.js";
+import { lanesOfTickets } from "./stranded.js";
 import { keyIn, type Subjects } from "./subjects.js";
 
 const listEvery = 5_000;
@@ -115,6 +116,7 @@ export class StreamLanes implements Lanes {
       void this.refresh();
     });
     await this.#list();
+    await this.#adoptStranded();
     await this.#drawLine();
     this.#timer = setInterval(() => void this.refresh(), listEvery);
   }
@@ -209,6 +211,14 @@ export class StreamLanes implements Lanes {
     this.inbox.drop(lane.puller);
     this.#lanes.delete(lane.filter);
     this.#gone.set(lane.filter, { key: lane.key, shard: lane.shard, until: Date.now() + goneWatched });
+  }
+
+  /** A shard with tickets and without any lane was restored from a backup. */
+  async #adoptStranded(): Promise<void> {
+    for (let shard = 0; shard < this.subjects.shards; shard++) {
+      if (this.all().some((lane) => lane.shard === shard)) continue;
+      for (const key of await lanesOfTickets(this.jsm, this.subjects, shard)) await this.ensure(key);
+    }
   }
 
   /** Somebody who relied on a lane may have stored a ticket while, or just after, it was removed. */

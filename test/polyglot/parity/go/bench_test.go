@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -75,4 +76,40 @@ func BenchmarkFirstJob(b *testing.B) {
 		b.StartTimer()
 	}
 	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/first-job")
+}
+
+// BenchmarkWaits is how long as many concurrent waits take as there are iterations, for jobs that have ended. Run it with
+// -benchtime=2000x.
+func BenchmarkWaits(b *testing.B) {
+	broker := drovertest.At(b, address)
+	client, queue := broker.Client(), "go-bench-"+time.Now().Format("150405.000")
+	w := worker.New(worker.Config{
+		Addresses: broker.Addresses(), Queues: []worker.Queue{{Name: queue}}, Concurrency: 1_000,
+		Logger: slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError})),
+	})
+	worker.Handle(w, "noop", func(context.Context, any) (struct{}, error) { return struct{}{}, nil })
+	defer broker.Run(w)()
+	specs := make([]drover.Spec, b.N)
+	for i := range specs {
+		specs[i] = drover.NewSpec("noop", nil, drover.Queue(queue))
+	}
+	jobs, err := client.SubmitBatch(context.Background(), specs)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, job := range jobs {
+		if _, err := client.Wait(context.Background(), job.ID); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ResetTimer()
+	var group sync.WaitGroup
+	for _, job := range jobs {
+		group.Go(func() {
+			if _, err := client.Wait(context.Background(), job.ID); err != nil {
+				b.Error(err)
+			}
+		})
+	}
+	group.Wait()
 }
