@@ -186,7 +186,7 @@ function digest(content: readonly (string | Uint8Array)[]): Uint8Array {
   return hash.digest();
 }
 
-function storeOptions(config: Config) {
+export function storeOptions(config: Config) {
   const url = config.natsUrl.join(",");
   const tls =
     config.natsTlsCa === undefined && config.natsTlsCert === undefined

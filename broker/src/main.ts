@@ -4,8 +4,9 @@
 
 import { parseArgs } from "node:util";
 import type { Log } from "./app/telemetry.js";
-import { startBroker } from "./broker.js";
+import { startBroker, storeOptions } from "./broker.js";
 import { type Config, ConfigError, readConfig, settingsHelp } from "./config.js";
+import { backUp, restore } from "./jetstream/backup.js";
 import { StartupError } from "./jetstream/startup-error.js";
 import { checkHealth } from "./ops/health-check.js";
 import { collectWhenIdle } from "./ops/idle-collector.js";
@@ -18,6 +19,8 @@ const help = `drover-broker ${version}: the Drover task broker
 usage: drover-broker           run a broker
          --log-level LEVEL     ... and log from this level on, whatever DROVER_LOG_LEVEL says
          --log-format FORMAT   ... in this format, whatever DROVER_LOG_FORMAT says
+       drover-broker backup FILE    write all that is stored to a file; brokers on the same NATS may run
+       drover-broker restore FILE   put it into a namespace that is empty; no broker may run
        drover-broker health    whether the one with these settings can serve: exits with 0 or 1
        drover-broker --help | --version
 
@@ -39,21 +42,29 @@ async function main(args: readonly string[]): Promise<void> {
     process.stdout.write(`${version}\n`);
     return;
   }
-  const asks = positionals[0] === "health" && positionals.length === 1;
-  if (positionals.length > 0 && !asks)
-    throw new ConfigError([`${positionals[0]}: no such command; see --help`]);
+  const [command = "run", file, ...more] = positionals;
+  const copy = command === "backup" ? backUp : command === "restore" ? restore : undefined;
+  const known = copy !== undefined || command === "health" || command === "run";
+  if (!known || more.length > 0 || (copy === undefined) !== (file === undefined)) {
+    throw new ConfigError([`${positionals.join(" ")}: no such command; see --help`]);
+  }
   const config = readConfig({
     ...process.env,
     DROVER_LOG_LEVEL: flags["log-level"] ?? process.env.DROVER_LOG_LEVEL,
     DROVER_LOG_FORMAT: flags["log-format"] ?? process.env.DROVER_LOG_FORMAT,
   });
-  if (asks) {
+  if (command === "health") {
     const problem = await checkHealth({ host: config.httpHost, port: config.httpPort });
     process.stdout.write(`${problem ?? "ready"}\n`);
     process.exitCode = problem === undefined ? 0 : 1;
     return;
   }
   const log = createLogger({ level: config.logLevel, format: config.logFormat });
+  if (copy !== undefined && file !== undefined) {
+    const messages = await copy(storeOptions(config), file, log);
+    log.info({ file, messages }, `${command} done`);
+    return;
+  }
   if (config.processes > 1) await runProcesses(config, log);
   else await runOne(config, log, flags.share);
 }

@@ -81,7 +81,9 @@ func (c *Client) Explain(ctx context.Context, id string) (Explanation, error) {
 }
 
 // Explain is Client.Explain.
-func (h JobHandle) Explain(ctx context.Context) (Explanation, error) { return h.client.Explain(ctx, h.ID) }
+func (h JobHandle) Explain(ctx context.Context) (Explanation, error) {
+	return h.client.Explain(ctx, h.ID)
+}
 
 // Place is where a job waits. What is nil stays as it is.
 type Place struct {
@@ -107,4 +109,6 @@ func (c *Client) Move(ctx context.Context, id string, to Place) (Job, error) {
 }
 
 // Move is Client.Move.
-func (h JobHandle) Move(ctx context.Context, to Place) (Job, error) { return h.client.Move(ctx, h.ID, to) }
+func (h JobHandle) Move(ctx context.Context, to Place) (Job, error) {
+	return h.client.Move(ctx, h.ID, to)
+}

@@ -222,16 +222,25 @@ func TestAWaitThatIsGivenUpKnowsWhereTheJobStands(t *testing.T) {
 func TestAJobThatNobodyKnowsDoesNotFailTheWaitForOthers(t *testing.T) {
 	for _, id := range []string{"nobody's", "no id"} {
 		synctest.Test(t, func(t *testing.T) {
-			broker := newEndingBroker("a~1", "a~2")
+			broker := newEndingBroker()
+			asked := []string{id}
+			for i := range 100 {
+				asked = append(asked, fmt.Sprintf("a~%d", i))
+				broker.ended[asked[i+1]] = true
+			}
 			client := waitingClient(t, broker)
+			// All of them wait behind one failure, and are asked for together after it.
+			broker.be(status.Error(codes.Unavailable, "away"))
 			var group sync.WaitGroup
-			for _, asked := range []string{"a~1", id, "a~2"} {
+			for _, asked := range asked {
 				group.Go(func() {
 					if _, err := client.Wait(t.Context(), asked); (err != nil) != (asked == id) {
 						t.Errorf("%s: %v", asked, err)
 					}
 				})
 			}
+			time.Sleep(2 * time.Millisecond)
+			broker.be(nil)
 			group.Wait()
 		})
 	}

@@ -4,6 +4,7 @@ import * as delayed from "./measures/delayed.mjs";
 import * as flows from "./measures/flows.mjs";
 import * as idle from "./measures/idle.mjs";
 import * as latency from "./measures/latency.mjs";
+import * as limited from "./measures/limited.mjs";
 import * as memory from "./measures/memory.mjs";
 import * as metrics from "./measures/metrics.mjs";
 import * as processes from "./measures/processes.mjs";
@@ -27,11 +28,12 @@ export const measures = {
   steady,
   scaling,
   idle,
+  limited,
   metrics,
 };
 
 /** Left out of --quick, which has two minutes for all. */
-export const slow = ["schedules", "processes", "workerKilled", "scaling", "idle", "metrics"];
+export const slow = ["schedules", "processes", "workerKilled", "scaling", "idle", "limited", "metrics"];
 
 export const figures = Object.assign({}, ...Object.values(measures).map((measure) => measure.figures));
 

@@ -262,6 +262,28 @@ describe("what changes many", () => {
     });
   });
 
+  test("jobs of one concurrency key run so many at a time", async () => {
+    await drover(["task", "limit", "cli.hold", "--per-key", "1"]);
+    expect((await drover(["task", "show", "cli.hold"])).out).toMatch(/at a time per key\s+1/);
+    for (const key of ["runs", "parked"]) {
+      await drover(["submit", "cli.hold", "--key", key, "--concurrency-key", "acme"]);
+      const state = key === "runs" ? "RUNNING" : "BLOCKED";
+      await until(
+        `${key} to be ${state}`,
+        async () => (await client.job(`cli.hold~${key}`).status()).state === state,
+      );
+    }
+    expect((await drover(["status", "cli.hold~parked"])).out).toMatch(/concurrency key\s+acme/);
+    expect((await drover(["explain", "cli.hold~parked"])).out).toMatch(
+      /concurrency key\s+1 of 1 of key acme run, 0 wait before it/,
+    );
+    go();
+    await until("it to run", async () => (await client.job("cli.hold~parked").status()).state === "RUNNING");
+    go();
+    await client.job("cli.hold~parked").wait();
+    await drover(["task", "limit", "cli.hold", "--none"]);
+  });
+
   test("a submit may have a unique key, and may be debounced", async () => {
     const once = ["submit", "cli.never", "1", "--unique", "customer-7"];
     const { id } = await json(once);

@@ -117,3 +117,20 @@ test("every promise on the conformance list has a test in the table that all SDK
   for (const [, named = ""] of list)
     for (const [, title = ""] of named.matchAll(/`([^`]+)`/g)) expect(tests).toContain(title);
 });
+
+describe("deploy/README.md says what to do on each alert, under a heading of its own", () => {
+  const guide = read("deploy/README.md");
+  const alerts = [...read("deploy/prometheus/alerts.yaml").matchAll(/- alert: (\w+)/g)].map(
+    ([, name]) => name ?? "",
+  );
+
+  test.each(alerts)("%s", (alert) => {
+    const [, ...parts] = guide.split(`### ${alert}\n`);
+    expect(parts).toHaveLength(1);
+    expect(parts[0]?.split("\n#")[0]?.trim().length).toBeGreaterThan(60);
+  });
+
+  test("and there are alerts", () => {
+    expect(alerts.length).toBeGreaterThan(5);
+  });
+});

@@ -35,6 +35,10 @@ import type { Line } from "./telemetry.js";
 
 const attempts = 12;
 const none: readonly Write[] = [];
+const created = { created: true } as const;
+
+/** Whether a job was stored, or which one had its key. */
+export type Created = { created: true } | { created: false; existing: Snapshot };
 
 /** A job's state as somebody knows it, with the value for the compare-and-set. */
 export interface Known {
@@ -75,8 +79,58 @@ export class Ledger {
     /** What goes with it. */
     extra: readonly Write[] = none,
   ): Promise<Changed> {
-    let { stored, last } = known ?? (await this.#read(ref));
-    let moved = known === undefined;
+    return this.#change(ref, known ?? (await this.#read(ref)), known === undefined, event, fence, extra);
+  }
+
+  /** `change` for thousands at a time. What takes one write and nothing else, as nearly all ends of attempts do, is done
+   *  without a promise. Calls one of the two, once; they must not throw. */
+  changeKnown(
+    ref: JobRef,
+    known: Known,
+    event: Event,
+    fence: Fence,
+    changed: (changed: Changed) => void,
+    failed: (error: Error) => void,
+  ): void {
+    const { stored, last } = known;
+    const nonce = this.journal.nonce();
+    const move = isAllowed(stored, event.type)
+      ? advance(stored, event, { now: this.clock.now(), random: this.random, nonce })
+      : undefined;
+    // It may need a lane, or a place among what is kept in mind.
+    if (move === undefined || move.phase === "ready" || move.phase === "later") {
+      this.change(ref, known, event, fence).then(changed, failed);
+      return;
+    }
+    this.journal.write(
+      changeOf(ref, stored, last, move, nonce, none),
+      (seq) => {
+        const now = after(stored, move, seq, nonce);
+        this.hints.changed(jobId(ref), now);
+        changed(this.#told({ before: stored, stored: now, last: seq, move }));
+      },
+      (error) => {
+        if (error instanceof Conflict) this.#changeAgain(ref, stored, event, fence).then(changed, failed);
+        else failed(error);
+      },
+    );
+  }
+
+  async #changeAgain(ref: JobRef, before: Stored, event: Event, fence: Fence): Promise<Changed> {
+    const current = await this.#read(ref);
+    return this.#change(ref, current, !isSameState(current.stored, before), event, fence, none);
+  }
+
+  async #change(
+    ref: JobRef,
+    known: Known,
+    isMoved: boolean,
+    event: Event,
+    fence: Fence,
+    extra: readonly Write[],
+  ): Promise<Changed> {
+    let { stored, last } = known;
+    let moved = isMoved;
     for (let attempt = 0; attempt < attempts; attempt++) {
       const refusal = moved ? fence(stored, true) : undefined;
       if (refusal !== undefined) throw refusal;
@@ -86,14 +140,14 @@ export class Ledger {
       const nonce = this.journal.nonce();
       const move = advance(stored, event, { now: this.clock.now(), random: this.random, nonce });
       try {
-        const write = (fireAt: number) => this.#write(ref, stored, last, { ...move, fireAt }, nonce, extra);
+        await this.#ensureLane(ref, move);
+        const write = (fireAt: number) =>
+          this.journal.commit(changeOf(ref, stored, last, { ...move, fireAt }, nonce, extra));
         const seq =
           move.phase === "later" ? await this.#delayed(ref, move.job.dueAt, write) : await write(move.fireAt);
         const now = after(stored, move, seq, nonce);
         this.hints.changed(jobId(ref), now);
-        const changed = { before: stored, stored: now, last: seq, move };
-        if (move.job.spec?.concurrencyKey) this.keyed?.(changed);
-        return changed;
+        return this.#told({ before: stored, stored: now, last: seq, move });
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;
         const current = await this.#read(ref);
@@ -108,6 +162,11 @@ export class Ledger {
     });
   }
 
+  #told(changed: Changed): Changed {
+    if (changed.move.job.spec?.concurrencyKey) this.keyed?.(changed);
+    return changed;
+  }
+
   /** Stores a new job. Undefined: the task has a job of that key; it is returned instead.
    *  @throws Refusal as journal and lanes do */
   async create(
@@ -115,13 +174,62 @@ export class Ledger {
     blocked = false,
     /** Of its unique key: when that cannot be had, Conflict is thrown. */
     claim?: Write,
-  ): Promise<{ created: true } | { created: false; existing: Snapshot }> {
-    const ref = { task: spec.task, key: spec.key };
+  ): Promise<Created> {
     const lane = { task: spec.task, queue: spec.queue, priority: spec.priority };
     const waits = !blocked && spec.runAt > this.clock.now();
     // Also for a job that waits: it will need its lane, and where there is no room for one its submitter has to know.
     if (!this.lanes.has(lane)) await this.lanes.ensure(lane);
-    let expected = 0;
+    return this.#create(spec, blocked, waits, claim, 0);
+  }
+
+  /** `create` for thousands at a time: what is ready at once, and has its lane, is stored without a promise. Calls one of
+   *  the two, once; they must not throw. */
+  createNow(spec: Spec, done: (made: Created) => void, failed: (error: Error) => void): void {
+    const lane = { task: spec.task, queue: spec.queue, priority: spec.priority };
+    if (spec.runAt > this.clock.now() || !this.lanes.has(lane)) {
+      this.create(spec).then(done, failed);
+      return;
+    }
+    const ref = { task: spec.task, key: spec.key };
+    const nonce = this.journal.nonce();
+    const { inline, body } = apart(spec);
+    const job = newJob(inline, nonce);
+    job.dueAt = 0;
+    const { queue, priority } = spec;
+    const writes: Write[] = [
+      { kind: "job", phase: "ready", job, rev: 1, queue, priority, fireAt: 0, keepFor: 0 },
+    ];
+    if (body !== undefined) writes.push({ kind: "body", data: body });
+    this.journal.write(
+      { ref, expected: 0, nonce, writes },
+      () => {
+        this.lanes.filled(lane);
+        this.hints.created(jobId(ref));
+        done(created);
+      },
+      (error) => {
+        if (error instanceof Conflict) this.#createAgain(spec).then(done, failed);
+        else failed(error);
+      },
+    );
+  }
+
+  async #createAgain(spec: Spec): Promise<Created> {
+    const [existing] = await this.jobs.read([spec]);
+    if (existing?.current !== undefined) return { created: false, existing };
+    return this.#create(spec, false, false, undefined, existing?.last ?? 0);
+  }
+
+  async #create(
+    spec: Spec,
+    blocked: boolean,
+    waits: boolean,
+    claim: Write | undefined,
+    last: number,
+  ): Promise<Created> {
+    const ref = { task: spec.task, key: spec.key };
+    const lane = { task: spec.task, queue: spec.queue, priority: spec.priority };
+    let expected = last;
     for (let attempt = 0; attempt < attempts; attempt++) {
       const nonce = this.journal.nonce();
       const { inline, body } = apart(spec);
@@ -148,7 +256,7 @@ export class Ledger {
           : store(blocked ? spec.startBy || times.never : 0));
         if (!waits && !blocked) this.lanes.filled(lane);
         this.hints.created(jobId(ref));
-        return { created: true };
+        return created;
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;
         const [existing] = await this.jobs.read([ref]);
@@ -229,51 +337,46 @@ export class Ledger {
     return { stored: snapshot.current, last: snapshot.last };
   }
 
-  async #write(
-    ref: JobRef,
-    from: Stored,
-    last: number,
-    move: Move,
-    nonce: string,
-    extra: readonly Write[],
-  ): Promise<number> {
-    const { queue, priority } = specOf(move.job);
-    if (move.phase === "ready") {
-      const lane = { task: ref.task, queue, priority };
-      if (!this.lanes.has(lane)) await this.lanes.ensure(lane);
-    }
-    const armed = armedSchedule(from);
-    const change: Change = {
-      ref,
-      expected: last,
-      nonce,
-      writes: [
-        ...move.tombstones.map(
-          (phase): Write => ({ kind: "tombstone", phase, queue: from.queue, priority: from.priority }),
-        ),
-        {
-          kind: "job",
-          phase: move.phase,
-          job: move.job,
-          rev: from.rev + 1,
-          queue,
-          priority,
-          fireAt: move.fireAt,
-          keepFor: move.keepFor,
-          purges:
-            armed === undefined
-              ? undefined
-              : { phase: armed, queue: from.queue, priority: from.priority, nonce: from.nonce },
-        },
-        ...endOfMember(move),
-        ...endOfClaim(move),
-        ...placeInLine(from, move.job),
-        ...(move.body === undefined ? none : [{ kind: "body" as const, data: move.body }]),
-        ...extra,
-      ],
-    };
-    return this.journal.commit(change);
+  async #ensureLane({ task }: JobRef, { phase, job }: Move): Promise<void> {
+    if (phase !== "ready") return;
+    const { queue, priority } = specOf(job);
+    const lane = { task, queue, priority };
+    if (!this.lanes.has(lane)) await this.lanes.ensure(lane);
   }
+}
+
+function changeOf(
+  ref: JobRef,
+  from: Stored,
+  last: number,
+  move: Move,
+  nonce: string,
+  extra: readonly Write[],
+): Change {
+  const { queue, priority } = specOf(move.job);
+  const armed = armedSchedule(from);
+  const writes: Write[] = [];
+  for (const phase of move.tombstones) {
+    writes.push({ kind: "tombstone", phase, queue: from.queue, priority: from.priority });
+  }
+  writes.push({
+    kind: "job",
+    phase: move.phase,
+    job: move.job,
+    rev: from.rev + 1,
+    queue,
+    priority,
+    fireAt: move.fireAt,
+    keepFor: move.keepFor,
+    purges:
+      armed === undefined
+        ? undefined
+        : { phase: armed, queue: from.queue, priority: from.priority, nonce: from.nonce },
+  });
+  writes.push(...endOfMember(move), ...endOfClaim(move), ...placeInLine(from, move.job));
+  if (move.body !== undefined) writes.push({ kind: "body", data: move.body });
+  writes.push(...extra);
+  return { ref, expected: last, nonce, writes };
 }
 
 /** What a lane is counted under. */
@@ -287,9 +390,9 @@ function after(before: Stored, move: Move, seq: number, nonce: string): Stored {
 }
 
 /** With the record of a flow's member goes what moves the flow on, in one step. */
-function endOfMember({ phase, job, result }: Move): Write[] {
+function endOfMember({ phase, job, result }: Move): readonly Write[] {
   const { spec } = job;
-  if (spec?.flow === undefined || job.finishedAt === 0) return [];
+  if (spec?.flow === undefined || job.finishedAt === 0) return none;
   const { flow, member, run } = spec.flow;
   const { failure } = job;
   const outcome = phase === "kept" ? job.outcome : phase;

@@ -101,6 +101,9 @@ export interface Journal {
   /** Stores a change durably and returns the sequence of its last job message.
    *  @throws Conflict; Refusal QUEUE_FULL when too many changes wait, STORE_UNAVAILABLE when the outcome stayed unknown */
   commit(change: Change): Promise<number>;
+  /** The same for thousands at a time: a promise for each costs as much as writing it. Calls one of the two, once, later
+   *  or at once; they must not throw. */
+  write(change: Change, stored: (seq: number) => void, failed: (error: Error) => void): void;
   nonce(): string;
 }
 

@@ -144,7 +144,7 @@ export class WorkSession implements Session, Taker, Holder {
 
   outcomes(outcomes: readonly OutcomeReport[]): void {
     this.#hear();
-    for (const outcome of outcomes) void this.#settle(outcome);
+    for (const outcome of outcomes) this.#settle(outcome);
   }
 
   progress(reports: readonly { leaseId: number; progress: Progress }[]): void {
@@ -205,35 +205,36 @@ export class WorkSession implements Session, Taker, Holder {
     else this.#running.delete(task);
   }
 
-  /** Never rejects. While the store is away the outcome waits with its session. */
-  async #settle(outcome: OutcomeReport): Promise<void> {
-    for (;;) {
-      try {
-        await this.#report(outcome);
-        this.#recorded.push(outcome.leaseId);
-        break;
-      } catch (error) {
-        if (isPassing(error) && this.open) {
-          await new Promise((resolve) => setTimeout(resolve, retryAfter));
-          continue;
-        }
-        const refusal = error instanceof Refusal ? error : new Refusal("STORE_UNAVAILABLE", "internal error");
-        this.#refused.push({ leaseId: outcome.leaseId, token: outcome.token, refusal });
-        break;
-      }
+  #settle(outcome: OutcomeReport): void {
+    const holding = outcome.leaseId > 0 ? this.leases.get(outcome.leaseId) : undefined;
+    const recorded = () => {
+      this.#recorded.push(outcome.leaseId);
+      this.#tell();
+    };
+    const failed = (error: Error) => this.#failed(outcome, error);
+    if (holding !== undefined && !holding.settling) {
+      this.parts.settling.settle(holding, outcome.report, recorded, failed);
+    } else {
+      this.#settleOther(outcome, holding).then(recorded, failed);
     }
+  }
+
+  /** While the store is away the outcome waits with its session. */
+  #failed(outcome: OutcomeReport, error: Error): void {
+    if (isPassing(error) && this.open) {
+      setTimeout(() => this.#settle(outcome), retryAfter);
+      return;
+    }
+    const refusal = error instanceof Refusal ? error : new Refusal("STORE_UNAVAILABLE", "internal error");
+    this.#refused.push({ leaseId: outcome.leaseId, token: outcome.token, refusal });
     this.#tell();
   }
 
-  async #report(outcome: OutcomeReport): Promise<void> {
+  /** An outcome of a lease that is not this session's, or that has one already. */
+  async #settleOther(outcome: OutcomeReport, holding: Holding | undefined): Promise<void> {
     const { settling, tokens } = this.parts;
-    const holding = outcome.leaseId > 0 ? this.leases.get(outcome.leaseId) : undefined;
-    if (holding?.settling === true) {
-      throw new Refusal("ALREADY_REPORTED", `an outcome of ${holding.id} is being recorded`);
-    }
     if (holding !== undefined) {
-      await settling.report(holding, outcome.report);
-      return;
+      throw new Refusal("ALREADY_REPORTED", `an outcome of ${holding.id} is being recorded`);
     }
     if (outcome.token === "") {
       throw new Refusal("LEASE_LOST", `this session holds no lease ${outcome.leaseId}`);

@@ -24,24 +24,40 @@ export class Settling {
   ) {}
 
   /** Records a worker's report on a lease of this broker. @throws Refusal */
-  async report(holding: Holding, report: Report): Promise<State> {
-    if (report.type === "cancelled" && !holding.cancelRequested) throw notCancelled(holding.id);
+  report(holding: Holding, report: Report): Promise<State> {
+    return new Promise((recorded, failed) => this.settle(holding, report, recorded, failed));
+  }
+
+  /** The same for the thousands that a session reports. Calls one of the two, once; they must not throw. */
+  settle(
+    holding: Holding,
+    report: Report,
+    recorded: (state: State) => void,
+    failed: (error: Error) => void,
+  ): void {
+    if (report.type === "cancelled" && !holding.cancelRequested) return failed(notCancelled(holding.id));
     holding.settling = true;
-    try {
-      const event = eventOf(report, { worker: holding.holder.worker, startedAt: holding.startedAt });
-      const changed = await this.ledger.change(holding.ref, holding.known(), event, byOrigin(holding.claim));
-      this.#settled(holding, changed);
-      return stateOf(changed.stored);
-    } catch (error) {
-      if (error instanceof Refusal && !isPassing(error)) {
-        this.telemetry.refused(error.reason);
-        holding.ticket?.ack();
-        this.letGo(holding);
-      }
-      throw error;
-    } finally {
-      holding.settling = false;
-    }
+    const event = eventOf(report, { worker: holding.holder.worker, startedAt: holding.startedAt });
+    this.ledger.changeKnown(
+      holding.ref,
+      holding.known(),
+      event,
+      byOrigin(holding.claim),
+      (changed) => {
+        this.#settled(holding, changed);
+        holding.settling = false;
+        recorded(stateOf(changed.stored));
+      },
+      (error) => {
+        if (error instanceof Refusal && !isPassing(error)) {
+          this.telemetry.refused(error.reason);
+          holding.ticket?.ack();
+          this.letGo(holding);
+        }
+        holding.settling = false;
+        failed(error);
+      },
+    );
   }
 
   /** Records a report on a lease that this broker knows only by its token. @throws Refusal */

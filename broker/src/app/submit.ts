@@ -5,7 +5,7 @@ import { type JobRef, type Snapshot, type Spec, type State, stateOf } from "../c
 import { isMadeKey, jobId, makeKey } from "../core/names.js";
 import { isReplaceable } from "../core/transitions.js";
 import type { Submitted } from "./api.js";
-import { apart, type Ledger } from "./ledger.js";
+import { apart, type Created, type Ledger } from "./ledger.js";
 import type { Clock, Jobs, StorageGauge } from "./ports.js";
 import type { Telemetry } from "./telemetry.js";
 import { refOf, type UniqueJobs } from "./unique.js";
@@ -36,6 +36,50 @@ export class Submit {
       submittedAt: now,
     }));
     const existing = await this.#known(complete);
+    const once = complete.length === 1 || new Set(complete.map(jobId)).size === complete.length;
+    return once
+      ? this.#together(complete, existing, onConflict)
+      : this.#inTurn(complete, existing, onConflict);
+  }
+
+  /** Jobs of different keys: one promise for all of them. */
+  #together(
+    specs: readonly Spec[],
+    existing: ReadonlyMap<string, Snapshot>,
+    onConflict: "return" | "reject",
+  ): Promise<(Submitted | Refusal)[]> {
+    return new Promise((resolve, reject) => {
+      const answers = new Array<Submitted | Refusal>(specs.length);
+      let left = specs.length;
+      if (left === 0) resolve(answers);
+      specs.forEach((spec, i) => {
+        const answered = (answer: Submitted | Refusal) => {
+          answers[i] = answer;
+          if (--left === 0) resolve(answers);
+        };
+        const failed = (error: Error) => (error instanceof Refusal ? answered(error) : reject(error));
+        const known = existing.size === 0 ? undefined : existing.get(jobId(spec));
+        if (known !== undefined || spec.unique !== undefined) {
+          this.#one(spec, known, onConflict).then(answered, failed);
+          return;
+        }
+        this.ledger.createNow(
+          spec,
+          (made) => {
+            if (made.created) answered(this.#created(spec));
+            else this.#there(spec, made.existing, onConflict).then(answered, failed);
+          },
+          failed,
+        );
+      });
+    });
+  }
+
+  #inTurn(
+    complete: readonly Spec[],
+    existing: ReadonlyMap<string, Snapshot>,
+    onConflict: "return" | "reject",
+  ): Promise<(Submitted | Refusal)[]> {
     // A key twice in one request: the second is a repeat of the first, and is answered as one.
     const first = new Map<string, Promise<Submitted | Refusal>>();
     return Promise.all(
@@ -75,29 +119,40 @@ export class Submit {
     known: Snapshot | undefined,
     onConflict: "return" | "reject",
   ): Promise<Submitted | Refusal> {
-    const ref: JobRef = { task: spec.task, key: spec.key };
     try {
-      const created =
+      const made =
         known === undefined ? await this.#create(spec) : ({ created: false, existing: known } as const);
-      if (created.created) {
-        this.telemetry.submitted(spec);
-        this.telemetry.traces?.stored(spec, this.clock.now());
-        return { ref, deduplicated: false, state: spec.runAt > this.clock.now() ? "SCHEDULED" : "READY" };
-      }
-      const { current } = created.existing;
-      if (current === undefined) throw jobNotFound(jobId(ref));
-      const replaced = spec.debounce && (await this.#replace(spec, created.existing));
-      this.telemetry.deduplicated(spec);
-      if (replaced !== undefined) return { ref, deduplicated: true, state: replaced };
-      const found = spec.unique === undefined ? ref : refOf(created.existing, ref);
-      return this.#repeat({ ref: found, deduplicated: true, state: stateOf(current) }, onConflict);
+      return made.created ? this.#created(spec) : await this.#there(spec, made.existing, onConflict);
     } catch (error) {
       if (error instanceof Refusal) return error;
       throw error;
     }
   }
 
-  #create(spec: Spec): Promise<{ created: true } | { created: false; existing: Snapshot }> {
+  #created(spec: Spec): Submitted {
+    this.telemetry.submitted(spec);
+    this.telemetry.traces?.stored(spec, this.clock.now());
+    const state = spec.runAt > this.clock.now() ? "SCHEDULED" : "READY";
+    return { ref: { task: spec.task, key: spec.key }, deduplicated: false, state };
+  }
+
+  /** The key has a job already. @throws Refusal */
+  async #there(
+    spec: Spec,
+    existing: Snapshot,
+    onConflict: "return" | "reject",
+  ): Promise<Submitted | Refusal> {
+    const ref: JobRef = { task: spec.task, key: spec.key };
+    const { current } = existing;
+    if (current === undefined) throw jobNotFound(jobId(ref));
+    const replaced = spec.debounce && (await this.#replace(spec, existing));
+    this.telemetry.deduplicated(spec);
+    if (replaced !== undefined) return { ref, deduplicated: true, state: replaced };
+    const found = spec.unique === undefined ? ref : refOf(existing, ref);
+    return this.#repeat({ ref: found, deduplicated: true, state: stateOf(current) }, onConflict);
+  }
+
+  #create(spec: Spec): Promise<Created> {
     return spec.unique === undefined ? this.ledger.create(spec) : this.unique.create(spec, spec.unique);
   }
 

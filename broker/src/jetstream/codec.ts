@@ -1,11 +1,13 @@
 // Messages of jobs, to and from bytes. Headers are built afresh at every transition: a fired message keeps those of the
 // batch it was stored in, and publishing them again would make it a member of a batch that is long gone.
 
+import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { headers, type Msg, type MsgHdrs } from "nats";
 import type { Claim, FlowEnd } from "../app/ports.js";
 import { type Job, newJob, type Phase, type ScheduledPhase, type Stored, unreadable } from "../core/job.js";
 import { storage } from "./storage-proto.js";
 import { type JobSubject, parseJobSubject } from "./subjects.js";
+import type { Headers } from "./wire.js";
 
 export const header = {
   rev: "Drover-Rev",
@@ -28,8 +30,17 @@ export const header = {
   pending: "Nats-Num-Pending",
 } as const;
 
+/** One for all jobs: it keeps the memory that it has grown to. */
+let writer = new BinaryWriter();
+
 export function encodeJob(job: Job): Uint8Array {
-  return storage.Job.encode(job).finish();
+  try {
+    return storage.Job.encode(job, writer).finish();
+  } catch (error) {
+    // Left in the middle of a message.
+    writer = new BinaryWriter();
+    throw error;
+  }
 }
 
 export function encodeFlowEnd(end: FlowEnd): Uint8Array {
@@ -59,11 +70,20 @@ export type Decoded =
 export function decode(
   subject: string,
   seq: number,
-  hdrs: MsgHdrs | undefined,
+  hdrs: Headers | undefined,
   data: Uint8Array,
 ): Decoded | undefined {
   const parts = parseJobSubject(subject);
-  if (parts === undefined) return undefined;
+  return parts && decodeAt(parts, seq, hdrs, data);
+}
+
+/** The same where it is known what the subject says. */
+export function decodeAt(
+  parts: JobSubject,
+  seq: number,
+  hdrs: Headers | undefined,
+  data: Uint8Array,
+): Decoded {
   const revision = hdrs?.get(header.rev) ?? "";
   if (data.length === 0 && revision === "") return { kind: "tombstone", subject: parts };
   const rev = Number(revision);
@@ -74,7 +94,7 @@ export function decode(
     rev: Number.isSafeInteger(rev) && rev > 0 ? rev : 1,
     seq,
     nonce: hdrs?.get(header.nonce) ?? "",
-    ...(parts.phase === "due" ? { firedFrom: firedFrom(hdrs) } : {}),
+    firedFrom: parts.phase === "due" ? firedFrom(hdrs) : undefined,
   };
   try {
     if (place.rev !== rev) throw new Error("no revision");
@@ -88,7 +108,7 @@ export function decode(
     ) {
       throw new Error("not the job its subject names");
     }
-    return { kind: "job", stored: { ...place, job } };
+    return { kind: "job", stored: Object.assign(place, { job }) };
   } catch {
     const job = strangers(parts, data);
     return {
@@ -138,7 +158,7 @@ function deadLetter(place: Omit<Stored, "job">, job: Job): Stored {
 }
 
 /** Whose schedule raised an alarm: the phase in the schedule's subject. */
-function firedFrom(hdrs: MsgHdrs | undefined): ScheduledPhase {
+function firedFrom(hdrs: Headers | undefined): ScheduledPhase {
   const scheduler = parseJobSubject(hdrs?.get(header.scheduler) ?? "");
   const phase: Phase | undefined = scheduler?.phase;
   return phase === "held-a" || phase === "held-b" || phase === "blocked" ? phase : "later";

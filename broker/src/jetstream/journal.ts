@@ -15,6 +15,7 @@ import type { Telemetry } from "../app/telemetry.js";
 import { Replies } from "./replies.js";
 import { journalLimits, ShardJournal, type StoreHealth } from "./shard-journal.js";
 import type { Subjects } from "./subjects.js";
+import { Wire } from "./wire.js";
 
 export class StreamJournal implements Journal {
   readonly #shards: ShardJournal[];
@@ -34,11 +35,13 @@ export class StreamJournal implements Journal {
     this.#subjects = subjects;
     this.#boot = options.boot;
     this.#replies = new Replies(nc, options.answerWithin ?? journalLimits.answer, options.inbox);
+    const wire = new Wire(nc);
     this.#shards = Array.from(
       { length: subjects.shards },
       () =>
         new ShardJournal(
           nc,
+          wire,
           this.#replies,
           subjects,
           jobs,
@@ -55,9 +58,13 @@ export class StreamJournal implements Journal {
   }
 
   commit(change: Change): Promise<number> {
+    return new Promise((stored, failed) => this.write(change, stored, failed));
+  }
+
+  write(change: Change, stored: (seq: number) => void, failed: (error: Error) => void): void {
     const shard = this.#shards[this.#subjects.shard(change.ref.task)];
     if (shard === undefined) throw new Error("a shard beyond the namespace's");
-    return shard.commit(change);
+    shard.write(change, stored, failed);
   }
 
   /** Changes that wait or are under way. */

@@ -16,9 +16,10 @@ import {
 import type { LaneEvents, LaneKey, Lanes, LaneView, Peers, Ticket } from "../app/ports.js";
 import { Refusal } from "../core/errors.js";
 import { times } from "../core/limits.js";
-import { decode } from "./codec.js";
+import { decodeAt } from "./codec.js";
 import type { Delivery, Puller, PullInbox } from "./puller.js";
 import { firstFrom } from "./seq-at.js";
+import { lanesOfTickets } from "./stranded.js";
 import { keyIn, type Subjects } from "./subjects.js";
 
 const listEvery = 5_000;
@@ -51,6 +52,8 @@ export class StreamLane implements LaneView {
   reached = 0;
   /** Acks since the lane was last swept. */
   acked = 0;
+  /** How many those were a round of sweeps ago. */
+  ackedBefore = 0;
   /** The floor up to which it was swept last. */
   swept = 0;
   /** How many deliveries there had been when it was last swept with none of them out. */
@@ -90,6 +93,7 @@ export class StreamLanes implements Lanes {
   /** Counts connections: an answer from before the latest one draws no line. */
   #epoch = 0;
   #events: LaneEvents | undefined;
+  #asked: { key: LaneKey; filter: string } = { key: { task: "", queue: "", priority: 0 }, filter: "" };
 
   constructor(
     readonly jsm: JetStreamManager,
@@ -114,6 +118,7 @@ export class StreamLanes implements Lanes {
       void this.refresh();
     });
     await this.#list();
+    await this.#adoptStranded();
     await this.#drawLine();
     this.#timer = setInterval(() => void this.refresh(), listEvery);
   }
@@ -141,15 +146,24 @@ export class StreamLanes implements Lanes {
   }
 
   has(key: LaneKey): boolean {
-    const lane = this.#lanes.get(this.subjects.lane(key));
+    const lane = this.#of(key);
     return lane !== undefined && !isMarked(lane) && Date.now() - this.#listed < listStale;
   }
 
   filled(key: LaneKey): void {
-    const lane = this.#lanes.get(this.subjects.lane(key));
+    const lane = this.#of(key);
     if (lane === undefined || lane.probing || lane.pulling > 0) return;
     lane.pending = Math.max(1, lane.pending);
     lane.filled = Date.now();
+  }
+
+  /** Jobs come by the thousand into one lane: its filter is put together once. */
+  #of(key: LaneKey): StreamLane | undefined {
+    const { key: last } = this.#asked;
+    if (last.task !== key.task || last.queue !== key.queue || last.priority !== key.priority) {
+      this.#asked = { key, filter: this.subjects.lane(key) };
+    }
+    return this.#lanes.get(this.#asked.filter);
   }
 
   async ensure(key: LaneKey): Promise<void> {
@@ -200,6 +214,14 @@ export class StreamLanes implements Lanes {
     this.inbox.drop(lane.puller);
     this.#lanes.delete(lane.filter);
     this.#gone.set(lane.filter, { key: lane.key, shard: lane.shard, until: Date.now() + goneWatched });
+  }
+
+  /** A shard with tickets and without any lane was restored from a backup. */
+  async #adoptStranded(): Promise<void> {
+    for (let shard = 0; shard < this.subjects.shards; shard++) {
+      if (this.all().some((lane) => lane.shard === shard)) continue;
+      for (const key of await lanesOfTickets(this.jsm, this.subjects, shard)) await this.ensure(key);
+    }
   }
 
   /** Somebody who relied on a lane may have stored a ticket while, or just after, it was removed. */
@@ -356,16 +378,20 @@ export class StreamLanes implements Lanes {
   }
 
   #ticket(lane: StreamLane, delivery: Delivery): Ticket {
-    const decoded = decode(delivery.subject, delivery.seq, delivery.headers, delivery.data);
-    const stored = decoded === undefined || decoded.kind === "tombstone" ? undefined : decoded.stored;
+    const { task, queue, priority } = lane.key;
+    const key = keyIn(delivery.subject);
+    // The lane's filter lets no other subject through.
+    const place = { phase: "ready" as const, task, queue, priority, key };
+    const decoded = decodeAt(place, delivery.seq, delivery.headers, delivery.data);
+    const stored = decoded.kind === "tombstone" ? undefined : decoded.stored;
     return {
       lane: lane.key,
-      ref: { task: lane.key.task, key: keyIn(delivery.subject) },
+      ref: { task, key },
       seq: delivery.seq,
       deliveries: delivery.deliveries,
       trusted: delivery.deliveries === 1 && delivery.seq > lane.trustAbove,
       stored,
-      corrupt: decoded?.kind === "corrupt" ? decoded.bytes : undefined,
+      corrupt: decoded.kind === "corrupt" ? decoded.bytes : undefined,
       ack: () => {
         lane.acked++;
         this.inbox.ack(delivery);

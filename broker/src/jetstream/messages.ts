@@ -114,6 +114,10 @@ export function plainHeaders(message: Outgoing): MsgHdrs {
 
 /** As a member of a batch; `last` commits it. */
 export function memberHeaders(message: Outgoing, batch: string, sequence: number, last: boolean): MsgHdrs {
-  const member = line(header.batch, batch) + line(header.batchSequence, String(sequence));
-  return headersOf(message.head + member + (last ? line(header.batchCommit, "1") : ""));
+  return headersOf(memberHead(message, batch, sequence, last));
+}
+
+export function memberHead({ head }: Outgoing, batch: string, sequence: number, last: boolean): string {
+  const commit = last ? `${header.batchCommit}: 1\r\n` : "";
+  return `${head}${header.batch}: ${batch}\r\n${header.batchSequence}: ${sequence}\r\n${commit}`;
 }

@@ -2,8 +2,9 @@
 // stays open for what comes next. An open request lapses after 5 s and is made again, with heartbeats in between, so
 // that a request the server has forgotten is noticed within seconds.
 
-import type { Msg, MsgHdrs, NatsConnection, Subscription } from "nats";
+import type { Msg, NatsConnection, Subscription } from "nats";
 import { statusOf } from "./codec.js";
+import { type AckSubject, ackSubjectOf, type Headers, headersOfMsg, subjectOf, Wire } from "./wire.js";
 
 /** About so long: a request ends on the nearest beat. The lanes of an idle broker so come to lapse and to be asked for
  *  again together, in few wake-ups and few writes instead of one of each per lane. */
@@ -15,7 +16,6 @@ const silence = 2 * heartbeat + 1_000;
 /** Acks that nobody waits for ride along with the next request, or go together after this, ms. */
 const ackWithin = 5;
 const mostAcks = 1_000;
-const ack = Buffer.from("+ACK");
 const perMs = 1_000_000;
 
 export interface Delivery {
@@ -25,10 +25,10 @@ export interface Delivery {
   deliveries: number;
   /** Messages of the consumer not delivered yet, after this one. */
   pending: number;
-  headers: MsgHdrs | undefined;
+  headers: Headers | undefined;
   data: Uint8Array;
   /** Publishing an ack here moves the consumer on. */
-  ackTo: string;
+  ackTo: Uint8Array;
 }
 
 export interface PullerEvents {
@@ -119,8 +119,9 @@ export class Puller {
 
   #answered(kind: Kind, msg: Msg): void {
     const request = this.#requests[kind];
-    if (msg.reply?.startsWith("$JS.ACK.") === true) {
-      const delivery = deliveryOf(msg, msg.reply);
+    const acks = ackSubjectOf(msg);
+    if (acks !== undefined) {
+      const delivery = deliveryOf(msg, acks);
       // What comes for a request that was given up is ours all the same.
       if (request !== undefined) {
         request.heard = Date.now();
@@ -175,7 +176,8 @@ function openUntilBeat(now: number): { expires: number; idle_heartbeat: number }
 export class PullInbox {
   readonly #pullers = new Set<Puller>();
   readonly #check: NodeJS.Timeout;
-  #acks: string[] = [];
+  readonly #wire: Wire;
+  #acks: Uint8Array[] = [];
   #ackTimer: NodeJS.Timeout | undefined;
   #next = 0;
 
@@ -183,6 +185,7 @@ export class PullInbox {
     readonly nc: NatsConnection,
     readonly prefix: string,
   ) {
+    this.#wire = new Wire(nc);
     this.#check = setInterval(() => {
       const now = Date.now();
       for (const puller of this.#pullers) puller.check(now);
@@ -207,7 +210,7 @@ export class PullInbox {
     this.nc.publish(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}`, JSON.stringify(request), { reply });
   }
 
-  ack(delivery: { ackTo: string }): void {
+  ack(delivery: { ackTo: Uint8Array }): void {
     this.#acks.push(delivery.ackTo);
     if (this.#acks.length >= mostAcks) this.#sendAcks();
     else this.#ackTimer ??= setTimeout(() => this.#sendAcks(), ackWithin);
@@ -229,23 +232,11 @@ export class PullInbox {
     this.#ackTimer = undefined;
     const acks = this.#acks;
     this.#acks = [];
-    if (this.nc.isClosed()) return;
-    for (const ackTo of acks) this.nc.publish(ackTo, ack);
+    for (const ackTo of acks) this.#wire.ack(ackTo);
   }
 }
 
-/** `$JS.ACK.<stream>.<consumer>.<delivered>.<seq>.<consumer seq>.<time>.<pending>`; the second form of the protocol has
- *  domain and account in front and a random token behind. */
-function deliveryOf(msg: Msg, reply: string): Delivery {
-  const tokens = reply.split(".");
-  const first = tokens.length === 9 ? 4 : 6;
-  return {
-    subject: msg.subject,
-    seq: Number(tokens[first + 1]),
-    deliveries: Number(tokens[first]),
-    pending: Number(tokens[first + 4]),
-    headers: msg.headers,
-    data: msg.data,
-    ackTo: reply,
-  };
+function deliveryOf(msg: Msg, { to, deliveries, seq, pending }: AckSubject): Delivery {
+  const { data } = msg;
+  return { subject: subjectOf(msg), seq, deliveries, pending, headers: headersOfMsg(msg), data, ackTo: to };
 }

@@ -2,7 +2,7 @@
 // (snapshot.ts). With one replica the direct read sees every acknowledged write; with several only the leader does, so
 // there each job is walked through on the leader.
 
-import { Empty, type Msg, type MsgHdrs, type NatsConnection, headers as newHeaders } from "nats";
+import { Empty, type Msg, type NatsConnection } from "nats";
 import type { Jobs, ListPosition, ListQuery } from "../app/ports.js";
 import { Refusal } from "../core/errors.js";
 import type { JobRef, Phase, Snapshot, Stored } from "../core/job.js";
@@ -12,6 +12,7 @@ import { decode, header, statusOf } from "./codec.js";
 import type { RequestOutcome } from "./measured.js";
 import { ReadInbox } from "./read-inbox.js";
 import type { Subjects } from "./subjects.js";
+import { type Headers, HeaderText, headersOfMsg } from "./wire.js";
 
 const chunk = 200;
 const timeout = 5_000;
@@ -233,7 +234,10 @@ export class JobReads implements Jobs {
       messages.push({
         subject: message.subject,
         seq: message.seq,
-        headers: message.hdrs === undefined ? undefined : parseHeaders(Buffer.from(message.hdrs, "base64")),
+        headers:
+          message.hdrs === undefined
+            ? undefined
+            : new HeaderText(Buffer.from(message.hdrs, "base64").toString("latin1")),
         data: message.data === undefined ? Empty : Buffer.from(message.data, "base64"),
       });
       seq = message.seq + 1;
@@ -245,26 +249,18 @@ export class JobReads implements Jobs {
 export interface Raw {
   subject: string;
   seq: number;
-  headers: MsgHdrs | undefined;
+  headers: Headers | undefined;
   data: Uint8Array;
 }
 
 function rawOf(msg: Msg): Raw {
+  const headers = headersOfMsg(msg);
   return {
-    subject: msg.headers?.get(header.subject) ?? "",
-    seq: Number(msg.headers?.get(header.sequence) ?? 0),
-    headers: msg.headers,
+    subject: headers?.get(header.subject) ?? "",
+    seq: Number(headers?.get(header.sequence) ?? 0),
+    headers,
     data: msg.data,
   };
-}
-
-function parseHeaders(bytes: Buffer): MsgHdrs {
-  const hdrs = newHeaders();
-  for (const line of bytes.toString("utf8").split("\r\n").slice(1)) {
-    const colon = line.indexOf(":");
-    if (colon > 0) hdrs.append(line.slice(0, colon), line.slice(colon + 1).trim());
-  }
-  return hdrs;
 }
 
 export function unavailable(why: string): Refusal {

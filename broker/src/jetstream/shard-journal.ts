@@ -9,11 +9,12 @@ import { Refusal } from "../core/errors.js";
 import type { Snapshot } from "../core/job.js";
 import { isMadeKey, jobId } from "../core/names.js";
 import { bears } from "../core/snapshot.js";
-import { type Group, groupOf, memberHeaders, plainHeaders } from "./messages.js";
+import { type Group, groupOf, memberHead } from "./messages.js";
 import { unavailable } from "./reads.js";
 import { type Replies, Unanswered } from "./replies.js";
 import type { Subjects } from "./subjects.js";
 import { type Verdict, verdictOf } from "./verdict.js";
+import type { Wire } from "./wire.js";
 
 export const journalLimits = {
   /** Messages in an atomic batch; the server's own limit. */
@@ -62,13 +63,14 @@ export class ShardJournal {
   #inFlight = 0;
   #sending = 0;
   /** Jobs with a change under way: the next one waits, it could only be a guess at the sequence. */
-  readonly #busy = new Set<string>();
+  readonly #busy = new Map<string, Entry>();
   #up = true;
   #closed = false;
   #scheduled = false;
 
   constructor(
     readonly nc: NatsConnection,
+    readonly wire: Wire,
     readonly replies: Replies,
     readonly subjects: Subjects,
     readonly jobs: Pick<Jobs, "read">,
@@ -82,28 +84,32 @@ export class ShardJournal {
     return this.#queue.length + this.#sending;
   }
 
-  commit(change: Change): Promise<number> {
+  write(change: Change, stored: (seq: number) => void, failed: (error: Error) => void): void {
     // What is taken after the end would be published on a closed connection.
-    if (this.#closed) return Promise.reject(unavailable("the broker is stopping"));
+    if (this.#closed) return failed(unavailable("the broker is stopping"));
     const bound = change.expected === 0 ? journalLimits.waitingSubmits : journalLimits.waiting;
     if (this.#queue.length >= bound) {
-      const refusal = new Refusal("QUEUE_FULL", `${bound} writes wait already`, { retryAfter: 500 });
-      return Promise.reject(refusal);
+      return failed(new Refusal("QUEUE_FULL", `${bound} writes wait already`, { retryAfter: 500 }));
     }
-    return new Promise((resolve, reject) => {
-      this.#queue.push({
-        change,
-        id: jobId(change.ref),
-        group: groupOf(change, this.subjects),
-        claim: claimOf(change),
-        chosen: change.expected === 0 && (!isMadeKey(change.ref.key) || claimOf(change) !== undefined),
-        unknown: false,
-        deadline: Date.now() + this.patience,
-        resolve,
-        reject,
-      });
-      this.#schedule();
+    const claim = claimOf(change);
+    let group: Group;
+    try {
+      group = groupOf(change, this.subjects);
+    } catch (error) {
+      return failed(error as Error);
+    }
+    this.#queue.push({
+      change,
+      id: jobId(change.ref),
+      group,
+      claim,
+      chosen: change.expected === 0 && (claim !== undefined || !isMadeKey(change.ref.key)),
+      unknown: false,
+      deadline: Date.now() + this.patience,
+      resolve: stored,
+      reject: failed,
     });
+    this.#schedule();
   }
 
   connected(up: boolean): void {
@@ -169,8 +175,8 @@ export class ShardJournal {
         left.push(entry);
         continue;
       }
-      this.#busy.add(entry.id);
-      if (entry.claim !== undefined) this.#busy.add(entry.claim);
+      this.#busy.set(entry.id, entry);
+      if (entry.claim !== undefined) this.#busy.set(entry.claim, entry);
       taken.push(entry);
       messages += entry.group.messages.length;
       bytes += entry.group.bytes;
@@ -227,17 +233,15 @@ export class ShardJournal {
     const [message] = entry.group.messages;
     if (message === undefined) throw new Error("an empty group");
     const { reply, answer } = this.replies.expect();
-    this.nc.publish(message.subject, message.data, { headers: plainHeaders(message), reply });
+    this.wire.publish(message.subject, reply, message.head, message.data);
     return answer.then(verdictOf);
   }
 
   #publishBatch(entries: readonly Entry[]): Promise<Verdict> {
     const batch = this.nonce();
-    const seen = new Set<string>();
     let left = 0;
     for (const entry of entries) {
-      if (seen.has(entry.id)) throw new Error(`two changes of ${entry.id} in one batch`);
-      seen.add(entry.id);
+      if (this.#busy.get(entry.id) !== entry) throw new Error(`two changes of ${entry.id} in one batch`);
       left += entry.group.messages.length;
     }
     const { reply, answer } = this.replies.expect();
@@ -245,10 +249,11 @@ export class ShardJournal {
     for (const entry of entries) {
       for (const message of entry.group.messages) {
         const last = --left === 0;
-        const hdrs = memberHeaders(message, batch, ++sequence, last);
-        this.nc.publish(message.subject, message.data, last ? { headers: hdrs, reply } : { headers: hdrs });
+        const head = memberHead(message, batch, ++sequence, last);
+        this.wire.publish(message.subject, last ? reply : "", head, message.data);
       }
     }
+    this.wire.flush();
     return answer.then(verdictOf);
   }
 

@@ -77,23 +77,11 @@ export class Store {
 
   /** @throws StartupError */
   static async open(options: StoreOptions, telemetry: Telemetry, log: Log): Promise<Store> {
-    const embedded =
-      options.target === undefined
-        ? await EmbeddedServer.start({
-            dataDir: options.embedded.dataDir,
-            sync: options.embedded.sync,
-            log,
-            ...(options.embedded.binary === undefined ? {} : { binary: { named: options.embedded.binary } }),
-          })
-        : undefined;
-    const target = options.target ?? embedded?.target;
-    if (target === undefined) throw new Error("no server and none embedded");
-    let connection: Connection | undefined;
+    const { connection, embedded } = await reach(options, log);
     try {
-      connection = await Connection.open({ target, name: `drover ${options.name}`, log });
       return await Store.#build(options, embedded, connection, telemetry, log);
     } catch (error) {
-      await connection?.close();
+      await connection.close();
       await embedded?.close();
       throw error;
     }
@@ -202,6 +190,30 @@ export class Store {
     await this.storage.close();
     await this.connection.close();
     await this.embedded?.close();
+  }
+}
+
+/** A connection to the nats-server that is to be used, or to one that is started for it. @throws StartupError */
+export async function reach(
+  options: StoreOptions,
+  log: Log,
+): Promise<{ connection: Connection; embedded: EmbeddedServer | undefined }> {
+  const embedded =
+    options.target === undefined
+      ? await EmbeddedServer.start({
+          dataDir: options.embedded.dataDir,
+          sync: options.embedded.sync,
+          log,
+          ...(options.embedded.binary === undefined ? {} : { binary: { named: options.embedded.binary } }),
+        })
+      : undefined;
+  try {
+    const target = options.target ?? embedded?.target;
+    if (target === undefined) throw new Error("no server and none embedded");
+    return { connection: await Connection.open({ target, name: `drover ${options.name}`, log }), embedded };
+  } catch (error) {
+    await embedded?.close();
+    throw error;
   }
 }
 

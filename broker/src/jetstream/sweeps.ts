@@ -21,6 +21,9 @@ export interface SweepRules {
   every: number;
   /** Acks after which a lane is swept at once. */
   acks: number;
+  /** Of what still waits in a lane, the share that has to be acked before it is swept: a purge looks at all that the
+   *  lane holds, three times over, so that with a million waiting each sweep holds the stream up for a second. */
+  share: number;
   retentionEvery: number;
   /** A lane that was not used for this long is removed. */
   laneIdle: number;
@@ -31,6 +34,7 @@ export interface SweepRules {
 export const sweepRules: SweepRules = {
   every: 1_000,
   acks: 5_000,
+  share: 0.25,
   retentionEvery: 15_000,
   laneIdle: 24 * 60 * 60 * 1_000,
   laneMarked: 60_000,
@@ -75,7 +79,9 @@ export class Sweeps {
       this.#timers.push(setInterval(() => void this.#once(name, work), ms));
     };
     each(this.rules.every, "lanes", () => this.sweepBusyLanes());
-    each(this.rules.every * 5, "floors", () => this.sweepAll());
+    each(this.rules.every * 5, "floors", () =>
+      this.sweepAll((lane) => this.#isLaden(lane) || this.#isInUse(lane)),
+    );
     each(this.rules.retentionEvery, "retention", () => this.retain());
     each(60_000, "idle lanes", () => this.removeIdleLanes());
   }
@@ -87,17 +93,35 @@ export class Sweeps {
 
   /** Lanes with many acked tickets in them. */
   async sweepBusyLanes(): Promise<void> {
-    for (const lane of this.lanes.all()) if (lane.acked >= this.rules.acks) await this.sweepLane(lane);
+    for (const lane of this.lanes.all()) if (this.#isFull(lane)) await this.sweepLane(lane);
   }
 
-  /** Every lane whose floor has moved, and the alarms. */
-  async sweepAll(): Promise<void> {
+  #isFull(lane: StreamLane): boolean {
+    return lane.acked >= this.rules.acks && !this.#isLaden(lane);
+  }
+
+  /** Too much waits in the lane for what a purge would bring. */
+  #isLaden({ acked, pending }: StreamLane): boolean {
+    return pending > this.rules.acks && acked < pending * this.rules.share;
+  }
+
+  /** Something was acked since the round before: there will be more. One purge walks every block that its lane has a
+   *  message in, and lanes that are drained side by side share their blocks. */
+  #isInUse(lane: StreamLane): boolean {
+    const before = lane.ackedBefore;
+    lane.ackedBefore = lane.acked;
+    return lane.acked !== before;
+  }
+
+  /** Every lane whose floor has moved, but for those that may wait, and the alarms. */
+  async sweepAll(mayWait: (lane: StreamLane) => boolean = () => false): Promise<void> {
     for (const lane of this.lanes.all()) {
       // The ack floor of an idle lane moves on with the stream: only deliveries leave something to sweep.
       const { info } = lane;
       const moved = info !== undefined && info.ack_floor.stream_seq > lane.swept;
       const used = info?.delivered.consumer_seq !== lane.sweptDeliveries;
-      if ((moved && used) || lane.acked > 0) await this.sweepLane(lane);
+      if (!(moved && used) && lane.acked === 0) continue;
+      if (!mayWait(lane)) await this.sweepLane(lane);
     }
     for (let shard = 0; shard < this.subjects.shards; shard++) await this.#sweepDue(shard);
   }
@@ -109,6 +133,7 @@ export class Sweeps {
     const info = await this.jsm.consumers.info(stream, lane.name);
     const floor = info.ack_floor.stream_seq;
     lane.acked -= acked;
+    lane.ackedBefore = lane.acked;
     lane.sweptDeliveries = undefined;
     if (floor <= lane.swept) return;
     const purged = await purgeBelow(this.jsm, stream, lane.filter, floor + 1);
@@ -120,7 +145,7 @@ export class Sweeps {
   /** Removes records that are over their queue's age or number. */
   async retain(): Promise<void> {
     await this.lanes.refresh();
-    await this.sweepAll();
+    await this.sweepAll((lane) => this.#isLaden(lane));
     for (let shard = 0; shard < this.subjects.shards; shard++) {
       const floors = await this.#floors(shard);
       for (const phase of recordPhases) await this.#retainPhase(shard, phase, floors);

@@ -79,7 +79,7 @@ async function drain(broker, total, say) {
   const worker = await BenchWorker.start(broker);
   const before = cpu(broker, worker);
   const perSecond = await rate(total, async () => {
-    await untilFinished(broker, total, (done) => say(`${done} of ${total} drained`), 50);
+    await untilFinished(broker, total, (done) => say(`${done} of ${total} drained`), 250);
     while ((await broker.swept("lane")) < total) await sleep(50);
   });
   const costs = cpuPerJob(before, cpu(broker, worker), total);

@@ -67,6 +67,10 @@ export class ModelJournal implements Journal {
     return this.broker.shared.nonce();
   }
 
+  write(change: Change, stored: (seq: number) => void, failed: (error: Error) => void): void {
+    this.commit(change).then(stored, failed);
+  }
+
   async commit(change: Change): Promise<number> {
     const { shared } = this.broker;
     for (let unknown = false; ; ) {

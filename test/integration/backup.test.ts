@@ -1,0 +1,121 @@
+// A copy of the store, made while jobs are submitted and run, is put in the place of a store that is lost. What was
+// acknowledged before the copy was begun is there and runs; what had ended by then does not run again.
+
+import { randomBytes } from "node:crypto";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gunzipSync, gzipSync } from "node:zlib";
+import { afterEach, expect, test } from "vitest";
+import { storeOptions } from "../../broker/src/broker.js";
+import { readConfig } from "../../broker/src/config.js";
+import type { JobRef } from "../../broker/src/core/job.js";
+import { backUp, restore } from "../../broker/src/jetstream/backup.js";
+import { bytes, submit } from "../support/job-calls.js";
+import { freshTask, Scene } from "../support/scene.js";
+import { SessionWorker } from "../support/session-worker.js";
+import { elapsed, until } from "../support/until.js";
+
+let scene: Scene;
+afterEach(() => scene?.close());
+
+/** Enough for a copy to take a while. */
+const stored = 2_000;
+const payload = () => ({
+  data: bytes(JSON.stringify(randomBytes(3_000).toString("base64"))),
+  contentType: "",
+});
+
+const options = () => storeOptions(readConfig({ DROVER_NATS_URL: scene.url }));
+
+test("a backup made under load brings back every job acknowledged before it", async () => {
+  scene = await Scene.open();
+  const task = freshTask();
+  const delayed = freshTask();
+  const before = await scene.broker();
+  const submitted = (count: number, fields = {}) =>
+    Promise.all(
+      Array.from({ length: count }, async () => {
+        const { ref } = await submit(before, { task, payload: payload(), ...fields });
+        return ref;
+      }),
+    );
+  const ended: JobRef[] = [];
+  const ran = (worker: SessionWorker) => until("jobs to end", () => worker.recorded.length >= 300);
+  const acked = await submitted(stored);
+  const later = await submitted(100, { task: delayed, delay: 2_500 });
+  const run = (grant: { leaseId: number; ref: JobRef }, by: SessionWorker) => by.report(grant.leaseId);
+  const early = await SessionWorker.attach(before, task, { credit: 50, run });
+  await ran(early);
+  early.leave();
+  const doneEarly = early.grants
+    .filter(({ leaseId }) => early.recorded.includes(leaseId))
+    .map(({ ref }) => ref);
+  ended.push(...doneEarly);
+
+  // The load: jobs are run and submitted for as long as the copy takes.
+  const slowly = (grant: { leaseId: number }, by: SessionWorker) =>
+    void elapsed(20).then(() => by.report(grant.leaseId));
+  const worker = await SessionWorker.attach(before, task, { credit: 20, run: slowly });
+  let copying = true;
+  const load = (async () => {
+    while (copying) await Promise.all([submitted(10), elapsed(20)]);
+  })();
+  const file = join(scene.nats.dir, "copy.gz");
+  const copied = await backUp(options(), file, scene.log);
+  const during = worker.recorded.length;
+  copying = false;
+  await load;
+  expect(during).toBeGreaterThan(20);
+  await scene.stop(before);
+
+  await scene.nats.kill();
+  rmSync(join(scene.nats.dir, "data"), { recursive: true });
+  await scene.nats.restart();
+  await scene.reconnected();
+  expect(await restore(options(), file, scene.log)).toBe(copied);
+
+  const after = await scene.broker();
+  const ranAgain = new Set<string>();
+  const again = await SessionWorker.attach(after, [task, delayed], {
+    credit: 500,
+    run: (grant, by) => {
+      ranAgain.add(grant.ref.key);
+      by.report(grant.leaseId);
+    },
+  });
+  let open = [...acked, ...later];
+  await until(
+    "all that was acknowledged to have ended",
+    async () => {
+      const asked = open.slice(0, 500);
+      const views = await after.api.jobs.status(asked, false);
+      open = [...asked.filter((_, i) => views[i]?.state !== "SUCCEEDED"), ...open.slice(500)];
+      return open.length === 0;
+    },
+    60_000,
+  );
+  expect(ended.filter(({ key }) => ranAgain.has(key))).toEqual([]);
+  expect(ranAgain.size).toBeGreaterThan(100);
+  again.leave();
+});
+
+test("what is no whole backup of this namespace, or has no room, is refused before anything is written", async () => {
+  scene = await Scene.open();
+  const broker = await scene.broker();
+  const { ref } = await submit(broker, { task: freshTask() });
+  await scene.stop(broker);
+  const file = join(scene.nats.dir, "copy.gz");
+  await backUp(options(), file, scene.log);
+  await expect(restore(options(), file, scene.log)).rejects.toThrow(/is not empty/);
+  const elsewhere = { ...options(), namespace: "other" };
+  await expect(restore(elsewhere, file, scene.log)).rejects.toThrow(/is of namespace default with 1 shards/);
+  const cut = join(scene.nats.dir, "cut.gz");
+  const lines = gunzipSync(readFileSync(file)).toString().trimEnd().split("\n");
+  writeFileSync(cut, gzipSync(lines.slice(0, -1).join("\n")));
+  await expect(restore(options(), cut, scene.log)).rejects.toThrow(/not whole/);
+  writeFileSync(cut, readFileSync(file).subarray(0, -20));
+  await expect(restore(options(), cut, scene.log)).rejects.toThrow(/cannot be read as a backup/);
+  writeFileSync(cut, "hello");
+  await expect(restore(options(), cut, scene.log)).rejects.toThrow(/cannot be read as a backup/);
+  expect((await scene.lying(ref)).length).toBe(1);
+});
