@@ -50,8 +50,13 @@ export class Prometheus {
       dir,
     );
     const up = async () => (await started.values("up").catch((): number[] => [])).includes(1);
-    await until("Prometheus to scrape", up, patience);
-    return started;
+    try {
+      await until("Prometheus to scrape", up, patience);
+      return started;
+    } catch (error) {
+      await started.stop();
+      throw error;
+    }
   }
 
   async stop(): Promise<void> {
