@@ -7,6 +7,7 @@ import * as latency from "./measures/latency.mjs";
 import * as limited from "./measures/limited.mjs";
 import * as memory from "./measures/memory.mjs";
 import * as metrics from "./measures/metrics.mjs";
+import * as operators from "./measures/operators.mjs";
 import * as processes from "./measures/processes.mjs";
 import * as roundTrip from "./measures/round-trip.mjs";
 import * as scaling from "./measures/scaling.mjs";
@@ -24,6 +25,7 @@ export const measures = {
   schedules,
   workerKilled,
   memory,
+  operators,
   processes,
   steady,
   scaling,
@@ -33,7 +35,16 @@ export const measures = {
 };
 
 /** Left out of --quick, which has two minutes for all. */
-export const slow = ["schedules", "processes", "workerKilled", "scaling", "idle", "limited", "metrics"];
+export const slow = [
+  "schedules",
+  "operators",
+  "processes",
+  "workerKilled",
+  "scaling",
+  "idle",
+  "limited",
+  "metrics",
+];
 
 export const figures = Object.assign({}, ...Object.values(measures).map((measure) => measure.figures));
 
