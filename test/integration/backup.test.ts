@@ -95,7 +95,8 @@ test("a backup made under load brings back every job acknowledged before it", as
     60_000,
   );
   expect(ended.filter(({ key }) => ranAgain.has(key))).toEqual([]);
-  expect(ranAgain.size).toBeGreaterThan(100);
+  // The delays at least: how much else was left depends on how fast the copy went.
+  expect(ranAgain.size).toBeGreaterThanOrEqual(later.length);
   again.leave();
 });
 

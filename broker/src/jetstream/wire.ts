@@ -25,7 +25,7 @@ export class Wire {
   #end = 0;
   #flushing = false;
 
-  constructor(nc: NatsConnection) {
+  constructor(readonly nc: NatsConnection) {
     if (!(nc instanceof NatsConnectionImpl)) throw new Error("not a connection of this client's");
     this.#connection = nc;
   }
