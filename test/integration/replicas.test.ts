@@ -2,12 +2,15 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { RunningBroker } from "../../broker/src/broker.js";
+import { Refusal } from "../../broker/src/core/errors.js";
 import type { JobRef } from "../../broker/src/core/job.js";
 import { ack, failure, leaseOne, specOf, stateOf, status, submit, succeeded } from "../support/job-calls.js";
 import { NatsCluster } from "../support/nats-cluster.js";
 import { freshTask, Scene } from "../support/scene.js";
 import { SessionWorker } from "../support/session-worker.js";
 import { until } from "../support/until.js";
+
+const isAway = (error: unknown) => error instanceof Refusal && error.reason === "STORE_UNAVAILABLE";
 
 describe("on three replicas", () => {
   let cluster: NatsCluster;
@@ -125,7 +128,17 @@ describe("on three replicas", () => {
       for (let i = 0; submitting; i++) {
         const specs = Array.from({ length: 20 }, (_, n) => specOf({ task, key: `${i}-${n}` }));
         const broker = brokers[i % 2] as RunningBroker;
-        for (const answer of await broker.api.jobs.submit(specs, "return")) refs.push(succeeded(answer).ref);
+        // Until a new leader is found the store may not answer: it is asked again, as a client would. The keys are the same.
+        const stored = await until("the store to take them", async () => {
+          try {
+            const answers = await broker.api.jobs.submit(specs, "return");
+            return answers.some(isAway) ? undefined : answers;
+          } catch (error) {
+            if (isAway(error)) return undefined;
+            throw error;
+          }
+        });
+        for (const answer of stored) refs.push(succeeded(answer).ref);
       }
     })();
     await until("some to be done", () => note() >= 200);
