@@ -129,11 +129,14 @@ class Succession {
 
   /** Until there is nothing left to be done for the flow by anybody. */
   async quiet(): Promise<void> {
-    const { jsm, subjects } = this.broker.parts.store;
-    await until("every ticket of the flow to be acked", async () => {
-      const { num_pending, num_ack_pending } = await jsm.consumers.info(subjects.stream(0), "flows");
-      return num_pending + num_ack_pending === 0;
-    });
+    // Asked on the test's own connection, and through `call`: the last ack may be what the first broker dies of.
+    await until("every ticket of the flow to be acked", () =>
+      this.call(async ({ parts }) => {
+        const stream = parts.store.subjects.stream(0);
+        const { num_pending, num_ack_pending } = await scene.jsm.consumers.info(stream, "flows");
+        return num_pending + num_ack_pending === 0;
+      }),
+    );
   }
 }
 
@@ -209,7 +212,10 @@ describe("a broker that dies between any two steps", () => {
       await scene.stop(on.broker);
       return on.mortal;
     });
-    expect(kindsOf(lived)).toEqual(expect.arrayContaining(["job.failed", "job.kept", "job.ready"]));
+    // The record of the member that the failure cancels (`job.kept`) is there only if the redrive came after it.
+    expect(kindsOf(lived)).toEqual(
+      expect.arrayContaining(["flow.record", "job.blocked", "job.failed", "job.ready"]),
+    );
   }, 120_000);
 
   test("of a submit that nobody repeats: all of the flow runs, or nothing of it is left", async () => {
