@@ -88,10 +88,12 @@ export class Firings {
 
   /** Deals with firings. Never rejects: what could not be dealt with comes again. */
   look(tickets: readonly FiringTicket[]): Promise<void> {
-    this.#round = this.#look(tickets).catch((error: unknown) => {
+    const round = this.#look(tickets).catch((error: unknown) => {
       if (!isPassing(error)) this.log.error({ error: String(error) }, "firings could not be dealt with");
     });
-    return this.#round;
+    // The search for stuck ones goes on beside what is delivered.
+    this.#round = Promise.all([this.#round, round]).then(() => undefined);
+    return round;
   }
 
   /** Deals with schedules whose alarm did not come although it is overdue: a firing that failed once is not tried again by

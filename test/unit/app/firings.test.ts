@@ -30,6 +30,8 @@ let submitted: string[];
 let acked: string[];
 let time: number;
 let submitting: () => Refusal | undefined;
+let storing: (specs: readonly Spec[]) => Promise<void>;
+let hasSettled: () => unknown;
 let firings: Firings;
 /** Planned times, by what became of them. */
 let told: Partial<Record<FiredAs, number>>;
@@ -41,6 +43,7 @@ beforeEach(() => {
   acked = [];
   time = now;
   submitting = () => undefined;
+  storing = async () => undefined;
   told = {};
   overdue = undefined;
   firings = new Firings(
@@ -58,13 +61,20 @@ beforeEach(() => {
       },
     },
     { read: async () => [] },
-    { submit: async (specs: readonly Spec[]) => specs.map(answer) },
+    {
+      submit: async (specs: readonly Spec[]) => {
+        await storing(specs);
+        return specs.map(answer);
+      },
+    },
     { cancel: async () => Promise.reject(new Error("nothing is to be cancelled here")) },
     {
       self: "a",
       all: () => ["a"],
       ask: async () => ({ answers: [], silent: 0 }),
-      answer() {},
+      answer(_: string, handler: (body: unknown) => unknown) {
+        hasSettled = () => handler({});
+      },
       tell() {},
       hear() {},
     },
@@ -233,4 +243,24 @@ describe("metrics are told of each planned time once it is dealt with", () => {
     await firings.lookForStuck();
     expect(overdue).toBe(0);
   });
+});
+
+test("a broker has settled when all is dealt with that it was at, not the latest alone", async () => {
+  keep("other", now);
+  let stored: () => void = () => undefined;
+  const slow = new Promise<void>((resolve) => {
+    stored = resolve;
+  });
+  storing = async ([spec]) => (spec?.key.startsWith("beat.") ? slow : undefined);
+  const first = firings.look([alarm(now, "beat")]);
+  await firings.look([alarm(now, "other", "other")]);
+  let settled = false;
+  const answered = Promise.resolve(hasSettled()).then(() => {
+    settled = true;
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  expect([acked, settled]).toEqual([["other"], false]);
+  stored();
+  await Promise.all([first, answered]);
+  expect(acked).toEqual(["other", "beat"]);
 });
