@@ -127,6 +127,17 @@ class Succession {
     );
   }
 
+  /** Until the job of a member has been cancelled. */
+  async cancelled(member: number): Promise<void> {
+    await until("the member to be cancelled", () =>
+      this.call(async ({ api }) => {
+        const { members } = await api.flows.members(key, member, 1, { results: false, lastOnly: false });
+        const [job] = await api.jobs.status(members, false);
+        return job?.state === "CANCELLED";
+      }),
+    );
+  }
+
   /** Until there is nothing left to be done for the flow by anybody. */
   async quiet(): Promise<void> {
     // Asked on the test's own connection, and through `call`: the last ack may be what the first broker dies of.
@@ -200,6 +211,8 @@ describe("a broker that dies between any two steps", () => {
       const on = await new Succession(life, worker).open();
       await submitted(on, flow);
       expect(await on.ended()).toBe("FAILED");
+      // In every second life the redrive comes after what the failure cancels, in the others before or amid that.
+      if (life % 2 === 1) await on.cancelled(2);
       await on.call(async (broker) => {
         await broker.api.flows.redrive(key).catch((error: unknown) => {
           // Asked for the second time after a broker died of the first.
@@ -212,10 +225,7 @@ describe("a broker that dies between any two steps", () => {
       await scene.stop(on.broker);
       return on.mortal;
     });
-    // The record of the member that the failure cancels (`job.kept`) is there only if the redrive came after it.
-    expect(kindsOf(lived)).toEqual(
-      expect.arrayContaining(["flow.record", "job.blocked", "job.failed", "job.ready"]),
-    );
+    expect(kindsOf(lived)).toEqual(expect.arrayContaining(["job.failed", "job.kept", "job.ready"]));
   }, 120_000);
 
   test("of a submit that nobody repeats: all of the flow runs, or nothing of it is left", async () => {
