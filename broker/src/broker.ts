@@ -73,7 +73,7 @@ export interface RunningBroker {
 
 type Parts = Awaited<ReturnType<typeof assemble>>;
 
-/** `own`: the keeper's nats-server, of a broker that is one of several processes.
+/** `own`: the supervisor's nats-server, of a broker that is one of several processes.
  *  @throws StartupError with one line that says what to do */
 export async function startBroker(
   config: Config,

@@ -11,7 +11,7 @@ import { StartupError } from "./jetstream/startup-error.js";
 import { checkHealth } from "./ops/health-check.js";
 import { collectWhenIdle } from "./ops/idle-collector.js";
 import { createLogger } from "./ops/logger.js";
-import { keptBy, PartError, startProcesses } from "./processes.js";
+import { PartError, startProcesses, supervisedBy } from "./processes.js";
 import { version } from "./version.js";
 
 const help = `drover-broker ${version}: the Drover task broker
@@ -70,23 +70,23 @@ async function main(args: readonly string[]): Promise<void> {
 }
 
 async function runOne(config: Config, log: Log, share: string | undefined): Promise<void> {
-  const kept = keptBy(share);
-  const broker = await startBroker(config, log, undefined, kept?.own);
+  const supervised = supervisedBy(share);
+  const broker = await startBroker(config, log, undefined, supervised?.own);
   const { name, grpcPort, httpPort } = broker;
   collectWhenIdle();
   const stop = stopping(log, broker);
-  if (kept === undefined) {
+  if (supervised === undefined) {
     process.on("SIGTERM", stop);
     process.on("SIGINT", stop);
   } else {
-    // A terminal tells every process of a group: the keeper decides.
+    // A terminal tells every process of a group: the supervisor decides.
     process.on("SIGINT", () => undefined);
     process.once("SIGTERM", stop);
-    kept.onStop(() => stop("SIGTERM"));
-    kept.ready({ grpcPort, httpPort });
+    supervised.onStop(() => stop("SIGTERM"));
+    supervised.ready({ grpcPort, httpPort });
   }
   // Last: whoever waits for it may stop the broker the moment it stands there.
-  if (kept === undefined) log.info({ name, grpcPort, httpPort, version }, "ready");
+  if (supervised === undefined) log.info({ name, grpcPort, httpPort, version }, "ready");
   else log.info({ name, pid: process.pid }, "a broker process is ready");
 }
 
@@ -142,7 +142,7 @@ function flagsOf(args: readonly string[]) {
         version: { type: "boolean" },
         "log-level": { type: "string" },
         "log-format": { type: "string" },
-        // What a keeper of several processes gives to each.
+        // What the supervisor of several processes gives to each.
         share: { type: "string" },
       },
     });

@@ -1,13 +1,15 @@
 // A broker of several processes behind one port: one process keeps no more than one core busy. The first of them runs no
-// broker but keeps the others: each is an ordinary broker with a name of its own, on the same nats-server, and what is
+// broker but supervises the others: each is an ordinary broker with a name of its own, on the same nats-server, and what is
 // true of several brokers is true of them. Connections are dealt out in turn, so each client and each worker is with one
-// of them. The keeper has the embedded nats-server, the HTTP port, and starts again what dies.
+// of them. The supervisor has the embedded nats-server, the HTTP port, and starts again what dies.
 
 import cluster, { type Worker } from "node:cluster";
 import type { Log } from "./app/telemetry.js";
+import { storeOptions } from "./broker.js";
 import type { Config } from "./config.js";
-import { EmbeddedServer } from "./jetstream/embedded.js";
+import type { EmbeddedServer } from "./jetstream/embedded.js";
 import type { OwnServer } from "./jetstream/storage.js";
+import { startEmbedded } from "./jetstream/store.js";
 import { startHttp } from "./ops/http.js";
 import { mergeMetrics, metricsType } from "./ops/merged-metrics.js";
 
@@ -23,14 +25,14 @@ export const processRules = {
   stop: 15_000,
 } as const;
 
-/** What a process tells its keeper. */
+/** What a process tells its supervisor. */
 type News = { ready: { grpcPort: number; httpPort: number } } | { restartNats: string };
 /** What it is told by it. */
 type Order = { stop: true } | { natsRestarted: number };
 
 /** What a process has to know that no setting says. */
 interface Share {
-  /** Of the keeper's nats-server. */
+  /** Of the supervisor's nats-server. */
   storeDir: string;
   maxFileStore: number;
 }
@@ -61,27 +63,19 @@ export class PartError extends Error {
 
 /** @throws StartupError, PartError */
 export async function startProcesses(config: Config, log: Log): Promise<RunningProcesses> {
-  const embedded = config.natsUrl.length === 0 ? await startEmbedded(config, log) : undefined;
-  const keeper = new Keeper(config, log, embedded);
+  const embedded =
+    config.natsUrl.length === 0 ? await startEmbedded(storeOptions(config).embedded, log) : undefined;
+  const supervisor = new Supervisor(config, log, embedded);
   try {
-    return await keeper.start();
+    return await supervisor.start();
   } catch (error) {
-    keeper.kill();
+    supervisor.kill();
     await embedded?.close();
     throw error;
   }
 }
 
-function startEmbedded({ dataDir, sync, natsServer }: Config, log: Log): Promise<EmbeddedServer> {
-  return EmbeddedServer.start({
-    dataDir,
-    sync: sync === "always" ? "always" : `${sync}ms`,
-    log,
-    ...(natsServer === undefined ? {} : { binary: { named: natsServer } }),
-  });
-}
-
-class Keeper {
+class Supervisor {
   readonly #parts = new Map<number, Part>();
   readonly #deaths: number[] = [];
   #stopping = false;
@@ -246,20 +240,20 @@ class Keeper {
   }
 }
 
-/** In a process that a keeper started. */
-export interface Kept {
-  /** The keeper's nats-server, if it has one. */
+/** In a process that a supervisor started. */
+export interface Supervised {
+  /** The supervisor's nats-server, if it has one. */
   readonly own: OwnServer | undefined;
   ready(ports: { grpcPort: number; httpPort: number }): void;
-  /** Calls back once, when it is told to stop or the keeper is gone. */
+  /** Calls back once, when it is told to stop or the supervisor is gone. */
   onStop(stop: () => void): void;
 }
 
-/** Undefined: this process has no keeper. `share` is what the keeper gave it on the command line. */
-export function keptBy(share: string | undefined): Kept | undefined {
+/** Undefined: this process has no supervisor. `share` is what the supervisor gave it on the command line. */
+export function supervisedBy(share: string | undefined): Supervised | undefined {
   if (!cluster.isWorker) return undefined;
   return {
-    own: share === undefined ? undefined : new KeptServer(JSON.parse(share) as Share),
+    own: share === undefined ? undefined : new SupervisedServer(JSON.parse(share) as Share),
     ready: (ready) => tell({ ready }),
     onStop: (stop) => {
       let told = false;
@@ -275,8 +269,8 @@ export function keptBy(share: string | undefined): Kept | undefined {
   };
 }
 
-/** The keeper's nats-server, seen from one of its processes. */
-class KeptServer implements OwnServer {
+/** The supervisor's nats-server, seen from one of its processes. */
+class SupervisedServer implements OwnServer {
   readonly storeDir: string;
   maxFileStore: number;
   #restarted: (() => void)[] = [];

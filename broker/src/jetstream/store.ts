@@ -193,20 +193,21 @@ export class Store {
   }
 }
 
+/** A nats-server of one's own. @throws StartupError */
+export function startEmbedded(
+  { dataDir, sync, binary }: StoreOptions["embedded"],
+  log: Log,
+): Promise<EmbeddedServer> {
+  const search = binary === undefined ? {} : { binary: { named: binary } };
+  return EmbeddedServer.start({ dataDir, sync, log, ...search });
+}
+
 /** A connection to the nats-server that is to be used, or to one that is started for it. @throws StartupError */
 export async function reach(
   options: StoreOptions,
   log: Log,
 ): Promise<{ connection: Connection; embedded: EmbeddedServer | undefined }> {
-  const embedded =
-    options.target === undefined
-      ? await EmbeddedServer.start({
-          dataDir: options.embedded.dataDir,
-          sync: options.embedded.sync,
-          log,
-          ...(options.embedded.binary === undefined ? {} : { binary: { named: options.embedded.binary } }),
-        })
-      : undefined;
+  const embedded = options.target === undefined ? await startEmbedded(options.embedded, log) : undefined;
   try {
     const target = options.target ?? embedded?.target;
     if (target === undefined) throw new Error("no server and none embedded");
