@@ -28,6 +28,7 @@ import { Promoter } from "./app/promoter.js";
 import { QueueControl } from "./app/queues.js";
 import { Reader } from "./app/reader.js";
 import { RouteControl } from "./app/routes.js";
+import { ScheduleOwners } from "./app/schedule-owners.js";
 import { ScheduleControl } from "./app/schedules.js";
 import { Sessions } from "./app/sessions.js";
 import { Settling } from "./app/settling.js";
@@ -186,7 +187,8 @@ export async function assemble(config: Config, store: Store, telemetry: Telemetr
     run,
     telemetry,
   );
-  const schedules = new ScheduleControl(store.schedules, firings, clock, routes, readSchedule);
+  const owners = new ScheduleOwners(store.schedules, peers, clock);
+  const schedules = new ScheduleControl(store.schedules, owners, firings, clock, routes, readSchedule);
   const inspect = new Inspect(peers, holdings, sessions, dispatcher, keeper);
   const move = new Move(ledger, jobs, lanes, reader, peers, holdings, settling, dispatcher);
   const explain = new Explain(

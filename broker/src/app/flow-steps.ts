@@ -32,11 +32,11 @@ const changedAtOnce = 1_000;
 
 export class FlowSteps {
   constructor(
-    readonly flows: Flows,
-    readonly graphs: FlowGraphs,
+    readonly flows: Pick<Flows, "read" | "write" | "ends">,
+    readonly graphs: Pick<FlowGraphs, "of">,
     readonly jobs: Pick<Jobs, "read">,
-    readonly ledger: Ledger,
-    readonly cancel: Cancel,
+    readonly ledger: Pick<Ledger, "change">,
+    readonly cancel: Pick<Cancel, "cancel">,
     readonly clock: Clock,
     readonly log: Log,
   ) {}
