@@ -56,6 +56,13 @@ export class Subjects {
     return `DROVER_${this.namespace}_${shard}`;
   }
 
+  /** A filter for each shard, with the stream that it is of. */
+  *inEachShard(filterOf: (shard: number) => string): Generator<{ stream: string; filter: string }> {
+    for (let shard = 0; shard < this.shards; shard++) {
+      yield { stream: this.stream(shard), filter: filterOf(shard) };
+    }
+  }
+
   job(phase: Phase, ref: JobRef, queue: string, priority: number): string {
     const { home, token } = this.#task(ref.task);
     return `${home}job.${phase}.${token}.${asToken(queue)}.${priority}.${asToken(ref.key)}.${onlyOne}`;
