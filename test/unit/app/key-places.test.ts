@@ -3,8 +3,8 @@
 
 import { beforeEach, describe, expect, test } from "vitest";
 import { KeyPlaces } from "../../../broker/src/app/key-places.js";
+import type { ParkedJob } from "../../../broker/src/app/key-ports.js";
 import type { Changed, Known } from "../../../broker/src/app/ledger.js";
-import type { ParkedJob } from "../../../broker/src/app/ports.js";
 import type { JobRef, Stored } from "../../../broker/src/core/job.js";
 import { type KeyUse, unusedKey } from "../../../broker/src/core/key-use.js";
 import { jobId } from "../../../broker/src/core/names.js";
