@@ -162,7 +162,7 @@ export class Store {
       new RouteStore(nc, jsm, subjects),
       new StreamLimits(nc, jsm, subjects, jobs, () => journal.nonce()),
       new ClaimStore(subjects, jobs),
-      new StreamKeys(nc, jsm, subjects, jobs),
+      new StreamKeys(nc, jsm, subjects, jobs, () => journal.nonce()),
       flows,
       new ScheduleStore(nc, jsm, inbox, subjects, jobs, () => journal.nonce()),
       made.tokenKey,
