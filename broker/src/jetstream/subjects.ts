@@ -246,10 +246,11 @@ export function keyUseIn(subject: string): ConcurrencyKey | undefined {
   return { task: asName(task), key: asName(key) };
 }
 
-/** The job's key in a `key.parked` subject. */
-export function parkedIn(subject: string): string | undefined {
-  const [, , , , parked, , , , key] = subject.split(".");
-  return parked === "parked" && key !== undefined ? asName(key) : undefined;
+/** The job's key, and its priority, in a `key.parked` subject. */
+export function parkedIn(subject: string): { key: string; priority: number } | undefined {
+  const [, , , , parked, , , priority, key] = subject.split(".");
+  if (parked !== "parked" || key === undefined) return undefined;
+  return { key: asName(key), priority: Number(priority) };
 }
 
 export function asToken(name: string): string {
