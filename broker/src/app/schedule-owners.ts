@@ -2,7 +2,8 @@
 // read them all. Brokers tell one another what they declare and remove before they answer whoever asked for it. What
 // got lost on the way is made up when all are read again; nothing is removed by this memory alone.
 
-import type { Clock, Peers, Schedules } from "./ports.js";
+import type { Clock, Peers } from "./ports.js";
+import type { Schedules } from "./schedule-ports.js";
 
 const topic = "schedules-declared";
 /** How long what was read is relied on, with what was heard since, ms. */

@@ -7,10 +7,11 @@ import { scheduleLimits } from "../core/limits.js";
 import { jobId } from "../core/names.js";
 import type { Routing } from "../core/routes.js";
 import { checkSchedule, checkScheduleName, hasSameRule, planOf, type Schedule } from "../core/schedule.js";
-import type { DeclaredSchedule, SchedulesApi, ScheduleView } from "./api.js";
 import { type Firings, withFiring } from "./firings.js";
-import type { Clock, KnownSchedule, ScheduleRecord, Schedules } from "./ports.js";
+import type { Clock } from "./ports.js";
+import type { DeclaredSchedule, SchedulesApi, ScheduleView } from "./schedule-api.js";
 import type { ScheduleOwners } from "./schedule-owners.js";
+import type { KnownSchedule, ScheduleRecord, Schedules } from "./schedule-ports.js";
 
 const attempts = 20;
 

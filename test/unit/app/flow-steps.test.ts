@@ -3,9 +3,9 @@
 
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Cancel, Cancelled } from "../../../broker/src/app/cancel.js";
+import type { FlowEntry, FlowRecord } from "../../../broker/src/app/flow-ports.js";
 import { FlowSteps } from "../../../broker/src/app/flow-steps.js";
 import type { Changed, Known } from "../../../broker/src/app/ledger.js";
-import type { FlowEntry, FlowRecord } from "../../../broker/src/app/ports.js";
 import { graphOf, MemberStatus, OnFailure, Stop } from "../../../broker/src/core/flow.js";
 import type { JobRef, Stored } from "../../../broker/src/core/job.js";
 import type { Event } from "../../../broker/src/core/transitions.js";

@@ -1,8 +1,8 @@
 // What a declaration of schedules reads, on schedules kept in this file: what it declares, and not all there are.
 
 import { beforeEach, describe, expect, test } from "vitest";
-import type { KnownSchedule, ScheduleRecord } from "../../../broker/src/app/ports.js";
 import { ScheduleOwners } from "../../../broker/src/app/schedule-owners.js";
+import type { KnownSchedule, ScheduleRecord } from "../../../broker/src/app/schedule-ports.js";
 import { ScheduleControl } from "../../../broker/src/app/schedules.js";
 import { scheduleLimits } from "../../../broker/src/core/limits.js";
 import { noRoutes } from "../../../broker/src/core/routes.js";
