@@ -12,6 +12,8 @@ import type { Settling } from "./settling.js";
 import type { Grant, Hello, OutcomeReport, Session, SessionSink } from "./worker-api.js";
 
 const retryAfter = 500;
+/** Tokens that an attach may name. */
+const mostHeld = 10_000;
 /** Grants in one message. */
 const mostGrants = 200;
 
@@ -32,6 +34,8 @@ export class WorkSession implements Session, Taker, Holder {
   readonly queues: ReadonlyMap<string, number>;
   readonly attachedAt: number;
   readonly leases = new Map<number, Holding>();
+  /** Of those, what the worker has done with. */
+  readonly #reported = new Set<Holding>();
   /** ms, this machine's clock: when the worker was last heard. */
   heard = Date.now();
   /** ms, this machine's clock: until when a single call beside the stream has vouched for the worker. */
@@ -41,6 +45,7 @@ export class WorkSession implements Session, Taker, Holder {
   readonly #tasks: ReadonlyMap<string, number>;
   readonly #running = new Map<string, number>();
   #credit: { jobs: number; bytes: number };
+  /** Leased and not yet reported. */
   #out = 0;
   #bytes = 0;
   #nextLease = 1;
@@ -86,9 +91,12 @@ export class WorkSession implements Session, Taker, Holder {
     return this.#tasks.has(task);
   }
 
+  /** What is reported leaves its place at once: while it is being stored the worker runs the next. Of those only as many
+   *  again as there is credit, or a store that is away would have all jobs leased. */
   free(): number {
     if (!this.active || this.#bytes >= this.#credit.bytes) return 0;
-    return Math.max(0, this.#credit.jobs - this.#out);
+    const unsettled = Math.min(2 * this.#credit.jobs, mostHeld) - this.leases.size;
+    return Math.max(0, Math.min(this.#credit.jobs - this.#out, unsettled));
   }
 
   freeFor(task: string): number {
@@ -132,7 +140,7 @@ export class WorkSession implements Session, Taker, Holder {
 
   released(holding: Holding): void {
     if (!this.leases.delete(holding.leaseId)) return;
-    this.#occupy(holding.ref.task, -holding.bytes, -1);
+    if (!this.#reported.delete(holding)) this.#occupy(holding.ref.task, -holding.bytes, -1);
     this.parts.changed();
   }
 
@@ -213,6 +221,11 @@ export class WorkSession implements Session, Taker, Holder {
     };
     const failed = (error: Error) => this.#failed(outcome, error);
     if (holding !== undefined && !holding.settling) {
+      if (!this.#reported.has(holding)) {
+        this.#reported.add(holding);
+        this.#occupy(holding.ref.task, -holding.bytes, -1);
+        this.parts.changed();
+      }
       this.parts.settling.settle(holding, outcome.report, recorded, failed);
     } else {
       this.#settleOther(outcome, holding).then(recorded, failed);
@@ -224,6 +237,11 @@ export class WorkSession implements Session, Taker, Holder {
     if (isPassing(error) && this.open) {
       setTimeout(() => this.#settle(outcome), retryAfter);
       return;
+    }
+    const holding = this.leases.get(outcome.leaseId);
+    // It is refused, and the run goes on.
+    if (holding !== undefined && !holding.settling && this.#reported.delete(holding)) {
+      this.#occupy(holding.ref.task, holding.bytes, 1);
     }
     const refusal = error instanceof Refusal ? error : new Refusal("STORE_UNAVAILABLE", "internal error");
     this.#refused.push({ leaseId: outcome.leaseId, token: outcome.token, refusal });
