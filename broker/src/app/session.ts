@@ -34,8 +34,6 @@ export class WorkSession implements Session, Taker, Holder {
   readonly queues: ReadonlyMap<string, number>;
   readonly attachedAt: number;
   readonly leases = new Map<number, Holding>();
-  /** Of those, what the worker has done with. */
-  readonly #reported = new Set<Holding>();
   /** ms, this machine's clock: when the worker was last heard. */
   heard = Date.now();
   /** ms, this machine's clock: until when a single call beside the stream has vouched for the worker. */
@@ -140,7 +138,7 @@ export class WorkSession implements Session, Taker, Holder {
 
   released(holding: Holding): void {
     if (!this.leases.delete(holding.leaseId)) return;
-    if (!this.#reported.delete(holding)) this.#occupy(holding.ref.task, -holding.bytes, -1);
+    if (!holding.reported) this.#occupy(holding.ref.task, -holding.bytes, -1);
     this.parts.changed();
   }
 
@@ -202,6 +200,7 @@ export class WorkSession implements Session, Taker, Holder {
 
   #keep(holding: Holding): void {
     this.leases.set(holding.leaseId, holding);
+    holding.reported = false;
     this.#occupy(holding.ref.task, holding.bytes, 1);
   }
 
@@ -221,8 +220,8 @@ export class WorkSession implements Session, Taker, Holder {
     };
     const failed = (error: Error) => this.#failed(outcome, error);
     if (holding !== undefined && !holding.settling) {
-      if (!this.#reported.has(holding)) {
-        this.#reported.add(holding);
+      if (!holding.reported) {
+        holding.reported = true;
         this.#occupy(holding.ref.task, -holding.bytes, -1);
         this.parts.changed();
       }
@@ -240,7 +239,8 @@ export class WorkSession implements Session, Taker, Holder {
     }
     const holding = this.leases.get(outcome.leaseId);
     // It is refused, and the run goes on.
-    if (holding !== undefined && !holding.settling && this.#reported.delete(holding)) {
+    if (holding?.reported && !holding.settling) {
+      holding.reported = false;
       this.#occupy(holding.ref.task, holding.bytes, 1);
     }
     const refusal = error instanceof Refusal ? error : new Refusal("STORE_UNAVAILABLE", "internal error");
