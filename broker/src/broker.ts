@@ -34,6 +34,7 @@ import { Settling } from "./app/settling.js";
 import { Submit } from "./app/submit.js";
 import { TaskControl } from "./app/tasks.js";
 import type { Line, Log, Telemetry } from "./app/telemetry.js";
+import { Traffic } from "./app/traffic.js";
 import { UnaryWorkers } from "./app/unary.js";
 import { UniqueJobs } from "./app/unique.js";
 import { Waiting } from "./app/waiting.js";
@@ -102,10 +103,11 @@ export async function startBroker(
   });
   const collector = await collectorOf(config, log);
   const traces = collector && new JobTraces(config.traceShare, collector.collect);
-  const telemetry: Telemetry = { ...metrics.telemetry, traces };
+  const traffic = new Traffic(() => performance.now());
+  const telemetry = traffic.seen({ ...metrics.telemetry, traces });
   const store = await Store.open({ ...storeOptions(config), ackWait: run.ackWait, own }, telemetry, log);
   try {
-    const parts = await assemble(config, store, telemetry, log, run);
+    const parts = await assemble(config, store, telemetry, traffic, log, run);
     late.parts = parts;
     const api = apiOf(config, parts, readiness);
     const http = await listening(
@@ -219,7 +221,14 @@ export function storeOptions(config: Config) {
 }
 
 /** The use cases on top of a store, running. */
-async function assemble(config: Config, store: Store, telemetry: Telemetry, log: Log, run: RunTimes) {
+async function assemble(
+  config: Config,
+  store: Store,
+  telemetry: Telemetry,
+  traffic: Traffic,
+  log: Log,
+  run: RunTimes,
+) {
   const { jobs, journal, lanes, peers, clock } = store;
   const broker = peers.self;
   const tokens = new SignedTokens(store.tokenKey);
@@ -328,7 +337,26 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     log,
   );
   ledger.keyed = (changed) => keys.changed(changed);
-  const queues = new QueueControl(store.queues, lanes, dispatcher, holdings, peers, clock, log, limits, run);
+  const oldest = new OldestReady({
+    nc: store.nc,
+    lanes,
+    stream: (shard) => store.subjects.stream(shard),
+    now: () => clock.now(),
+    problem: (error) => log.debug({ err: error }, "the oldest ready jobs could not be looked up"),
+  });
+  const queues = new QueueControl(
+    store.queues,
+    lanes,
+    dispatcher,
+    holdings,
+    peers,
+    clock,
+    log,
+    limits,
+    traffic,
+    oldest,
+    run,
+  );
   const routes = new RouteControl(store.routes, peers, clock, log);
   const random = randomPool();
   const firings = new Firings(
@@ -374,13 +402,6 @@ async function assemble(config: Config, store: Store, telemetry: Telemetry, log:
     telemetry,
     log,
   );
-  const oldest = new OldestReady({
-    nc: store.nc,
-    lanes,
-    stream: (shard) => store.subjects.stream(shard),
-    now: () => clock.now(),
-    problem: (error) => log.debug({ err: error }, "the oldest ready jobs could not be looked up"),
-  });
   const bodies = new Bodies(store.jsm, store.subjects, jobs, telemetry, log);
   const counts = new PhaseCounts({
     nc: store.nc,

@@ -10,6 +10,7 @@ import type { Route, RouteChanges, Routing } from "../core/routes.js";
 import type { RunLimits } from "../core/run-limits.js";
 import type { Schedule } from "../core/schedule.js";
 import type { FlowEnd, FlowEntry, FlowRecord, ScheduleRecord } from "./ports.js";
+import type { Rates } from "./traffic.js";
 
 /** A job for a reader. */
 export interface JobView {
@@ -198,6 +199,10 @@ export interface QueueView {
   failed: number;
   cancelled: number;
   lanes: { task: string; priority: number; ready: number }[];
+  /** ms; undefined: none waits. */
+  oldestReadyAge: number | undefined;
+  /** Jobs a second, over the last ten. */
+  rates: Rates;
   limits: LimitsView | undefined;
   retention: RetentionView | undefined;
 }
