@@ -4,7 +4,7 @@
 
 import { parseArgs } from "node:util";
 import type { Log } from "./app/telemetry.js";
-import { startBroker, storeOptions } from "./broker.js";
+import { startBroker } from "./broker.js";
 import { type Config, ConfigError, readConfig, settingsHelp } from "./config.js";
 import { backUp, restore } from "./jetstream/backup.js";
 import { StartupError } from "./jetstream/startup-error.js";
@@ -12,6 +12,7 @@ import { checkHealth } from "./ops/health-check.js";
 import { collectWhenIdle } from "./ops/idle-collector.js";
 import { createLogger } from "./ops/logger.js";
 import { PartError, startProcesses, supervisedBy } from "./processes.js";
+import { storeOptions } from "./store-options.js";
 import { version } from "./version.js";
 
 const help = `drover-broker ${version}: the Drover task broker

@@ -5,15 +5,15 @@
 
 import cluster, { type Worker } from "node:cluster";
 import type { Log } from "./app/telemetry.js";
-import { storeOptions } from "./broker.js";
 import type { Config } from "./config.js";
 import type { EmbeddedServer } from "./jetstream/embedded.js";
 import type { OwnServer } from "./jetstream/storage.js";
 import { startEmbedded } from "./jetstream/store.js";
 import { startHttp } from "./ops/http.js";
 import { mergeMetrics, metricsType } from "./ops/merged-metrics.js";
+import { storeOptions } from "./store-options.js";
 
-export const processRules = {
+const processRules = {
   /** The wait before one that died is started again, ms. */
   pause: 500,
   /** More deaths than this within a minute, and all are stopped. */

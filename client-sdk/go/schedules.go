@@ -89,7 +89,7 @@ func EndAt(at time.Time) ScheduleOption {
 type SchedulesPut struct{ Added, Changed, Unchanged, Undeclared []string }
 
 // PutSchedules declares an owner's schedules (normally an application's, at its start): what is new is added, what has
-// changed is changed, the rest is left alone. What the owner has and does not declare here is told as Undeclared, and
+// changed is changed, the rest is left alone. What the owner has and does not declare here is told as Undeclared (1,000 names at most), and
 // removed only if removeUndeclared is set. ErrOwnedByAnother for a name that another owner has. All or nothing.
 func (c *Client) PutSchedules(ctx context.Context, owner string, schedules []Schedule, removeUndeclared bool) (SchedulesPut, error) {
 	request := &droverv1.ScheduleServicePutRequest{Owner: owner, RemoveUndeclared: removeUndeclared}

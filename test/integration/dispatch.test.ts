@@ -1,7 +1,7 @@
 // Who gets what next: strict priority, turns among equals, weights among queues, and no polling.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Grant } from "../../broker/src/app/api.js";
+import type { Grant } from "../../broker/src/app/worker-api.js";
 import type { RunningBroker } from "../../broker/src/broker.js";
 import { specOf, submit, succeeded } from "../support/job-calls.js";
 import { freshTask, Scene } from "../support/scene.js";

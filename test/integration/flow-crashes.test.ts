@@ -2,7 +2,7 @@
 // done: another one finishes, every member runs, and what comes last runs once.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Grant, Report } from "../../broker/src/app/api.js";
+import type { Grant, Report } from "../../broker/src/app/worker-api.js";
 import type { RunningBroker } from "../../broker/src/broker.js";
 import { Refusal } from "../../broker/src/core/errors.js";
 import { type FlowSpec, flowOfDraft } from "../../broker/src/core/flow-spec.js";

@@ -1,7 +1,8 @@
 // Flows on a real nats-server: members run in their order, exactly once, whatever the shards and whoever dies.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { FlowView, Grant, Report } from "../../broker/src/app/api.js";
+import type { FlowView } from "../../broker/src/app/flow-api.js";
+import type { Grant, Report } from "../../broker/src/app/worker-api.js";
 import type { RunningBroker } from "../../broker/src/broker.js";
 import { flowOfDraft, type MemberDraft } from "../../broker/src/core/flow-spec.js";
 import { parseJobId } from "../../broker/src/core/names.js";

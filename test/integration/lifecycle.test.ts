@@ -1,7 +1,7 @@
 // What becomes of a job, from its submit to its record.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Report } from "../../broker/src/app/api.js";
+import type { Report } from "../../broker/src/app/worker-api.js";
 import type { RunningBroker } from "../../broker/src/broker.js";
 import { FailureReason, type JobRef } from "../../broker/src/core/job.js";
 import {

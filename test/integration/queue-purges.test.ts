@@ -1,7 +1,7 @@
 // Purges that do not go well, and what a queue's counts say after cancels, redrives and purges.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { QueueView } from "../../broker/src/app/api.js";
+import type { QueueView } from "../../broker/src/app/queue-api.js";
 import type { RunningBroker } from "../../broker/src/broker.js";
 import type { RunTimes } from "../../broker/src/core/limits.js";
 import { ack, failure, lease, leaseOne, refused, stateOf, submit } from "../support/job-calls.js";

@@ -1,8 +1,8 @@
 // Space is taken back in bulk, and nothing that is removed may bring an older message of its job to light.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Grant, Report } from "../../broker/src/app/api.js";
-import type { QueueSettings } from "../../broker/src/app/ports.js";
+import type { QueueSettings } from "../../broker/src/app/queue-ports.js";
+import type { Grant, Report } from "../../broker/src/app/worker-api.js";
 import type { RunningBroker } from "../../broker/src/broker.js";
 import { FailureReason, type JobRef } from "../../broker/src/core/job.js";
 import { purgeBelow } from "../../broker/src/jetstream/purge.js";

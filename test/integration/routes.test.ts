@@ -1,7 +1,7 @@
 // Routes are kept in the store and known to every broker.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { DeclaredRoute } from "../../broker/src/app/api.js";
+import type { DeclaredRoute } from "../../broker/src/app/queue-api.js";
 import type { RunningBroker } from "../../broker/src/broker.js";
 import { refused } from "../support/job-calls.js";
 import { freshTask, Scene } from "../support/scene.js";

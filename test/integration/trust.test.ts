@@ -3,7 +3,7 @@
 
 import { type ConsumerConfig, JetStreamApiError } from "@nats-io/jetstream";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { Grant } from "../../broker/src/app/api.js";
+import type { Grant } from "../../broker/src/app/worker-api.js";
 import type { RunningBroker } from "../../broker/src/broker.js";
 import type { JobRef } from "../../broker/src/core/job.js";
 import { ack, lease, leaseOne, specOf, stateOf, status, submit, succeeded } from "../support/job-calls.js";

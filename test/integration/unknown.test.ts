@@ -2,7 +2,7 @@
 // the worst moment neither loses a change nor makes it twice.
 
 import { afterEach, describe, expect, test } from "vitest";
-import type { Grant } from "../../broker/src/app/api.js";
+import type { Grant } from "../../broker/src/app/worker-api.js";
 import type { RunningBroker } from "../../broker/src/broker.js";
 import { CutWire } from "../support/cut-wire.js";
 import { ack, failure, lease, leaseOne, specOf, status, submit, succeeded } from "../support/job-calls.js";

@@ -1,6 +1,7 @@
 // What callers and single-call workers do with a broker, in a line each.
 
-import type { Grant, JobView, Report, Submitted } from "../../broker/src/app/api.js";
+import type { JobView, Submitted } from "../../broker/src/app/api.js";
+import type { Grant, Report } from "../../broker/src/app/worker-api.js";
 import type { RunningBroker } from "../../broker/src/broker.js";
 import { Refusal } from "../../broker/src/core/errors.js";
 import { FailureReason, type JobRef, type Spec, type State } from "../../broker/src/core/job.js";

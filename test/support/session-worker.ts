@@ -1,6 +1,6 @@
 // A worker with a session, at the edge where gRPC would hand over: hears everything, does nothing by itself.
 
-import type { Grant, Hello, Report, Session, SessionSink } from "../../broker/src/app/api.js";
+import type { Grant, Hello, Report, Session, SessionSink } from "../../broker/src/app/worker-api.js";
 import type { RunningBroker } from "../../broker/src/broker.js";
 import { success } from "./job-calls.js";
 import { until } from "./until.js";

@@ -11,7 +11,7 @@ import {
   type Stored,
 } from "../../broker/src/core/job.js";
 import { retryDefaults } from "../../broker/src/core/limits.js";
-import type { Standing } from "../../broker/src/core/transitions.js";
+import type { Standing } from "../../broker/src/core/standings.js";
 
 /** A moment by the nats-server's clock. */
 export const now = Date.UTC(2026, 0, 1);

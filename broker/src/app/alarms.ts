@@ -5,7 +5,7 @@
 import { Refusal } from "../core/errors.js";
 import type { Stored } from "../core/job.js";
 import { jobId } from "../core/names.js";
-import { standingOf } from "../core/transitions.js";
+import { standingOf } from "../core/standings.js";
 import { isPassing, unmoved } from "./fences.js";
 import type { HeldAnswer } from "./held-answer.js";
 import type { Known, Ledger } from "./ledger.js";

@@ -12,7 +12,7 @@ import {
   stateOf,
 } from "../core/job.js";
 import { jobId } from "../core/names.js";
-import { standingOf } from "../core/transitions.js";
+import { standingOf } from "../core/standings.js";
 import type { JobView } from "./api.js";
 import type { Dispatcher } from "./dispatcher.js";
 import { unmoved } from "./fences.js";

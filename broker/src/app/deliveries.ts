@@ -8,7 +8,7 @@ import { jobId } from "../core/names.js";
 import { isPassing, unmoved } from "./fences.js";
 import type { HeldAnswer } from "./held-answer.js";
 import type { Holdings } from "./holdings.js";
-import { type Ledger, lineBy } from "./ledger.js";
+import type { Ledger } from "./ledger.js";
 import type { Jobs, Peers, Ticket } from "./ports.js";
 import { report } from "./settling.js";
 import type { Log, Telemetry } from "./telemetry.js";
@@ -111,7 +111,7 @@ export class Deliveries {
     try {
       const event = { type: "reissue", counted } as const;
       const changed = await this.ledger.change(ticket.ref, { stored, last: ticket.seq }, event, unmoved);
-      this.telemetry.reissued(lineBy(ticket.lane), counted ? "redelivered" : "unserved");
+      this.telemetry.reissued(ticket.lane, counted ? "redelivered" : "unserved");
       if (changed.stored.phase !== "ready") {
         report(changed, this.telemetry, this.log, changed.stored.job.finishedAt);
       }
@@ -127,7 +127,7 @@ export class Deliveries {
     try {
       await this.ledger.bury(ticket.ref, stored);
       this.log.error({ job: jobId(ticket.ref), seq: ticket.seq }, "a ticket cannot be read: job failed");
-      this.telemetry.finished(lineBy(ticket.lane), "failed", "CORRUPT", undefined);
+      this.telemetry.finished(ticket.lane, "failed", "CORRUPT", undefined);
       ticket.ack();
     } catch (error) {
       this.log.error(

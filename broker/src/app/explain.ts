@@ -8,9 +8,11 @@ import { type FlowMembership, hasEnded, type JobRef, type Stored, specOf } from 
 import { jobId } from "../core/names.js";
 import type { Dispatcher } from "./dispatcher.js";
 import type { FlowGraphs } from "./flow-graphs.js";
+import type { Flows } from "./flow-ports.js";
 import type { KeyPlaces } from "./key-places.js";
 import type { LimitControl } from "./limits.js";
-import type { Clock, Flows, LaneKey, Peers, QueueSettings, Queues } from "./ports.js";
+import type { Clock, LaneKey, Peers } from "./ports.js";
+import type { QueueSettings, Queues } from "./queue-ports.js";
 import type { Reader } from "./reader.js";
 
 interface Rivals extends LaneKey {

@@ -13,16 +13,8 @@ import { type Due, dueOf, keyOfTime, planOf, type Schedule } from "../core/sched
 import { specOfDraft } from "../core/spec.js";
 import type { Cancel } from "./cancel.js";
 import { isPassing } from "./fences.js";
-import type {
-  Clock,
-  Firing,
-  FiringTicket,
-  Jobs,
-  KnownSchedule,
-  Peers,
-  ScheduleRecord,
-  Schedules,
-} from "./ports.js";
+import type { Clock, Jobs, Peers } from "./ports.js";
+import type { Firing, FiringTicket, KnownSchedule, ScheduleRecord, Schedules } from "./schedule-ports.js";
 import type { Submit } from "./submit.js";
 import { firedAs, type Log, silent, type Telemetry } from "./telemetry.js";
 

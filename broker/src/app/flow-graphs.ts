@@ -2,7 +2,7 @@
 
 import { Refusal } from "../core/errors.js";
 import { type Graph, graphOf } from "../core/flow.js";
-import type { FlowEntry, FlowRecord, Flows } from "./ports.js";
+import type { FlowEntry, FlowRecord, Flows } from "./flow-ports.js";
 
 export interface FlowPlan {
   entries: readonly FlowEntry[];

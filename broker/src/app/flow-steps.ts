@@ -14,12 +14,13 @@ import {
   settle,
 } from "../core/flow.js";
 import { hasEnded, type JobRef, type Stored, specOf, stateOf } from "../core/job.js";
-import { standingOf } from "../core/transitions.js";
+import { standingOf } from "../core/standings.js";
 import type { Cancel } from "./cancel.js";
 import { isPassing, unmoved } from "./fences.js";
 import type { FlowGraphs, FlowPlan } from "./flow-graphs.js";
+import type { FlowEnd, FlowRecord, Flows, FlowTicket } from "./flow-ports.js";
 import type { Known, Ledger } from "./ledger.js";
-import type { Clock, FlowEnd, FlowRecord, Flows, FlowTicket, Jobs } from "./ports.js";
+import type { Clock, Jobs } from "./ports.js";
 import type { Log } from "./telemetry.js";
 
 const attempts = 50;
@@ -31,11 +32,11 @@ const changedAtOnce = 1_000;
 
 export class FlowSteps {
   constructor(
-    readonly flows: Flows,
-    readonly graphs: FlowGraphs,
+    readonly flows: Pick<Flows, "read" | "write" | "ends">,
+    readonly graphs: Pick<FlowGraphs, "of">,
     readonly jobs: Pick<Jobs, "read">,
-    readonly ledger: Ledger,
-    readonly cancel: Cancel,
+    readonly ledger: Pick<Ledger, "change">,
+    readonly cancel: Pick<Cancel, "cancel">,
     readonly clock: Clock,
     readonly log: Log,
   ) {}

@@ -10,12 +10,13 @@ import type { JobRef, Spec, Stored } from "../core/job.js";
 import { specOf, stateOf } from "../core/job.js";
 import { flowLimits } from "../core/limits.js";
 import { jobId, makeKey } from "../core/names.js";
-import type { FlowInput, FlowMemberView, FlowsApi, FlowView } from "./api.js";
 import { isPassing } from "./fences.js";
+import type { FlowInput, FlowMemberView, FlowsApi, FlowView } from "./flow-api.js";
 import type { FlowGraphs } from "./flow-graphs.js";
+import type { FlowEnd, FlowRecord, Flows } from "./flow-ports.js";
 import type { FlowSteps } from "./flow-steps.js";
 import type { Ledger } from "./ledger.js";
-import type { Clock, FlowEnd, FlowRecord, Flows, Jobs, StorageGauge } from "./ports.js";
+import type { Clock, Jobs, StorageGauge } from "./ports.js";
 import type { Log, Telemetry } from "./telemetry.js";
 
 const attempts = 20;

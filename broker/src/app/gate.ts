@@ -3,10 +3,11 @@
 // limits hold for share a gate, and among them priority decides who is first.
 
 import { runLimits } from "../core/limits.js";
-import { nextStart, type Rate, reserve, toleranceOf } from "../core/rate.js";
+import { type Rate, reserve, toleranceOf } from "../core/rate.js";
 import type { Limited } from "../core/run-limits.js";
 import type { Places } from "./places.js";
-import type { Clock, KnownBook, LimitStore } from "./ports.js";
+import type { Clock } from "./ports.js";
+import type { KnownBook, LimitStore } from "./queue-ports.js";
 import type { Log } from "./telemetry.js";
 
 const attempts = 5;
@@ -185,9 +186,4 @@ export class Gate {
       this.parts.changed();
     }, wait).unref();
   }
-}
-
-/** When the next start of a rate could be, as far as its book is known. */
-export function nextOf({ rate, known }: Rated, now: number): number {
-  return known === undefined ? now : nextStart(rate, known.book, now);
 }

@@ -5,14 +5,15 @@
 import { Refusal } from "../core/errors.js";
 import { type Content, type JobRef, type Spec, specOf } from "../core/job.js";
 import { jobId } from "../core/names.js";
-import type { FlowInput, Grant } from "./api.js";
 import { isPassing, unmoved, untouched } from "./fences.js";
+import type { FlowInput } from "./flow-api.js";
 import type { Hints } from "./hints.js";
 import { type Holder, Holding, type Holdings } from "./holdings.js";
 import type { Known, Ledger } from "./ledger.js";
 import type { Clock, Jobs, Ticket, Tokens } from "./ports.js";
 import { report, type Settling } from "./settling.js";
 import { type Log, type Telemetry, traceOf } from "./telemetry.js";
+import type { Grant } from "./worker-api.js";
 
 const none: readonly FlowInput[] = [];
 

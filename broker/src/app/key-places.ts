@@ -19,8 +19,9 @@ import { runLimits } from "../core/limits.js";
 import { jobId } from "../core/names.js";
 import { isHolder, isPassing, unmoved } from "./fences.js";
 import type { HeldAnswer } from "./held-answer.js";
+import type { ConcurrencyKey, KeyStore, ParkedJob } from "./key-ports.js";
 import type { Changed, Known, Ledger } from "./ledger.js";
-import type { Clock, ConcurrencyKey, Jobs, KeyStore, ParkedJob, Peers } from "./ports.js";
+import type { Clock, Jobs, Peers } from "./ports.js";
 import type { Log } from "./telemetry.js";
 
 /** Jobs that wait and are looked at together: when a place was given back, and in the sweep. */

@@ -18,7 +18,8 @@ import { sizes, times } from "../core/limits.js";
 import { jobId } from "../core/names.js";
 import { netUnder } from "../core/promotion.js";
 import { isSameState } from "../core/snapshot.js";
-import { advance, armedSchedule, type Event, isAllowed, type Move } from "../core/transitions.js";
+import { armedSchedule, type Move } from "../core/standings.js";
+import { advance, type Event, isAllowed } from "../core/transitions.js";
 import type { Agenda } from "./agenda.js";
 import type { Hints } from "./hints.js";
 import {
@@ -27,11 +28,9 @@ import {
   Conflict,
   type Jobs,
   type Journal,
-  type LaneKey,
   type Lanes,
   type Write,
 } from "./ports.js";
-import type { Line } from "./telemetry.js";
 
 const attempts = 12;
 const none: readonly Write[] = [];
@@ -377,11 +376,6 @@ function changeOf(
   if (move.body !== undefined) writes.push({ kind: "body", data: move.body });
   writes.push(...extra);
   return { ref, expected: last, nonce, writes };
-}
-
-/** What a lane is counted under. */
-export function lineBy(lane: LaneKey): Line {
-  return { task: lane.task, queue: lane.queue };
 }
 
 function after(before: Stored, move: Move, seq: number, nonce: string): Stored {

@@ -5,12 +5,13 @@ import type { Facts } from "../core/explain.js";
 import { specOf } from "../core/job.js";
 import { nextStart, tokensOf, unused } from "../core/rate.js";
 import { type Limited, limitId, type RunLimits, someLimits } from "../core/run-limits.js";
-import type { LimitsView } from "./api.js";
 import type { Dispatcher } from "./dispatcher.js";
 import { Gate, type Rated } from "./gate.js";
 import type { Holding, Holdings, HoldingsWatch } from "./holdings.js";
 import { Places } from "./places.js";
-import type { Clock, LaneKey, LimitStore, Peers, QueueSettings, TaskSettings } from "./ports.js";
+import type { Clock, LaneKey, Peers } from "./ports.js";
+import type { LimitsView } from "./queue-api.js";
+import type { LimitStore, QueueSettings, TaskSettings } from "./queue-ports.js";
 import type { Log } from "./telemetry.js";
 
 /** Undefined where there is no such limit. */

@@ -3,7 +3,7 @@
 
 import { runLimits } from "../core/limits.js";
 import type { Limited } from "../core/run-limits.js";
-import type { LimitStore } from "./ports.js";
+import type { LimitStore } from "./queue-ports.js";
 import type { Log } from "./telemetry.js";
 
 const attempts = 10;

@@ -4,11 +4,12 @@ import { Refusal } from "../core/errors.js";
 import { specOf } from "../core/job.js";
 import { type RunTimes, times } from "../core/limits.js";
 import { type RunLimits, someLimits } from "../core/run-limits.js";
-import type { QueuesApi, QueueView, RetentionView } from "./api.js";
 import type { Dispatcher } from "./dispatcher.js";
 import type { Holdings } from "./holdings.js";
 import type { LimitControl } from "./limits.js";
-import type { Clock, Peers, QueueSettings, Queues } from "./ports.js";
+import type { Clock, Peers } from "./ports.js";
+import type { QueuesApi, QueueView, RetentionView } from "./queue-api.js";
+import type { QueueSettings, Queues } from "./queue-ports.js";
 import type { Log } from "./telemetry.js";
 import type { Rates, Traffic } from "./traffic.js";
 

@@ -13,8 +13,9 @@ import {
   type Routing,
   violationsOf,
 } from "../core/routes.js";
-import type { DeclaredRoute, RoutesApi, RoutesPut } from "./api.js";
-import type { Clock, Peers, Routes, StoredRoutes } from "./ports.js";
+import type { Clock, Peers } from "./ports.js";
+import type { DeclaredRoute, RoutesApi, RoutesPut } from "./queue-api.js";
+import type { Routes, StoredRoutes } from "./queue-ports.js";
 import type { Log } from "./telemetry.js";
 
 const refreshEvery = 5_000;

@@ -7,16 +7,19 @@ import { scheduleLimits } from "../core/limits.js";
 import { jobId } from "../core/names.js";
 import type { Routing } from "../core/routes.js";
 import { checkSchedule, checkScheduleName, hasSameRule, planOf, type Schedule } from "../core/schedule.js";
-import type { DeclaredSchedule, SchedulesApi, ScheduleView } from "./api.js";
 import { type Firings, withFiring } from "./firings.js";
-import type { Clock, KnownSchedule, ScheduleRecord, Schedules } from "./ports.js";
+import type { Clock } from "./ports.js";
+import type { DeclaredSchedule, SchedulesApi, ScheduleView } from "./schedule-api.js";
+import type { ScheduleOwners } from "./schedule-owners.js";
+import type { KnownSchedule, ScheduleRecord, Schedules } from "./schedule-ports.js";
 
 const attempts = 20;
 
 export class ScheduleControl implements SchedulesApi {
   constructor(
     readonly schedules: Schedules,
-    readonly firings: Firings,
+    readonly owners: ScheduleOwners,
+    readonly firings: Pick<Firings, "settled" | "submitNow">,
     readonly clock: Clock,
     readonly routes: Routing,
     /** A schedule of the bytes that its owner sent. */
@@ -34,7 +37,9 @@ export class ScheduleControl implements SchedulesApi {
     for (let attempt = 0; attempt < attempts; attempt++) {
       const declared = request.schedules.map(({ schedule }) => schedule.name);
       const known = await this.schedules.read(declared);
-      const undeclared = await this.#undeclared(owner, new Set(declared));
+      // What is removed is looked for in the store; what is only told may be from memory.
+      const owners = await (removeUndeclared ? this.owners.read() : this.owners.all());
+      const undeclared = undeclaredOf(owner, new Set(declared), owners);
       const added: string[] = [];
       const changed: string[] = [];
       const unchanged: string[] = [];
@@ -49,17 +54,20 @@ export class ScheduleControl implements SchedulesApi {
         (record === undefined ? added : changed).push(schedule.name);
         writes.push({ name: schedule.name, record: this.#declare(owner, schedule, bytes, record), seq });
       }
-      if (removeUndeclared)
-        for (const { name, seq } of undeclared) writes.push({ name, record: undefined, seq });
-      const answer = { added, changed, unchanged, undeclared: undeclared.map(({ name }) => name) };
+      const answer = {
+        added,
+        changed,
+        unchanged,
+        undeclared: undeclared.slice(0, scheduleLimits.undeclaredTold),
+      };
       if (dryRun) return answer;
-      const places = writes.reduce((sum, { record }) => sum + (record === undefined ? 1 : 2), 0);
-      if (places > 2 * scheduleLimits.declared) {
+      if (removeUndeclared && 2 * writes.length + undeclared.length > 2 * scheduleLimits.declared) {
         const description = `would remove ${undeclared.length} schedules beside what it declares, ${scheduleLimits.declared} are the limit: remove some by Delete first`;
         throw invalid([{ field: "remove_undeclared", description }]);
       }
+      if (removeUndeclared) writes.push(...(await this.#removals(owner, undeclared)));
       if (await this.schedules.write(writes)) {
-        await this.firings.settled();
+        await this.#settled(writes);
         return answer;
       }
     }
@@ -83,17 +91,19 @@ export class ScheduleControl implements SchedulesApi {
     checks.done();
   }
 
-  async #undeclared(owner: string, declared: ReadonlySet<string>): Promise<{ name: string; seq: number }[]> {
-    const names = await this.schedules.names();
-    if (names.length + declared.size > scheduleLimits.schedules) {
-      const description = `would be more than ${scheduleLimits.schedules} over all owners: remove some first`;
-      throw invalid([{ field: "schedules", description }]);
-    }
-    const others = names.filter((name) => !declared.has(name));
-    const known = await this.schedules.read(others);
-    return others
+  /** Of those that are still there and still the owner's. */
+  async #removals(owner: string, names: readonly string[]) {
+    const known = await this.schedules.read(names);
+    return names
       .map((name, i) => ({ name, ...(known[i] as KnownSchedule) }))
-      .filter(({ record }) => record?.owner === owner);
+      .filter(({ record }) => record?.owner === owner)
+      .map(({ name, seq }) => ({ name, record: undefined, seq }));
+  }
+
+  /** Once what was written holds for every broker that can be heard. */
+  async #settled(writes: readonly { name: string; record: ScheduleRecord | undefined }[]): Promise<void> {
+    this.owners.changed(writes.map(({ name, record }) => ({ name, owner: record?.owner })));
+    await this.firings.settled();
   }
 
   /** What was paused or resumed by hand stays so, unless its declaration says something new about it. */
@@ -210,7 +220,7 @@ export class ScheduleControl implements SchedulesApi {
       const record = change(known.record, this.clock.now());
       if (record === known.record) return record;
       if (!(await this.schedules.write([{ name, record, seq: known.seq }]))) continue;
-      await this.firings.settled();
+      await this.#settled([{ name, record }]);
       return record;
     }
     throw busy();
@@ -219,6 +229,26 @@ export class ScheduleControl implements SchedulesApi {
   #view(record: ScheduleRecord): ScheduleView {
     return { record, schedule: this.read(record.declared) };
   }
+}
+
+/** What the owner has beside what it declares, by name. @throws Refusal where there would be too many of all owners */
+function undeclaredOf(
+  owner: string,
+  declared: ReadonlySet<string>,
+  owners: ReadonlyMap<string, string>,
+): string[] {
+  const undeclared: string[] = [];
+  let total = declared.size;
+  for (const [name, of] of owners) {
+    if (declared.has(name)) continue;
+    total++;
+    if (of === owner) undeclared.push(name);
+  }
+  if (total > scheduleLimits.schedules) {
+    const description = `would be more than ${scheduleLimits.schedules} over all owners: remove some first`;
+    throw invalid([{ field: "schedules", description }]);
+  }
+  return undeclared.sort();
 }
 
 function checked(name: string): string {

@@ -2,7 +2,6 @@
 
 import { Refusal } from "../core/errors.js";
 import type { Progress } from "../core/job.js";
-import type { Grant, Hello, OutcomeReport, Session, SessionSink } from "./api.js";
 import type { Taker } from "./dispatcher.js";
 import { isPassing } from "./fences.js";
 import { type Granted, type Granting, payloadBytes } from "./granting.js";
@@ -10,6 +9,7 @@ import type { Hints } from "./hints.js";
 import type { Holder, Holding, RefusedReport } from "./holdings.js";
 import type { Clock, Ticket, Tokens } from "./ports.js";
 import type { Settling } from "./settling.js";
+import type { Grant, Hello, OutcomeReport, Session, SessionSink } from "./worker-api.js";
 
 const retryAfter = 500;
 /** Grants in one message. */

@@ -3,7 +3,6 @@
 import { invalid, Refusal } from "../core/errors.js";
 import { specOf } from "../core/job.js";
 import { jobId } from "../core/names.js";
-import type { Hello, Session, SessionSink } from "./api.js";
 import type { Dispatcher } from "./dispatcher.js";
 import { byOrigin } from "./fences.js";
 import type { HeldAnswer } from "./held-answer.js";
@@ -12,6 +11,7 @@ import type { Ledger } from "./ledger.js";
 import type { Jobs, LeaseClaim } from "./ports.js";
 import { type SessionParts, WorkSession } from "./session.js";
 import type { Telemetry } from "./telemetry.js";
+import type { Hello, Session, SessionSink } from "./worker-api.js";
 
 export interface SessionTimes {
   pingEvery: number;

@@ -1,15 +1,16 @@
 // Everything that ends or prolongs an attempt: a worker's report, a heartbeat, a lost session, a limit, a cancel.
 
+import type { Run } from "../core/attempt-ends.js";
 import { Refusal } from "../core/errors.js";
 import { AttemptOutcome, FailureReason, type State, specOf, stateOf } from "../core/job.js";
 import { type RunTimes, times } from "../core/limits.js";
-import type { Event, Run } from "../core/transitions.js";
-import type { Report } from "./api.js";
+import type { Event } from "../core/transitions.js";
 import { byOrigin, isPassing, untouched } from "./fences.js";
 import type { Holding, Holdings } from "./holdings.js";
 import type { Changed, Fence, Known, Ledger } from "./ledger.js";
 import type { Clock, Jobs, LeaseClaim } from "./ports.js";
 import { type EndState, type Log, type Outcome, type Telemetry, traceOf } from "./telemetry.js";
+import type { Report } from "./worker-api.js";
 
 export class Settling {
   constructor(

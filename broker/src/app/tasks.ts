@@ -1,10 +1,10 @@
 // Tasks as people handle them: what there is of one, and its limits.
 
 import type { RunLimits } from "../core/run-limits.js";
-import type { TasksApi, TaskView } from "./api.js";
 import type { Inspect } from "./inspect.js";
 import type { LimitControl } from "./limits.js";
-import type { Queues } from "./ports.js";
+import type { TasksApi, TaskView } from "./queue-api.js";
+import type { Queues } from "./queue-ports.js";
 
 export class TaskControl implements TasksApi {
   constructor(

@@ -4,7 +4,6 @@
 import { Refusal } from "../core/errors.js";
 import { type Progress, type State, specOf } from "../core/job.js";
 import { jobId } from "../core/names.js";
-import type { Grant, OutcomeReport } from "./api.js";
 import type { Dispatcher, Taker } from "./dispatcher.js";
 import { byOrigin } from "./fences.js";
 import { type Granting, payloadBytes } from "./granting.js";
@@ -13,6 +12,7 @@ import type { Holder, Holding, Holdings } from "./holdings.js";
 import type { Ledger } from "./ledger.js";
 import type { Clock, LeaseClaim, Peers, Ticket, Tokens } from "./ports.js";
 import type { Settling } from "./settling.js";
+import type { Grant, OutcomeReport } from "./worker-api.js";
 
 export interface LeaseCall {
   worker: string;

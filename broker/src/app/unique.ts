@@ -5,12 +5,12 @@
 import { Refusal } from "../core/errors.js";
 import { hasEnded, type JobRef, type Snapshot, type Spec, specOf, stateOf } from "../core/job.js";
 import { jobId } from "../core/names.js";
-import type { Ledger } from "./ledger.js";
-import { type Claim, type Claims, type Clock, Conflict, type Jobs, type Write } from "./ports.js";
+import type { Claim, Claims } from "./key-ports.js";
+import type { Created, Ledger } from "./ledger.js";
+import { type Clock, Conflict, type Jobs, type Write } from "./ports.js";
 
 const attempts = 12;
 
-type Created = { created: true } | { created: false; existing: Snapshot };
 type Unique = NonNullable<Spec["unique"]>;
 
 export class UniqueJobs {

@@ -112,7 +112,7 @@ export function settle(graph: Graph, before: Uint8Array, stop: number, ends: rea
 }
 
 /** What becomes of a blocked member; undefined = it goes on waiting. */
-export function fateOf(graph: Graph, members: Uint8Array, member: number): MemberStatus | undefined {
+function fateOf(graph: Graph, members: Uint8Array, member: number): MemberStatus | undefined {
   let open = false;
   for (const parent of graph.parents[member] ?? []) {
     const status = members[parent];

@@ -133,6 +133,8 @@ export const scheduleLimits = {
   declared: 400,
   /** Of all owners. */
   schedules: 50_000,
+  /** Names in the answer to a declaration. */
+  undeclaredTold: 1_000,
   firings: 20,
   preview: 1_000,
 } as const;

@@ -1,9 +1,10 @@
-// What may happen to a job, as a table, and what it becomes, as one pure function. Nothing here reads a clock or rolls
-// dice; nothing here knows how a change is stored. Every change of every job in the broker goes through `advance`, so
-// that two places can never treat the same end of an attempt differently.
+// What may happen to a job, as a table, and what it becomes, as one pure function over what an attempt's end makes of a
+// job (attempt-ends.ts) and where a job can come to stand (standings.ts). Nothing here reads a clock or rolls dice; nothing
+// here knows how a change is stored. Every change of every job in the broker goes through `advance`, so that two places
+// can never treat the same end of an attempt differently.
 
+import { cancelledRun, crash, fail, giveBack, plain, type Run, succeed } from "./attempt-ends.js";
 import {
-  type Attempt,
   AttemptOutcome,
   type Content,
   type Failure,
@@ -11,19 +12,25 @@ import {
   type Hold,
   type Job,
   newJob,
-  type Phase,
   type Progress,
-  type ScheduledPhase,
   type Spec,
   type Stored,
   specOf,
 } from "./job.js";
-import { counts, flowLimits, sizes, times } from "./limits.js";
-import { backoff } from "./retry.js";
-import { cutEnd, cutMiddle } from "./text.js";
-
-/** Where a job stands. An alarm (`due`) stands where the schedule stood that fired; a `kept` record as it ended. */
-export type Standing = "ready" | "held" | "later" | "blocked" | "succeeded" | "failed" | "cancelled";
+import { counts } from "./limits.js";
+import {
+  blocked,
+  type Circumstances,
+  held,
+  later,
+  type Move,
+  parked,
+  ready,
+  record,
+  type Standing,
+  standingOf,
+  waiting,
+} from "./standings.js";
 
 export type Event =
   /** A lease of its own for the run: the first after 10 s, at an attach, or a heartbeat. */
@@ -61,39 +68,8 @@ export type Event =
   /** A member of a flow that is redriven; `blocked` = it waits for others that run again. */
   | { type: "rejoin"; run: number; blocked: boolean };
 
-/** Who ran the attempt that ends. A held job says so itself; of a short run only its holder knows. */
-export interface Run {
-  worker: string;
-  startedAt: number;
-}
-
 /** Where a job waits. */
 export type Place = Pick<Spec, "queue" | "priority">;
-
-export interface Circumstances {
-  /** The nats-server's time, ms. */
-  now: number;
-  /** Yields [0, 1). */
-  random: () => number;
-  /** Of the commit that will write the change. */
-  nonce: string;
-}
-
-/** A job's next message. */
-export interface Move {
-  phase: Phase;
-  job: Job;
-  /** When the nats-server raises its alarm, ms; 0 = it does not. */
-  fireAt: number;
-  /** How long the message itself is kept, ms; 0 = by bulk retention. */
-  keepFor: number;
-  /** Phases of older messages of the job that must be emptied by the same commit. */
-  tombstones: readonly Phase[];
-  /** The payload, where it lies beside the job and is new. */
-  body?: Uint8Array | undefined;
-  /** What the run came to, also where the job's record is not to keep it: a flow hands it on all the same. */
-  result?: Content | undefined;
-}
 
 /** Which standings each event may meet, and what it may lead to. The whole of the state machine. */
 export const transitions: {
@@ -121,23 +97,6 @@ export const transitions: {
   rejoin: { failed: ["ready", "blocked"], cancelled: ["ready", "blocked"] },
 };
 
-export function standingOf(stored: Pick<Stored, "phase" | "firedFrom" | "job">): Standing {
-  const phase = stored.phase === "due" ? (stored.firedFrom ?? "later") : stored.phase;
-  switch (phase) {
-    case "held-a":
-    case "held-b":
-      return "held";
-    case "kept":
-      return stored.job.outcome === "failed"
-        ? "failed"
-        : stored.job.outcome === "cancelled"
-          ? "cancelled"
-          : "succeeded";
-    default:
-      return phase;
-  }
-}
-
 export function isAllowed(stored: Stored, event: Event["type"]): boolean {
   return transitions[event][standingOf(stored)] !== undefined;
 }
@@ -151,14 +110,6 @@ export function advance(stored: Stored, event: Event, at: Circumstances): Move {
   const to = standingOf({ phase: move.phase, job: move.job });
   if (!allowed.includes(to)) throw new Error(`${event.type} may not turn ${from} into ${to}`);
   return move;
-}
-
-/** The schedule that a next message has to purge along with being written, if one is set. */
-export function armedSchedule(stored: Stored): ScheduledPhase | undefined {
-  const { phase } = stored;
-  return phase === "held-a" || phase === "held-b" || phase === "later" || phase === "blocked"
-    ? phase
-    : undefined;
 }
 
 function decide(stored: Stored, event: Event, at: Circumstances): Move {
@@ -220,65 +171,6 @@ function decide(stored: Stored, event: Event, at: Circumstances): Move {
 }
 
 const expired = "the first run had not begun by start_by";
-
-function succeed(job: Job, event: { run: Run; result: Content | undefined }, at: Circumstances): Move {
-  const { result, run } = event;
-  if (result !== undefined && result.data.length > sizes.result) {
-    const failure = plain(
-      FailureReason.RESULT_TOO_LARGE,
-      `the result has ${result.data.length} bytes, the limit is ${sizes.result}: store it elsewhere and return a reference`,
-    );
-    return record("failed", { ...ended(job, run, AttemptOutcome.FAILED, at, failure), failure }, at);
-  }
-  const done = ended(job, run, AttemptOutcome.SUCCEEDED, at);
-  return { ...record("succeeded", specOf(job).retention === 0 ? done : { ...done, result }, at), result };
-}
-
-function fail(
-  job: Job,
-  event: { run: Run; failure: Failure; retryAfter?: number | undefined },
-  at: Circumstances,
-): Move {
-  const failures = job.failures + 1;
-  const policy = retryOf(job);
-  const failure = bounded(event.failure);
-  const next: Job = {
-    ...ended(job, event.run, AttemptOutcome.FAILED, at, failure),
-    failures,
-    failure,
-  };
-  if (failure.reason === FailureReason.PERMANENT || failures >= policy.maxAttempts) {
-    return record("failed", next, at);
-  }
-  if (job.cancelRequestedAt > 0) return record("cancelled", next, at);
-  const wait = event.retryAfter ?? backoff(policy, failures, at.random);
-  return waiting({ ...next, attempt: job.attempt + 1 }, wait, at);
-}
-
-function crash(job: Job, run: Run, at: Circumstances): Move {
-  const crashes = job.crashes + 1;
-  const next: Job = { ...ended(job, run, AttemptOutcome.CRASHED, at), crashes };
-  if (job.cancelRequestedAt > 0) return record("cancelled", next, at);
-  const { maxCrashes } = retryOf(job);
-  if (crashes > maxCrashes) {
-    const failure =
-      maxCrashes === 0
-        ? plain(FailureReason.LOST, "the run ended without a report and the job is run at most once")
-        : plain(FailureReason.CRASHED, `${crashes} runs ended without a report, the limit is ${maxCrashes}`);
-    return record("failed", { ...next, failure }, at);
-  }
-  return ready({ ...next, attempt: job.attempt + 1 });
-}
-
-function giveBack(job: Job, run: Run, outcome: AttemptOutcome, delay: number, at: Circumstances): Move {
-  const next = ended(job, run, outcome, at);
-  if (job.cancelRequestedAt > 0) return record("cancelled", next, at);
-  return waiting({ ...next, attempt: job.attempt + 1 }, delay, at);
-}
-
-function cancelledRun(job: Job, run: Run, at: Circumstances): Move {
-  return record("cancelled", ended(job, run, AttemptOutcome.CANCELLED, at), at);
-}
 
 function alarm(stored: Stored, at: Circumstances): Move {
   const { job } = stored;
@@ -357,28 +249,6 @@ export function isReplaceable(stored: Stored): boolean {
   return standingOf(stored) === "later" && fresh && specOf(job).debounce !== undefined;
 }
 
-function ready(job: Job): Move {
-  return { phase: "ready", job: atRest(job), fireAt: 0, keepFor: 0, tombstones: [] };
-}
-
-function waiting(job: Job, delay: number, at: Circumstances): Move {
-  if (delay <= 0) return ready({ ...job, dueAt: 0 });
-  const dueAt = at.now + delay;
-  return { phase: "later", job: { ...atRest(job), dueAt }, fireAt: dueAt, keepFor: 0, tombstones: [] };
-}
-
-/** What a blocked job waits for may never come: then its start_by ends it, and without one the end of time. */
-export function blocked(job: Job): Move {
-  const deadline = specOf(job).startBy;
-  return {
-    phase: "blocked",
-    job: { ...atRest(job), deadline },
-    fireAt: deadline || times.never,
-    keepFor: 0,
-    tombstones: [],
-  };
-}
-
 /** The same elsewhere. What lies at the old place would be found by nobody who looks after the new one: it is emptied. */
 function movedTo(stored: Stored, to: Place): Move {
   const job = { ...stored.job, spec: { ...specOf(stored.job), ...to } };
@@ -392,17 +262,10 @@ function waitingAs(stored: Stored, job: Job): Move {
     case "later":
       // Its time has come by the store's clock; before that it is not for ours to say so.
       if (stored.phase === "due") return ready(job);
-      return { phase: "later", job: atRest(job), fireAt: job.dueAt, keepFor: 0, tombstones: [] };
+      return later(job);
     default:
       return ready(job);
   }
-}
-
-/** Blocked for want of a place: until its start_by, if it has never run. */
-function parked(job: Job): Move {
-  const move = blocked(job);
-  const deadline = job.history.length === 0 ? move.job.deadline : 0;
-  return { ...move, job: { ...move.job, parked: true, deadline }, fireAt: deadline || times.never };
 }
 
 /** A delay counts from here on; a time to run at may have passed. */
@@ -418,97 +281,4 @@ function unblocked(job: Job, at: Circumstances): Move {
 function ofRun(job: Job, run: number): Job {
   const spec = specOf(job);
   return { ...job, spec: { ...spec, flow: spec.flow && { ...spec.flow, run } } };
-}
-
-/** Without what only a run needs. */
-function atRest(job: Job): Job {
-  return job.hold === undefined && job.progress === undefined && !job.parked
-    ? job
-    : { ...job, hold: undefined, progress: undefined, parked: false };
-}
-
-/** The next lease goes to the other of the two subjects, so that a ghost firing of the first cannot overwrite it. */
-function held(stored: Stored, job: Job): Move {
-  const onA = stored.phase === "held-a" || (stored.phase === "due" && stored.firedFrom === "held-a");
-  return {
-    phase: onA ? "held-b" : "held-a",
-    job,
-    fireAt: job.hold?.leaseUntil ?? 0,
-    keepFor: 0,
-    tombstones: [],
-  };
-}
-
-/** The record of a job that has ended. A failed one says why, and keeps its payload for a redrive; what failed before a
- *  job ended otherwise stands in its history. */
-function record(phase: "succeeded" | "failed" | "cancelled", job: Job, at: Circumstances): Move {
-  const spec = specOf(job);
-  // A cancelled member runs again when its flow is redriven.
-  const again = phase === "cancelled" && spec.flow !== undefined;
-  const kept = phase === "failed" || again ? spec : { ...spec, payload: undefined };
-  const retention = Math.max(
-    spec.retention ?? 0,
-    again ? flowLimits.keepFailed : 0,
-    uniqueFor(spec, phase === "failed" ? times.keepFailed : times.keepSucceeded, at),
-  );
-  const own = retention > 0;
-  return {
-    phase: own ? "kept" : phase,
-    job: {
-      ...atRest(job),
-      spec: kept,
-      failure: phase === "failed" ? job.failure : undefined,
-      finishedAt: at.now,
-      outcome: own ? phase : "",
-    },
-    fireAt: 0,
-    keepFor: own ? Math.max(retention, times.idempotencyWindow) : 0,
-    // The nats-server lets it go when its time is over, swept or not: nothing older of the job may be left by then, or it
-    // would be the job's state again and run once more.
-    tombstones: own ? ["ready", "due"] : [],
-  };
-}
-
-/** A unique key that outlives its job is answered with the job's record: it has to be there for as long. */
-function uniqueFor({ unique }: Spec, usual: number, at: Circumstances): number {
-  const left = (unique?.until ?? 0) - at.now;
-  return left > usual ? left : 0;
-}
-
-function ended(
-  job: Job,
-  run: Run,
-  outcome: AttemptOutcome,
-  at: Circumstances,
-  failure: Failure | undefined = undefined,
-): Job {
-  const attempt: Attempt = {
-    number: job.attempt,
-    worker: job.hold?.worker ?? run.worker,
-    startedAt: job.hold?.startedAt ?? run.startedAt,
-    endedAt: at.now,
-    outcome,
-    nonce: at.nonce,
-    failure,
-  };
-  return { ...job, history: [...job.history.slice(-(sizes.history - 1)), attempt] };
-}
-
-function retryOf(job: Job) {
-  const { retry } = specOf(job);
-  if (retry === undefined) throw new Error("a stored job has no retry policy");
-  return retry;
-}
-
-function plain(reason: FailureReason, message: string): Failure {
-  return { reason, type: "", message, stack: "" };
-}
-
-function bounded(failure: Failure): Failure {
-  return {
-    reason: failure.reason,
-    type: cutEnd(failure.type, sizes.errorType),
-    message: cutEnd(failure.message, sizes.errorMessage),
-    stack: cutMiddle(failure.stack, sizes.stack),
-  };
 }

@@ -8,7 +8,7 @@ import {
   FlowState as WireFlowState,
   type FlowMemberView as WireMemberView,
 } from "@drover/proto/v1";
-import type { FlowInput, FlowMemberView, FlowView } from "../app/api.js";
+import type { FlowInput, FlowMemberView, FlowView } from "../app/flow-api.js";
 import { type FlowState, MemberStatus } from "../core/flow.js";
 import type { FlowDraft } from "../core/flow-spec.js";
 import { jobId } from "../core/names.js";

@@ -9,7 +9,7 @@ import {
   type Outcome,
   FailureReason as WireFailureReason,
 } from "@drover/proto/v1";
-import type { Grant, Hello, OutcomeReport, Report } from "../app/api.js";
+import type { Grant, Hello, OutcomeReport, Report } from "../app/worker-api.js";
 import { Checks } from "../core/check.js";
 import { invalid, type Refusal } from "../core/errors.js";
 import { FailureReason } from "../core/job.js";
@@ -133,7 +133,7 @@ function toFailureReport(failure: FailureReport): Report | Refusal {
 
 /** For a session, where a report that breaks a limit must not leave its job running for ever: the attempt fails, and
  *  the job's history says why. */
-export function failureOfMisreport(refusal: Refusal): Report {
+function failureOfMisreport(refusal: Refusal): Report {
   return {
     type: "failure",
     failure: { reason: FailureReason.ERROR, type: "InvalidReport", message: refusal.message, stack: "" },

@@ -1,7 +1,7 @@
 // drover.v1.FlowService.
 
 import { type FlowServiceServer, FlowState as WireFlowState } from "@drover/proto/v1";
-import type { FlowsApi } from "../app/api.js";
+import type { FlowsApi } from "../app/flow-api.js";
 import type { Clock } from "../app/ports.js";
 import { Checks } from "../core/check.js";
 import { invalid } from "../core/errors.js";

@@ -9,8 +9,9 @@ import {
   type SubmitResult,
   WaitMode,
 } from "@drover/proto/v1";
-import type { JobsApi, JobView, RoutesApi, Submitted } from "../app/api.js";
+import type { JobsApi, JobView, Submitted } from "../app/api.js";
 import type { Clock } from "../app/ports.js";
+import type { RoutesApi } from "../app/queue-api.js";
 import { Checks } from "../core/check.js";
 import { invalid, jobNotFound, Refusal } from "../core/errors.js";
 import type { JobRef, Spec } from "../core/job.js";

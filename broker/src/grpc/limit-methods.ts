@@ -1,7 +1,7 @@
 // What drover.v1.QueueService says of limits and retention, of queues and of tasks.
 
 import type { QueueServiceServer, Task } from "@drover/proto/v1";
-import type { QueuesApi, TasksApi, TaskView } from "../app/api.js";
+import type { QueuesApi, TasksApi, TaskView } from "../app/queue-api.js";
 import { Checks } from "../core/check.js";
 import type { Calls } from "./calls.js";
 import { fromRetention, fromRunLimits, toRunLimits } from "./limit-values.js";

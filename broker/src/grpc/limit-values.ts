@@ -1,7 +1,7 @@
 // Limits and retention: wire <-> domain.
 
 import type { RateLimit, Retention as WireRetention, RunLimits as WireRunLimits } from "@drover/proto/v1";
-import type { LimitsView, RetentionView } from "../app/api.js";
+import type { LimitsView, RetentionView } from "../app/queue-api.js";
 import type { Checks } from "../core/check.js";
 import { times } from "../core/limits.js";
 import { checkRunLimits, type RunLimits } from "../core/run-limits.js";

@@ -1,7 +1,7 @@
 // drover.v1.QueueService.
 
 import type { Queue, QueueServiceServer } from "@drover/proto/v1";
-import type { QueuesApi, QueueView } from "../app/api.js";
+import type { QueuesApi, QueueView } from "../app/queue-api.js";
 import { Checks } from "../core/check.js";
 import type { Calls } from "./calls.js";
 import { toRetention, toRunLimits } from "./limit-values.js";

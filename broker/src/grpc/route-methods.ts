@@ -1,8 +1,8 @@
 // What drover.v1.QueueService says of routes.
 
 import type { QueueServiceServer, Route as WireRoute } from "@drover/proto/v1";
-import type { DeclaredRoute, RoutesApi } from "../app/api.js";
 import type { Clock } from "../app/ports.js";
+import type { DeclaredRoute, RoutesApi } from "../app/queue-api.js";
 import { invalid } from "../core/errors.js";
 import type { Route } from "../core/routes.js";
 import { below, specOfDraft } from "../core/spec.js";

@@ -7,7 +7,7 @@ import {
   Schedule as WireSchedule,
   type ScheduleView as WireView,
 } from "@drover/proto/v1";
-import type { SchedulesApi, ScheduleView } from "../app/api.js";
+import type { SchedulesApi, ScheduleView } from "../app/schedule-api.js";
 import { Checks } from "../core/check.js";
 import { scheduleLimits } from "../core/limits.js";
 import type { Misfire, Overlap, Schedule } from "../core/schedule.js";

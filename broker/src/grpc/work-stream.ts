@@ -3,8 +3,8 @@
 
 import { CancelReason, type Lease, type WorkRequest, type WorkResponse } from "@drover/proto/v1";
 import { Metadata, type ServerDuplexStream, status } from "@grpc/grpc-js";
-import type { Grant, Session, SessionSink, WorkersApi } from "../app/api.js";
 import type { Clock } from "../app/ports.js";
+import type { Grant, Session, SessionSink, WorkersApi } from "../app/worker-api.js";
 import { Checks } from "../core/check.js";
 import { invalid } from "../core/errors.js";
 import { type Calls, checkParsed, draining } from "./calls.js";

@@ -1,8 +1,8 @@
 // drover.v1.WorkerService: the single calls here, the session in work-stream.ts.
 
 import type { AckResult, ExtendResult, LeaseExtension, Outcome, WorkerServiceServer } from "@drover/proto/v1";
-import type { OutcomeReport, WorkersApi } from "../app/api.js";
 import type { Clock } from "../app/ports.js";
+import type { OutcomeReport, WorkersApi } from "../app/worker-api.js";
 import { Checks } from "../core/check.js";
 import { invalid, Refusal } from "../core/errors.js";
 import type { Progress } from "../core/job.js";

@@ -1,7 +1,7 @@
 // Who has which unique key: one small message each, beside the jobs of its task. They are written by the journal, in one
 // step with the job; here they are read.
 
-import type { Claim, Claims } from "../app/ports.js";
+import type { Claim, Claims } from "../app/key-ports.js";
 import { decodeClaim } from "./codec.js";
 import type { JobReads } from "./reads.js";
 import type { Subjects } from "./subjects.js";

@@ -3,7 +3,8 @@
 
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { headers, type Msg, type MsgHdrs } from "nats";
-import type { Claim, FlowEnd } from "../app/ports.js";
+import type { FlowEnd } from "../app/flow-ports.js";
+import type { Claim } from "../app/key-ports.js";
 import { type Job, newJob, type Phase, type ScheduledPhase, type Stored, unreadable } from "../core/job.js";
 import { storage } from "./storage-proto.js";
 import { type JobSubject, parseJobSubject } from "./subjects.js";

@@ -17,7 +17,7 @@ export interface ConnectOptions {
   within?: number;
 }
 
-export const connectRules = {
+const connectRules = {
   within: 30_000,
   /** One attempt, ms. */
   dial: 5_000,

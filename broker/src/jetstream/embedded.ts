@@ -27,7 +27,7 @@ export interface EmbeddedOptions {
   lockPatience?: number;
 }
 
-export const embeddedRules = {
+const embeddedRules = {
   /** How long the server may take to restore its store, ms: some seconds for millions of jobs. */
   ready: 120_000,
   /** How long it may take to stop before it is killed, ms. */

@@ -3,7 +3,7 @@
 
 import type { JetStreamManager } from "@nats-io/jetstream";
 import { type NatsConnection, TimeoutError } from "nats";
-import type { FlowEnd, FlowEntry, FlowRecord, Flows, FlowTicket } from "../app/ports.js";
+import type { FlowEnd, FlowEntry, FlowRecord, Flows, FlowTicket } from "../app/flow-ports.js";
 import { times } from "../core/limits.js";
 import { at, header, headersOf, line } from "./codec.js";
 import { memberHeaders, type Outgoing } from "./messages.js";
@@ -19,7 +19,7 @@ const partBytes = 256 * 1024;
 const readAtOnce = 200;
 const timeout = 5_000;
 const tries = 20;
-export const flowConsumer = "flows";
+const flowConsumer = "flows";
 /** Ends that wait to be looked into together: what comes while one pass is under way makes the next. */
 const atOnce = 1_000;
 

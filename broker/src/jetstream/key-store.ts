@@ -4,7 +4,7 @@
 
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "nats";
-import type { ConcurrencyKey, KeyStore, ParkedJob } from "../app/ports.js";
+import type { ConcurrencyKey, KeyStore, ParkedJob } from "../app/key-ports.js";
 import { type KeyUse, unusedKey } from "../core/key-use.js";
 import { countMessages } from "./queue-store.js";
 import type { JobReads } from "./reads.js";

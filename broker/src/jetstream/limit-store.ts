@@ -3,7 +3,7 @@
 
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "nats";
-import type { KnownBook, LimitStore, TaskSettings } from "../app/ports.js";
+import type { KnownBook, LimitStore, TaskSettings } from "../app/queue-ports.js";
 import { runLimits } from "../core/limits.js";
 import { unused } from "../core/rate.js";
 import type { Limited } from "../core/run-limits.js";

@@ -24,7 +24,7 @@ export interface PeersOptions {
   log: Log;
 }
 
-export const peersRules = {
+const peersRules = {
   /** Own ticks, ms, and how many of them make an announcement, and an absence. */
   tick: 1_000,
   announce: 2,

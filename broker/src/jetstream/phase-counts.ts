@@ -16,7 +16,7 @@ const mostAtOnce = 4;
 const answerWithin = 5_000;
 
 /** As metrics call them. */
-export const countedPhases = { later: "scheduled", blocked: "blocked", failed: "failed" } as const;
+const countedPhases = { later: "scheduled", blocked: "blocked", failed: "failed" } as const;
 type CountedPhase = keyof typeof countedPhases;
 export type CountedState = (typeof countedPhases)[CountedPhase];
 

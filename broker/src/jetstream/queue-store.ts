@@ -2,7 +2,8 @@
 
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "nats";
-import type { LaneKey, QueueScope, QueueSettings, Queues } from "../app/ports.js";
+import type { LaneKey } from "../app/ports.js";
+import type { QueueScope, QueueSettings, Queues } from "../app/queue-ports.js";
 import type { Phase } from "../core/job.js";
 import type { StreamLanes } from "./lanes.js";
 import { purgeBelow } from "./purge.js";

@@ -2,7 +2,7 @@
 
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "nats";
-import type { Routes, StoredRoutes } from "../app/ports.js";
+import type { Routes, StoredRoutes } from "../app/queue-ports.js";
 import { type SharedCodec, SharedMessage } from "./shared-message.js";
 import { storage } from "./storage-proto.js";
 import type { Subjects } from "./subjects.js";

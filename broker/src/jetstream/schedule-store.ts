@@ -8,7 +8,7 @@
 
 import type { JetStreamManager } from "@nats-io/jetstream";
 import { type NatsConnection, TimeoutError } from "nats";
-import type { FiringTicket, KnownSchedule, Schedules } from "../app/ports.js";
+import type { FiringTicket, KnownSchedule, Schedules } from "../app/schedule-ports.js";
 import { at, header, line } from "./codec.js";
 import { memberHeaders, type Outgoing, plainHeaders } from "./messages.js";
 import type { Delivery, Puller, PullInbox } from "./puller.js";

@@ -32,7 +32,7 @@ export interface StorageOptions {
   every?: number;
 }
 
-export const storageRules = {
+const storageRules = {
   every: 5_000,
   highWater: 0.9,
   /** How far the share must sink below the mark before submits are taken again. */

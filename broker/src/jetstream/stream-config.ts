@@ -83,7 +83,7 @@ export function cronStream(of: NamespaceStreams): StreamConfig {
   };
 }
 
-export function shardStreamName(namespace: string, shard: number): string {
+function shardStreamName(namespace: string, shard: number): string {
   return `DROVER_${namespace}_${shard}`;
 }
 

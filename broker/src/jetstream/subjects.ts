@@ -19,7 +19,8 @@
 //
 // A dot in a name is written `/`, which no name may hold, so that a name is always one token.
 
-import type { ConcurrencyKey, LaneKey } from "../app/ports.js";
+import type { ConcurrencyKey } from "../app/key-ports.js";
+import type { LaneKey } from "../app/ports.js";
 import type { JobRef, Phase } from "../core/job.js";
 import { shardOf } from "../core/names.js";
 import type { Limited } from "../core/run-limits.js";

@@ -93,7 +93,7 @@ function timeNow(): string {
 }
 
 /** `12:03:04.567 WARN  worker lost  worker=host:17 leases=3`, and the stack of an error below it. */
-export function toText(line: string): string {
+function toText(line: string): string {
   const { level, time, msg, err, ...fields } = JSON.parse(line) as Record<string, unknown>;
   const said = Object.entries(fields).map(([name, value]) => `${name}=${plain(value)}`);
   const head = [String(time).slice(11, 23), String(level).toUpperCase().padEnd(5), msg];

@@ -12,7 +12,8 @@ from drover.v1 import job_pb2, job_service_pb2
 from drover_client import BrokerError, Client, InvalidArgument, JobExists, Unavailable
 from drover_client.batches import MAX_BYTES, MAX_JOBS, batches
 from drover_client.calls import Caller, addresses_of, backoff
-from drover_client.submits import BATCHES, SINGLE_CALLS, Submits
+from drover_client.gather import BATCHES, SINGLE_CALLS
+from drover_client.submits import Submits
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ export interface SchedulesPut {
   readonly added: readonly string[];
   readonly changed: readonly string[];
   readonly unchanged: readonly string[];
-  /** What the owner has and did not declare. */
+  /** What the owner has and did not declare: the first 1,000 by name. */
   readonly undeclared: readonly string[];
 }
 

@@ -1,7 +1,7 @@
 // What may happen next in a world, by name. Two numbers pick among what there is; a step that finds nothing to do says
 // so with false, and something that waits is let happen instead.
 
-import type { Grant } from "../../../broker/src/app/api.js";
+import type { Grant } from "../../../broker/src/app/worker-api.js";
 import type { Spec } from "../../../broker/src/core/job.js";
 import { jobId } from "../../../broker/src/core/names.js";
 import { retrying } from "../stored-jobs.js";

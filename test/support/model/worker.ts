@@ -1,6 +1,6 @@
 // A worker's process: it attaches, runs nothing, and reports on anything it was ever given, however late.
 
-import type { Grant, Report, Session, SessionSink } from "../../../broker/src/app/api.js";
+import type { Grant, Report, Session, SessionSink } from "../../../broker/src/app/worker-api.js";
 import { FailureReason } from "../../../broker/src/core/job.js";
 import type { ModelBroker } from "./broker.js";
 import { plainTokens, theLane } from "./ports.js";

@@ -2,7 +2,7 @@
 
 import { beforeEach, describe, expect, test } from "vitest";
 import { Firings } from "../../../broker/src/app/firings.js";
-import type { FiringTicket, KnownSchedule, ScheduleRecord } from "../../../broker/src/app/ports.js";
+import type { FiringTicket, KnownSchedule, ScheduleRecord } from "../../../broker/src/app/schedule-ports.js";
 import type { FiredAs } from "../../../broker/src/app/telemetry.js";
 import { Refusal } from "../../../broker/src/core/errors.js";
 import type { Spec } from "../../../broker/src/core/job.js";

@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Gate, type Rated } from "../../../broker/src/app/gate.js";
 import type { Places } from "../../../broker/src/app/places.js";
-import type { KnownBook } from "../../../broker/src/app/ports.js";
+import type { KnownBook } from "../../../broker/src/app/queue-ports.js";
 import { runLimits } from "../../../broker/src/core/limits.js";
 import { intervalOf, type Rate, unused } from "../../../broker/src/core/rate.js";
 import { QuietLog } from "../../support/quiet-log.js";

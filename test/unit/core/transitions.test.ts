@@ -4,15 +4,8 @@
 import { describe, expect, test } from "vitest";
 import { FailureReason, type Job, type Phase, type ScheduledPhase } from "../../../broker/src/core/job.js";
 import { counts, sizes } from "../../../broker/src/core/limits.js";
-import {
-  advance,
-  armedSchedule,
-  type Event,
-  isAllowed,
-  type Standing,
-  standingOf,
-  transitions,
-} from "../../../broker/src/core/transitions.js";
+import { armedSchedule, type Standing, standingOf } from "../../../broker/src/core/standings.js";
+import { advance, type Event, isAllowed, transitions } from "../../../broker/src/core/transitions.js";
 import { aHold, alarmOf, now, retrying, standingAs, stored } from "../../support/stored-jobs.js";
 
 const at = { now, random: () => 0.5, nonce: "n-after" };

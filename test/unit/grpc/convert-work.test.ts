@@ -1,6 +1,6 @@
 import { Attach, Outcome } from "@drover/proto/v1";
 import { describe, expect, test } from "vitest";
-import type { Grant } from "../../../broker/src/app/api.js";
+import type { Grant } from "../../../broker/src/app/worker-api.js";
 import { Refusal } from "../../../broker/src/core/errors.js";
 import { FailureReason } from "../../../broker/src/core/job.js";
 import { type Draft, specOfDraft } from "../../../broker/src/core/spec.js";

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -29,6 +29,7 @@ from .follow import follow
 from .handle import JobHandle
 from .job import Job, JobState, job_of
 from .limits import Limits
+from .looks import Looks
 from .moments import duration
 from .operations import Inspection, Queues, Routes
 from .schedules import Schedules
@@ -36,9 +37,12 @@ from .spec import JobRequest
 from .submits import Submits
 from .task_ref import R, Step
 from .trace import traced
+from .waits import Waits
 
 LONG_POLL = 20.0
 """Seconds of one Wait call; longer waits are made of several."""
+LAST_LOOK = 1.0
+"""Seconds that a wait whose time is over takes at most to see where the job stands."""
 
 OnConflict = Literal["return_existing", "reject"]
 
@@ -77,6 +81,8 @@ class Client:
     ) -> None:
         self._calls = Caller(addresses_of(address), retry_for, Access(tls, metadata))
         self._submits = Submits(self._calls.once)
+        self._looks = Looks(self._calls.once)
+        self._waits = Waits(self._ask_for_ends, retry_for)
         self.queues = Queues(self._calls)
         self.routes = Routes(self._calls)
         self.inspect = Inspection(self._calls)
@@ -92,6 +98,9 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
+        """Calls that are under way raise CancelledError."""
+        for gathered in (self._submits, self._looks, self._waits):
+            gathered.close()
         await self._calls.close()
 
     @overload
@@ -161,28 +170,24 @@ class Client:
         return results
 
     async def status(self, id: str, *, include_payload: bool = False) -> Job:
-        """The job as it stands. Raises JobNotFound."""
-        request = job_service_pb2.StatusRequest(id=id, include_payload=include_payload)
-        return job_of((await self._calls.call("Status", request)).job)
+        """The job as it stands. What many ask for at a time is asked for together. Raises JobNotFound."""
+        job: Job = await self._calls.retrying(lambda: self._looks.status(id, include_payload))
+        return job
 
     async def result(self, id: str, timeout: float | timedelta | None = None) -> Any:
         """Wait up to `timeout` seconds (None: without end) for the job's end, and return its result.
+        Thousands of waits at a time share a few calls.
 
-        Raises JobFailed, JobCancelled, JobNotFound, and WaitTimeout when the time is over: the job goes on
-        then.
+        Raises JobFailed, JobCancelled, JobNotFound, and WaitTimeout when the time is over, whether a broker
+        could be reached or not: the job goes on then.
         """
-        waited = await self.wait([id], timeout)
-        job = waited.jobs[0]
-        if isinstance(job, BrokerError):
-            raise job
+        job = await self._ended(id, timeout)
         match job.state:
-            case JobState.SUCCEEDED:
-                return job.result
             case JobState.FAILED:
                 raise JobFailed(job)
             case JobState.CANCELLED:
                 raise JobCancelled(job)
-        raise WaitTimeout(id, job.state)
+        return job.result
 
     async def wait(
         self,
@@ -227,6 +232,34 @@ class Client:
         JobNotFound, and BrokerError (reason NOT_WAITING) for one that runs or has ended."""
         request = job_service_pb2.MoveRequest(id=id, queue=queue, priority=priority)
         return job_of((await self._calls.call("Move", request)).job)
+
+    async def _ended(self, id: str, timeout: float | timedelta | None) -> Job:
+        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        try:
+            return await self._waits.wait(id, seconds)
+        except WaitTimeout as late:
+            heard = late.state
+        # It may have ended since it was heard of last.
+        try:
+            job = await asyncio.wait_for(self._looks.status(id, False), LAST_LOOK)
+        except (Unavailable, asyncio.TimeoutError):
+            raise WaitTimeout(id, heard) from None
+        if not job.state.has_ended:
+            raise WaitTimeout(id, job.state)
+        return job
+
+    async def _ask_for_ends(self, ids: Sequence[str]) -> Collection[job_service_pb2.StatusResult]:
+        request = job_service_pb2.WaitRequest(
+            ids=ids, mode=_MODES["any"], timeout=duration("timeout", LONG_POLL)
+        )
+        turn = self._calls.turn
+        try:
+            answer = await self._calls.once("Wait", request, lasts=LONG_POLL)
+        except Unavailable:
+            self._calls.elsewhere(turn)
+            raise
+        results: Collection[job_service_pb2.StatusResult] = answer.results
+        return results
 
     async def _submit_batch(
         self, specs: list[job_pb2.JobSpec], own_keys: list[bool], policy: job_service_pb2.ConflictPolicy

@@ -55,10 +55,6 @@ export function addSharedOptions(program: Command): void {
     .addOption(new Option("--tls-key <file>", "key of that certificate").env("DROVER_TLS_KEY"));
 }
 
-export function addressOf(command: Command): string {
-  return command.optsWithGlobals<Shared>().address;
-}
-
 /** Runs a command's work with a client, and closes that whatever happens. */
 export async function withSession(
   io: Io,

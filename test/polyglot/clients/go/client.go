@@ -1,4 +1,4 @@
-// The client of access.test.ts in Go.
+// The client of access.test.ts and gathering.test.ts in Go.
 package main
 
 import (
@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	drover "github.com/drover-dev/drover/client-sdk/go"
@@ -59,6 +61,9 @@ func run() (map[string]any, error) {
 	}
 	defer client.Close()
 	ctx := context.Background()
+	if jobs, err := strconv.Atoi(os.Getenv("FIXTURE_TOGETHER")); err == nil {
+		return together(ctx, client, jobs)
+	}
 	task := drover.Define[map[string]string, string](os.Getenv("FIXTURE_TASK"), drover.Queue(os.Getenv("FIXTURE_QUEUE")))
 	job, err := task.Submit(ctx, client, map[string]string{"value": "hello"})
 	if err != nil {
@@ -72,6 +77,38 @@ func run() (map[string]any, error) {
 	defer cancel()
 	result, err := job.Result(ctx)
 	return map[string]any{"state": status.State, "result": result}, err
+}
+
+// together submits, looks at and waits for so many jobs, each lot at once.
+func together(ctx context.Context, client *drover.Client, jobs int) (map[string]any, error) {
+	task, states, results, failures := os.Getenv("FIXTURE_TASK"), sync.Map{}, make([]int, jobs), make([]error, jobs)
+	atOnce(jobs, func(i int) {
+		_, failures[i] = client.Submit(ctx, task, struct{}{}, drover.Queue("nobodys"))
+	})
+	id := func(i int) string { return fmt.Sprintf("echo~%s-%d", os.Getenv("FIXTURE_QUEUE"), i) }
+	atOnce(jobs, func(i int) {
+		status, err := client.Status(ctx, id(i))
+		states.Store(status.State, true)
+		failures[i] = errors.Join(failures[i], err)
+	})
+	atOnce(jobs, func(i int) {
+		result, err := drover.Result[int](ctx, client, id(i))
+		results[i], failures[i] = result, errors.Join(failures[i], err)
+	})
+	var seen []any
+	states.Range(func(state, _ any) bool {
+		seen = append(seen, state)
+		return true
+	})
+	return map[string]any{"states": seen, "results": results}, errors.Join(failures...)
+}
+
+func atOnce(count int, do func(int)) {
+	var group sync.WaitGroup
+	for i := range count {
+		group.Go(func() { do(i) })
+	}
+	group.Wait()
 }
 
 func tlsOf(ca, cert, key string) (*tls.Config, error) {

@@ -1,13 +1,24 @@
-"""The client of access.test.ts in Python."""
+"""The client of access.test.ts and gathering.test.ts in Python."""
 
 import asyncio
 import json
 import os
+from typing import Any
 
 from drover_client import BrokerError, Client, Tls
 
 env = os.environ.get
 namespaces = env("FIXTURE_NAMESPACES", "").split(",")
+
+
+async def together(client: Client, jobs: int) -> dict[str, Any]:
+    """Submits, looks at and waits for so many jobs, each lot at once."""
+    task = os.environ["FIXTURE_TASK"]
+    await asyncio.gather(*(client.submit(task, {}, queue="nobodys") for _ in range(jobs)))
+    ended = [f"echo~{env('FIXTURE_QUEUE')}-{i}" for i in range(jobs)]
+    statuses = await asyncio.gather(*(client.status(id) for id in ended))
+    results = await asyncio.gather(*(client.result(id, 30) for id in ended))
+    return {"states": sorted({status.state.name for status in statuses}), "results": results}
 
 
 async def main() -> None:
@@ -19,6 +30,9 @@ async def main() -> None:
     )
     async with client:
         try:
+            if jobs := int(env("FIXTURE_TOGETHER", "0")):
+                print(json.dumps(await together(client, jobs)))
+                return
             job = await client.submit(
                 os.environ["FIXTURE_TASK"],
                 {"value": "hello"},

@@ -1,0 +1,99 @@
+// What workers and a broker say to one another, in domain words: by single calls, or in a session.
+
+import type { Refusal } from "../core/errors.js";
+import type { Content, Failure, JobRef, Progress, Spec, State } from "../core/job.js";
+import type { FlowInput } from "./flow-api.js";
+
+/** One attempt handed to a worker. */
+export interface Grant {
+  /** Names the lease in its session; 0 for a unary one. */
+  leaseId: number;
+  token: string;
+  ref: JobRef;
+  spec: Spec;
+  payload: Content | undefined;
+  /** What the members that it depends on came to; empty where they are too many bytes for a lease. */
+  inputs: readonly FlowInput[];
+  attempt: number;
+  failures: number;
+  /** ms since 1970; 0 = lives with its session. */
+  expiresAt: number;
+}
+
+export type Report =
+  | { type: "success"; result: Content | undefined }
+  /** `reason` is ERROR, PERMANENT or TIME_LIMIT; retryAfter in ms. */
+  | { type: "failure"; failure: Failure; retryAfter: number | undefined }
+  | { type: "release" }
+  | { type: "snooze"; delay: number }
+  | { type: "cancelled" };
+
+export interface OutcomeReport {
+  /** Either of the two. */
+  leaseId: number;
+  token: string;
+  report: Report;
+}
+
+export interface WorkersApi {
+  lease(request: {
+    worker: string;
+    tasks: readonly string[];
+    queues: readonly string[];
+    maxJobs: number;
+    /** ms. */
+    wait: number;
+    leaseDuration: number;
+    gone: AbortSignal;
+  }): Promise<Grant[]>;
+  /** In order: the state that the job took, or why the report is refused. */
+  ack(outcomes: readonly OutcomeReport[]): Promise<(State | Refusal)[]>;
+  extend(
+    leases: readonly { token: string; duration: number; progress: Progress | undefined }[],
+  ): Promise<({ expiresAt: number; cancelRequested: boolean; drain: boolean } | Refusal)[]>;
+  /** A session. The sink is called from then on until it, or the session, is closed. @throws Refusal DRAINING */
+  attach(hello: Hello, sink: SessionSink): Promise<Session>;
+}
+
+export interface Hello {
+  worker: string;
+  instance: string;
+  sdk: string;
+  peer: string;
+  tasks: readonly { task: string; concurrency: number }[];
+  queues: readonly { queue: string; weight: number }[];
+  credit: { jobs: number; bytes: number };
+  held: readonly string[];
+}
+
+/** What a broker says to a worker. Messages keep their order; the sink must not throw. */
+export interface SessionSink {
+  attached(hello: {
+    broker: string;
+    pingInterval: number;
+    sessionTimeout: number;
+    held: readonly { token: string; leaseId: number; cancelRequested: boolean }[];
+    lost: readonly string[];
+  }): void;
+  leases(grants: readonly Grant[]): void;
+  settled(
+    recorded: readonly number[],
+    refused: readonly { leaseId: number; token: string; refusal: Refusal }[],
+  ): void;
+  cancel(leases: readonly { leaseId: number; reason: "requested" | "time-limit" | "lease-lost" }[]): void;
+  ping(serverTime: number): void;
+  drain(): void;
+  /** The broker ends the session: silent for too long, or replaced by one of the same instance. */
+  close(reason: string): void;
+}
+
+/** What a worker says to a broker. */
+export interface Session {
+  credit(jobs: number, bytes: number): void;
+  outcomes(outcomes: readonly OutcomeReport[]): void;
+  progress(reports: readonly { leaseId: number; progress: Progress }[]): void;
+  pong(): void;
+  drain(): void;
+  /** The stream ended. `clean` = the worker closed it in good order: nothing it still held comes back. */
+  closed(clean: boolean): void;
+}

@@ -1,0 +1,78 @@
+// A lane that nobody uses any more costs the nats-server a consumer: after a day it goes, behind a mark that brokers see
+// before it does, unless jobs will come back to it.
+
+import type { ConsumerInfo, JetStreamManager } from "@nats-io/jetstream";
+import type { NatsConnection } from "nats";
+import type { Log } from "../app/telemetry.js";
+import type { Phase } from "../core/job.js";
+import { isIdle, type LaneSweeps } from "./lane-sweeps.js";
+import type { StreamLane, StreamLanes } from "./lanes.js";
+import { type Retention, recordPhases } from "./retention.js";
+import { firstFrom } from "./seq-at.js";
+import type { Subjects } from "./subjects.js";
+
+export interface LaneRemovalRules {
+  /** A lane that was not used for this long is removed, ms. */
+  laneIdle: number;
+  /** Between marking a lane and removing it, ms: longer than any broker may act on an old list. */
+  laneMarked: number;
+}
+
+/** Whose jobs will need their lane again. */
+const comingBack = ["held-a", "held-b", "later", "blocked", "due"] as const;
+
+export class LaneRemoval {
+  constructor(
+    readonly nc: NatsConnection,
+    readonly jsm: JetStreamManager,
+    readonly subjects: Subjects,
+    readonly lanes: StreamLanes,
+    readonly sweeps: Pick<LaneSweeps, "sweepLane">,
+    readonly retention: Pick<Retention, "ownAge">,
+    readonly log: Log,
+    readonly rules: LaneRemovalRules,
+  ) {}
+
+  /** Marks the lanes that nothing was in for long enough, and removes those whose mark is old enough. */
+  async removeIdleLanes(): Promise<void> {
+    const now = Date.now();
+    for (const lane of this.lanes.all()) {
+      const info = lane.info;
+      if (info === undefined || !isIdle(info)) continue;
+      const active = Date.parse(String(info.delivered.last_active ?? info.created));
+      const marked = Number(info.config.metadata?.["drover-removing"] ?? 0);
+      if (marked > 0 && now - marked >= this.rules.laneMarked) await this.#removeLane(lane);
+      else if (marked === 0 && now - active >= this.rules.laneIdle && !(await this.#isNeeded(lane))) {
+        await this.#markLane(lane, info, now);
+      }
+    }
+  }
+
+  /** Whether jobs of its queue and task will come back to the lane, or records there are retained by its floor. */
+  async #isNeeded({ key, shard }: StreamLane): Promise<boolean> {
+    const own = recordPhases.filter((phase) => this.retention.ownAge(key.queue, phase) !== undefined);
+    for (const phase of new Set<Phase>([...comingBack, "failed", ...own])) {
+      const filter = this.subjects.phase(shard, phase, key.task, key.queue);
+      if ((await firstFrom(this.nc, this.subjects.stream(shard), filter, 1)) !== undefined) return true;
+    }
+    return false;
+  }
+
+  async #markLane(lane: StreamLane, info: ConsumerInfo, now: number): Promise<void> {
+    await this.jsm.consumers.update(this.subjects.stream(lane.shard), lane.name, {
+      metadata: { ...info.config.metadata, "drover-removing": String(now) },
+    });
+  }
+
+  async #removeLane(lane: StreamLane): Promise<void> {
+    const stream = this.subjects.stream(lane.shard);
+    const info = await this.jsm.consumers.info(stream, lane.name);
+    // Somebody who needed it has taken the mark away, or it has a ticket after all.
+    if (info.config.metadata?.["drover-removing"] === undefined || !isIdle(info)) return;
+    if (await this.#isNeeded(lane)) return;
+    await this.sweeps.sweepLane(lane);
+    await this.jsm.consumers.delete(stream, lane.name);
+    this.lanes.forget(lane);
+    this.log.info({ ...lane.key }, "an idle lane was removed");
+  }
+}

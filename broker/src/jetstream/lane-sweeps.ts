@@ -1,0 +1,137 @@
+// What is left behind where jobs have been, removed in bulk. Acked tickets are leftovers: a lane is swept now and then by
+// one purge up to its ack floor, and so are the alarms. Up to where everything is gone is what retention goes by.
+
+import type { ConsumerInfo, JetStreamManager } from "@nats-io/jetstream";
+import type { NatsConnection } from "nats";
+import type { Telemetry } from "../app/telemetry.js";
+import { dueConsumer } from "./due.js";
+import type { StreamLane, StreamLanes } from "./lanes.js";
+import { purgeBelow } from "./purge.js";
+import { firstFrom } from "./seq-at.js";
+import type { Subjects } from "./subjects.js";
+
+/** Up to which sequences tickets and alarms of a shard are gone. */
+export interface Floors {
+  due: number;
+  /** Queue -> task -> the lowest of its lanes. */
+  queues: Map<string, Map<string, number>>;
+}
+
+export interface LaneSweepRules {
+  /** Acks after which a lane is swept at once. */
+  acks: number;
+  /** Of what still waits in a lane, the share that has to be acked before it is swept: a purge looks at all that the
+   *  lane holds, three times over, so that with a million waiting each sweep holds the stream up for a second. */
+  share: number;
+}
+
+export class LaneSweeps {
+  /** Floor of `due` up to which it is swept, by shard. */
+  readonly #dueSwept = new Map<number, number>();
+  readonly #dueFloor = new Map<number, number>();
+
+  constructor(
+    readonly nc: NatsConnection,
+    readonly jsm: JetStreamManager,
+    readonly subjects: Subjects,
+    readonly lanes: StreamLanes,
+    readonly telemetry: Pick<Telemetry, "sweep">,
+    readonly rules: LaneSweepRules,
+  ) {}
+
+  /** Lanes with many acked tickets in them. */
+  async sweepBusyLanes(): Promise<void> {
+    for (const lane of this.lanes.all()) if (this.#isFull(lane)) await this.sweepLane(lane);
+  }
+
+  #isFull(lane: StreamLane): boolean {
+    return lane.acked >= this.rules.acks && !this.isLaden(lane);
+  }
+
+  /** Too much waits in the lane for what a purge would bring. */
+  isLaden({ acked, pending }: StreamLane): boolean {
+    return pending > this.rules.acks && acked < pending * this.rules.share;
+  }
+
+  /** Something was acked since the round before: there will be more. One purge walks every block that its lane has a
+   *  message in, and lanes that are drained side by side share their blocks. */
+  isInUse(lane: StreamLane): boolean {
+    const before = lane.ackedBefore;
+    lane.ackedBefore = lane.acked;
+    return lane.acked !== before;
+  }
+
+  /** Every lane whose floor has moved, but for those that may wait, and the alarms. */
+  async sweepAll(mayWait: (lane: StreamLane) => boolean = () => false): Promise<void> {
+    for (const lane of this.lanes.all()) {
+      // The ack floor of an idle lane moves on with the stream: only deliveries leave something to sweep.
+      const { info } = lane;
+      const moved = info !== undefined && info.ack_floor.stream_seq > lane.swept;
+      const used = info?.delivered.consumer_seq !== lane.sweptDeliveries;
+      if (!(moved && used) && lane.acked === 0) continue;
+      if (!mayWait(lane)) await this.sweepLane(lane);
+    }
+    for (let shard = 0; shard < this.subjects.shards; shard++) await this.#sweepDue(shard);
+  }
+
+  /** One purge up to the lane's floor. */
+  async sweepLane(lane: StreamLane): Promise<void> {
+    const stream = this.subjects.stream(lane.shard);
+    const acked = lane.acked;
+    const info = await this.jsm.consumers.info(stream, lane.name);
+    const floor = info.ack_floor.stream_seq;
+    lane.acked -= acked;
+    lane.ackedBefore = lane.acked;
+    lane.sweptDeliveries = undefined;
+    if (floor <= lane.swept) return;
+    const purged = await purgeBelow(this.jsm, stream, lane.filter, floor + 1);
+    lane.swept = floor;
+    if (info.num_ack_pending === 0) lane.sweptDeliveries = info.delivered.consumer_seq;
+    this.telemetry.sweep("lane", purged);
+  }
+
+  async #sweepDue(shard: number): Promise<void> {
+    const stream = this.subjects.stream(shard);
+    const { state } = await this.jsm.streams.info(stream);
+    const info = await this.jsm.consumers.info(stream, dueConsumer);
+    const floor = info.ack_floor.stream_seq;
+    if (floor > (this.#dueSwept.get(shard) ?? 0)) {
+      const purged = await purgeBelow(this.jsm, stream, this.subjects.phase(shard, "due"), floor + 1);
+      this.#dueSwept.set(shard, floor);
+      this.telemetry.sweep("due", purged);
+    }
+    this.#dueFloor.set(shard, isIdle(info) ? state.last_seq : floor);
+  }
+
+  async floors(shard: number): Promise<Floors> {
+    const due = this.#dueFloor.get(shard) ?? 0;
+    const queues: Floors["queues"] = new Map();
+    for (const lane of this.lanes.all()) {
+      if (lane.shard !== shard) continue;
+      const { task, queue } = lane.key;
+      const tasks = queues.get(queue) ?? new Map<string, number>();
+      queues.set(queue, tasks);
+      tasks.set(task, Math.min(tasks.get(task) ?? due, await this.#floorOf(lane)));
+    }
+    return { due, queues };
+  }
+
+  async #floorOf(lane: StreamLane): Promise<number> {
+    const listed = this.lanes.listedAt.get(lane.shard) ?? 0;
+    const acked = lane.info?.ack_floor.stream_seq ?? 0;
+    // Nothing waited and nothing was out when the lanes were listed: every ticket up to the sequence of that moment is
+    // acked, and gone if the lane was swept that far.
+    if (lane.info !== undefined && isIdle(lane.info) && acked <= lane.swept) return listed;
+    const first = await firstFrom(
+      this.nc,
+      this.subjects.stream(lane.shard),
+      lane.filter,
+      Math.min(lane.swept, acked) + 1,
+    );
+    return first === undefined ? listed : Math.min(listed, first - 1);
+  }
+}
+
+export function isIdle(info: ConsumerInfo): boolean {
+  return info.num_pending === 0 && info.num_ack_pending === 0 && info.num_redelivered === 0;
+}
