@@ -3,12 +3,14 @@
 import * as delayed from "./measures/delayed.mjs";
 import * as flows from "./measures/flows.mjs";
 import * as idle from "./measures/idle.mjs";
+import * as keys from "./measures/keys.mjs";
 import * as latency from "./measures/latency.mjs";
 import * as limited from "./measures/limited.mjs";
 import * as memory from "./measures/memory.mjs";
 import * as metrics from "./measures/metrics.mjs";
 import * as operators from "./measures/operators.mjs";
 import * as processes from "./measures/processes.mjs";
+import * as rates from "./measures/rates.mjs";
 import * as roundTrip from "./measures/round-trip.mjs";
 import * as scaling from "./measures/scaling.mjs";
 import * as schedules from "./measures/schedules.mjs";
@@ -31,6 +33,8 @@ export const measures = {
   scaling,
   idle,
   limited,
+  rates,
+  keys,
   metrics,
 };
 
@@ -43,6 +47,8 @@ export const slow = [
   "scaling",
   "idle",
   "limited",
+  "rates",
+  "keys",
   "metrics",
 ];
 

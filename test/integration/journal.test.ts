@@ -235,6 +235,29 @@ describe.each([1, 3])("on %i shards", (shards) => {
     expect(await stateOf(broker, ref)).toBe("SUCCEEDED");
   }, 60_000);
 
+  test("only a batch that a power cut may tear is staged in memory: each of its changes is one message", async () => {
+    const { nc, subjects, jobs, storage } = broker.parts.store;
+    const staged: string[] = [];
+    const staging = {
+      inMemory: (stream: string, _batch: string, bytes: number) => {
+        staged.push(`${stream} ${bytes > 0}`);
+      },
+      close: () => undefined,
+    };
+    const options = { inbox: createInbox(), boot: "staging-", staging };
+    const careful = new StreamJournal(nc, subjects, jobs, silent, storage, options);
+    const stream = subjects.stream(subjects.shard(task));
+    const body = Buffer.from("a large payload");
+    const singles = (from: string) =>
+      Array.from({ length: 20 }, (_, i) => create({ task, key: `${from}${i}` }));
+    await Promise.all(singles("single").map((change) => careful.commit(change)));
+    expect(staged).toEqual([`${stream} true`]);
+    const mixed = [...singles("mixed"), create({ task, key: "group" }, 0, body)];
+    await Promise.all(mixed.map((change) => careful.commit(change)));
+    expect(staged).toHaveLength(1);
+    careful.close();
+  });
+
   test("a change that the store does not take in time is refused as STORE_UNAVAILABLE", async () => {
     const { nc, subjects, jobs, storage } = broker.parts.store;
     const options = { inbox: createInbox(), boot: "impatient-", patience: 700, answerWithin: 300 };

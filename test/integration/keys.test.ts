@@ -243,8 +243,12 @@ describe("a broker that died", () => {
         Array.from({ length: 20 }, (_, n) => client.submit(task, n, { concurrencyKey: "acme" })),
       );
       await until("some to have run", () => ran.size >= 5, 60_000);
-      // Whichever the worker is attached to: it parked most of them, and admits the next.
-      await ((await serves(two, task)) ? two : one).kill();
+      // Whichever the worker is attached to: it parked those that wait, and admits the next.
+      const victim = (await serves(two, task)) ? two : one;
+      expect(await serves(victim, task)).toBe(true);
+      const { jobs: parked } = await client.listPage({ task, state: "BLOCKED" });
+      expect(parked.length).toBeGreaterThan(0);
+      await victim.kill();
       const ended = await Promise.all(jobs.map((job) => job.wait({ timeout: 90_000 })));
       expect(ended.map(({ state }) => state)).toEqual(Array(20).fill("SUCCEEDED"));
       expect(most).toBe(1);

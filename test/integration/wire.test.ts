@@ -2,7 +2,7 @@
 // written, whatever was written before and behind it.
 
 import { setImmediate as turn } from "node:timers/promises";
-import { jetstreamManager } from "@nats-io/jetstream";
+import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
 import { connect, type Msg, type NatsConnection } from "nats";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Delivery, PullInbox } from "../../broker/src/jetstream/puller.js";
@@ -85,6 +85,11 @@ describe("a message that is written", () => {
       ["$JS.ACK.second", "+ACK"],
       ["third", "3"],
     ]);
+    wire.publish("fourth", "", "", Buffer.from("4"));
+    await until("it to arrive", () => heard.length > 3);
+    await nc.flush();
+    // Once each: nothing of the turn before goes again.
+    expect(heard.map((msg) => msg.subject)).toEqual(["first", "$JS.ACK.second", "third", "fourth"]);
   });
 
   test("is refused where the server would end the connection for it, and the next one goes", async () => {
@@ -124,14 +129,18 @@ describe("answers to reads", () => {
 
 describe("acks that nobody waits for", () => {
   const config = { stream: "S", name: "c" };
+  /** Not the broker's, and there after it. */
+  let beside: NatsConnection;
+  let jsm: JetStreamManager;
   let inbox: PullInbox;
   let deliveries: Delivery[];
 
   beforeEach(async () => {
-    const jsm = await jetstreamManager(nc, { checkAPI: false });
+    beside = await connect({ servers: server.url });
+    jsm = await jetstreamManager(beside, { checkAPI: false });
     await jsm.streams.add({ name: "S", subjects: ["s"] });
     await jsm.consumers.add("S", { durable_name: "c", ack_policy: "explicit" });
-    for (let i = 0; i < 3; i++) await nc.request("s", String(i));
+    for (let i = 0; i < 3; i++) await beside.request("s", String(i));
     inbox = new PullInbox(nc, "pulls");
     deliveries = [];
     const puller = inbox.open(config, {
@@ -144,25 +153,25 @@ describe("acks that nobody waits for", () => {
   });
   afterEach(async () => {
     inbox.close();
-    const jsm = await jetstreamManager(nc, { checkAPI: false });
     await jsm.streams.delete("S");
+    await beside.close();
   });
 
-  const unacked = async () => {
-    const jsm = await jetstreamManager(nc, { checkAPI: false });
-    return (await jsm.consumers.info("S", "c")).num_ack_pending;
-  };
+  const unacked = async () => (await jsm.consumers.info("S", "c")).num_ack_pending;
 
   test("go by themselves", async () => {
-    for (const delivery of deliveries) inbox.ack(delivery);
-    await until("the consumer to move on", async () => (await unacked()) === 0);
+    for (const [i, delivery] of deliveries.entries()) {
+      inbox.ack(delivery);
+      await until("the consumer to move on", async () => (await unacked()) === deliveries.length - 1 - i);
+    }
   });
 
   test("go when the broker stops", async () => {
     for (const delivery of deliveries) inbox.ack(delivery);
     inbox.close();
     await nc.flush();
-    expect(await unacked()).toBe(0);
+    await nc.close();
+    await until("the consumer to move on", async () => (await unacked()) === 0);
   });
 
   test("say which delivery they are for", () => {

@@ -26,10 +26,11 @@ import type { Log } from "./telemetry.js";
 
 /** Jobs that wait and are looked at together: when a place was given back, and in the sweep. */
 const atOnce = { usual: 16, thorough: 100 } as const;
-const attempts = 3;
+/** At a place: each may take two, one to learn that others may wait. */
+const attempts = 6;
 const keysAtOnce = 8;
-/** Keys that are known to be full. */
-const mostFull = 10_000;
+/** Keys of which something is kept in mind. */
+const mostNoted = 10_000;
 
 export class KeyPlaces {
   /** What is under way with a key: one thing at a time. */
@@ -38,6 +39,10 @@ export class KeyPlaces {
   readonly #looks = new Map<string, number>();
   /** Until when a key counts as full without being asked for, ms. */
   readonly #full = new Map<string, number>();
+  /** Keys that jobs waited for when this broker looked last. */
+  readonly #crowded = new Set<string>();
+  /** Jobs that are being admitted. */
+  readonly #admitting = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
   #sweeping = false;
   #stopped = false;
@@ -123,29 +128,41 @@ export class KeyPlaces {
 
   async #take(name: ConcurrencyKey, { key, task, queue }: Spec, origin: number): Promise<boolean> {
     const job = { key, origin, most: this.most(task, queue) };
+    /** Asked for only where somebody has ever been parked. */
+    let othersWait: boolean | undefined;
     for (let attempt = 0; attempt < attempts; attempt++) {
-      const { parkedAt } = await this.store.read(name);
-      const othersWait = parkedAt > 0 && (await this.store.waiting(name, 1)).length > 0;
       let taken = false;
+      let unsure = false;
       const use = await this.store.update(name, (before) => {
-        const attempted = take(before, job, othersWait, this.clock.now());
+        const now = this.clock.now();
+        const mayWait = before.parkedAt > 0 && othersWait !== false;
+        const attempted = take(before, job, mayWait, now);
         ({ taken } = attempted);
+        // A job that was promised its place need not ask, nor one that would find none anyway.
+        unsure = mayWait && othersWait === undefined && !taken && take(before, job, false, now).taken;
         return taken ? attempted.use : before;
       });
       if (taken) return true;
+      if (unsure) {
+        othersWait = await this.store.hasWaiting(name);
+        continue;
+      }
       // A broker that died gave nothing back.
       if (!(await this.#sift(name, use))) break;
+      othersWait = undefined;
     }
     const now = this.clock.now();
     // Those that wait come first: for a job that was promised a place and has none now as well.
     await this.store.update(name, (before) => aboutToPark(giveBack(before, key, 0), now));
-    if (this.#full.size >= mostFull) this.#full.clear();
+    if (this.#full.size >= mostNoted) this.#full.clear();
     this.#full.set(idOf(name), now + runLimits.keyFull);
     return false;
   }
 
   #left(name: ConcurrencyKey, key: string, origin: number): void {
     this.#behind(name, async () => {
+      // Where others wait, as a rule the place goes on to the next in the same step.
+      if (this.#crowded.has(idOf(name))) return this.#look(name, { key, origin });
       const { parkedAt } = await this.store.update(name, (use) => giveBack(use, key, origin));
       if (parkedAt > 0) await this.#look(name);
     });
@@ -166,25 +183,43 @@ export class KeyPlaces {
   }
 
   async #lookNow(name: ConcurrencyKey, thorough: boolean): Promise<void> {
-    await this.#inTurn(idOf(name), () => this.#look(name, thorough)).catch((error: unknown) =>
+    await this.#inTurn(idOf(name), () => this.#look(name, undefined, thorough)).catch((error: unknown) =>
       this.#failed(name, error),
     );
   }
 
-  /** Admits those that have waited longest to the places that are free. */
-  async #look(name: ConcurrencyKey, thorough = false): Promise<void> {
+  /** Promises the places that are free, the one that was `left` among them, to those that have waited longest. */
+  async #look(name: ConcurrencyKey, left?: { key: string; origin: number }, thorough = false): Promise<void> {
+    const id = idOf(name);
     const parked = await this.store.waiting(name, thorough ? atOnce.thorough : atOnce.usual);
-    if (parked.length === 0) {
-      await this.store.update(name, (use) => noneWait(use, this.clock.now()));
-      return;
-    }
-    if (thorough) await this.#sift(name, await this.store.read(name));
+    if (thorough && parked.length > 0) await this.#sift(name, await this.store.read(name));
     const waiters = parked.map(({ key, queue }) => ({ key, most: this.most(name.task, queue) }));
     const now = this.clock.now();
-    const { taken } = await this.store.update(name, (use) => aboutToPark(reserve(use, waiters, now), now));
-    this.#full.delete(idOf(name));
+    const { taken, parkedAt } = await this.store.update(name, (before) => {
+      const use = left === undefined ? before : giveBack(before, left.key, left.origin);
+      return waiters.length === 0 ? noneWait(use, now) : aboutToPark(reserve(use, waiters, now), now);
+    });
+    if (parkedAt === 0) this.#crowded.delete(id);
+    else this.#noteCrowded(id);
+    if (parked.length === 0) return;
+    this.#full.delete(id);
     const promised = new Set(taken.filter(({ origin }) => origin === 0).map(({ key }) => key));
-    await Promise.all(parked.filter(({ key }) => promised.has(key)).map((job) => this.#admit(name, job)));
+    for (const job of parked) if (promised.has(job.key)) this.#admitSoon(name, job);
+  }
+
+  /** The store has the promise, so the next of the key need not wait for this; one that fails the sweep makes good. */
+  #admitSoon(name: ConcurrencyKey, job: ParkedJob): void {
+    const id = `${idOf(name)} ${job.key}`;
+    if (this.#admitting.has(id)) return;
+    this.#admitting.add(id);
+    this.#admit(name, job)
+      .catch((error: unknown) => this.#failed(name, error))
+      .finally(() => this.#admitting.delete(id));
+  }
+
+  #noteCrowded(id: string): void {
+    if (this.#crowded.size >= mostNoted) this.#crowded.clear();
+    this.#crowded.add(id);
   }
 
   async #admit(name: ConcurrencyKey, { key }: ParkedJob): Promise<void> {

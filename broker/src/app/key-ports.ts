@@ -31,8 +31,10 @@ export interface ParkedJob {
 /** Concurrency keys as all brokers see them. All of it throws Refusal STORE_UNAVAILABLE. */
 export interface KeyStore {
   read(key: ConcurrencyKey): Promise<KeyUse>;
-  /** Changes who has its places, whoever else does at the same time; the same value writes nothing. */
+  /** Changes who has its places, whoever else does at the same time; the same value writes nothing. `change` may be
+   *  called several times, and what the last call made of it holds. */
   update(key: ConcurrencyKey, change: (use: KeyUse) => KeyUse): Promise<KeyUse>;
+  hasWaiting(key: ConcurrencyKey): Promise<boolean>;
   /** Those that wait, in the order of their turn. */
   waiting(key: ConcurrencyKey, most: number): Promise<ParkedJob[]>;
   /** How many come before a parked job of this sequence; undefined: before one that would be parked now. */

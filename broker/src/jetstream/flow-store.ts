@@ -6,15 +6,15 @@ import { type NatsConnection, TimeoutError } from "nats";
 import type { FlowEnd, FlowEntry, FlowRecord, Flows, FlowTicket } from "../app/flow-ports.js";
 import { times } from "../core/limits.js";
 import { at, header, headersOf, line } from "./codec.js";
+import { Feed } from "./feed.js";
 import { memberHeaders, type Outgoing } from "./messages.js";
-import type { Delivery, Puller, PullInbox } from "./puller.js";
+import type { Delivery, PullInbox } from "./puller.js";
 import { purgeBelow } from "./purge.js";
 import { type JobReads, unavailable } from "./reads.js";
 import { storage } from "./storage-proto.js";
 import { parseFlowEnd, type Subjects } from "./subjects.js";
 import { verdictOf } from "./verdict.js";
 
-const perMs = 1_000_000;
 const partBytes = 256 * 1024;
 const readAtOnce = 200;
 const timeout = 5_000;
@@ -24,50 +24,30 @@ const flowConsumer = "flows";
 const atOnce = 1_000;
 
 export class FlowStore implements Flows {
-  readonly #pullers: Puller[] = [];
-  #waiting: FlowTicket[] = [];
-  #working = false;
+  readonly #feed: Feed<FlowTicket>;
   #batches = 0;
 
   constructor(
     readonly nc: NatsConnection,
     readonly jsm: JetStreamManager,
-    readonly inbox: PullInbox,
+    inbox: PullInbox,
     readonly subjects: Subjects,
     readonly reads: Pick<JobReads, "last">,
     readonly nonce: () => string,
     /** ms. */
-    readonly ackWait: number = times.ackWait,
-  ) {}
+    ackWait: number = times.ackWait,
+  ) {
+    this.#feed = new Feed(jsm, inbox, { name: flowConsumer, atOnce, ackWait, read: ticketsIn });
+  }
 
   /** Delivers tickets, many at a time, one call after the other. `look` must not reject. */
-  async start(look: (tickets: readonly FlowTicket[]) => Promise<void>): Promise<void> {
-    for (let shard = 0; shard < this.subjects.shards; shard++) {
-      const stream = this.subjects.stream(shard);
-      await this.jsm.consumers.add(stream, {
-        durable_name: flowConsumer,
-        filter_subject: this.subjects.flowEnds(shard),
-        ack_policy: "explicit",
-        deliver_policy: "all",
-        ack_wait: this.ackWait * perMs,
-        max_deliver: -1,
-        max_ack_pending: -1,
-      });
-      const puller = this.inbox.open(
-        { stream, name: flowConsumer },
-        {
-          delivered: (delivery) => this.#delivered(delivery, look),
-          over: () => undefined,
-          distrust: () => undefined,
-        },
-      );
-      this.#pullers.push(puller);
-      puller.keepOpen(atOnce);
-    }
+  start(look: (tickets: readonly FlowTicket[]) => Promise<void>): Promise<void> {
+    const filterOf = (shard: number) => this.subjects.flowEnds(shard);
+    return this.#feed.start(this.subjects.inEachShard(filterOf), look);
   }
 
   stop(): void {
-    for (const puller of this.#pullers) puller.keepOpen(0);
+    this.#feed.stop();
   }
 
   async read(key: string): Promise<{ record: FlowRecord; seq: number } | undefined> {
@@ -217,28 +197,6 @@ export class FlowStore implements Flows {
     }
   }
 
-  #delivered(delivery: Delivery, look: (tickets: readonly FlowTicket[]) => Promise<void>): void {
-    const parsed = parseFlowEnd(delivery.subject);
-    const ack = () => this.inbox.ack(delivery);
-    if (parsed === undefined) return ack();
-    const member = /^\d+$/.test(parsed.what) ? Number(parsed.what) : undefined;
-    this.#waiting.push({
-      flow: parsed.flow,
-      member,
-      end: member === undefined ? undefined : storage.FlowEnd.decode(delivery.data),
-      deadline: parsed.what === "deadline",
-      ack,
-    });
-    if (!this.#working) void this.#work(look);
-  }
-
-  async #work(look: (tickets: readonly FlowTicket[]) => Promise<void>): Promise<void> {
-    this.#working = true;
-    await new Promise((resolve) => setImmediate(resolve));
-    while (this.#waiting.length > 0) await look(this.#waiting.splice(0, atOnce));
-    this.#working = false;
-  }
-
   async #asked<T>(ask: () => Promise<T>): Promise<T> {
     try {
       return await ask();
@@ -252,4 +210,13 @@ const nothing = new Uint8Array(0);
 
 function recordOf(data: Uint8Array): FlowRecord {
   return storage.Flow.decode(data);
+}
+
+function ticketsIn({ subject, data }: Delivery, ack: () => void): FlowTicket[] {
+  const parsed = parseFlowEnd(subject);
+  if (parsed === undefined) return [];
+  const { flow, what } = parsed;
+  const member = /^\d+$/.test(what) ? Number(what) : undefined;
+  const end = member === undefined ? undefined : storage.FlowEnd.decode(data);
+  return [{ flow, member, end, deadline: what === "deadline", ack }];
 }

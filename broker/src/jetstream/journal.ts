@@ -14,6 +14,7 @@ import type { Change, Jobs, Journal } from "../app/ports.js";
 import type { Telemetry } from "../app/telemetry.js";
 import { Replies } from "./replies.js";
 import { journalLimits, ShardJournal, type StoreHealth } from "./shard-journal.js";
+import type { Staging } from "./staging.js";
 import type { Subjects } from "./subjects.js";
 import { Wire } from "./wire.js";
 
@@ -30,7 +31,13 @@ export class StreamJournal implements Journal {
     jobs: Pick<Jobs, "read">,
     telemetry: Telemetry,
     store: StoreHealth,
-    options: { inbox: string; boot: string; answerWithin?: number; patience?: number },
+    options: {
+      inbox: string;
+      boot: string;
+      answerWithin?: number;
+      patience?: number;
+      staging?: Staging | undefined;
+    },
   ) {
     this.#subjects = subjects;
     this.#boot = options.boot;
@@ -49,6 +56,7 @@ export class StreamJournal implements Journal {
           store,
           () => this.nonce(),
           options.patience ?? journalLimits.patience,
+          options.staging,
         ),
     );
   }

@@ -6,13 +6,16 @@ import type { JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "nats";
 import type { ConcurrencyKey, KeyStore, ParkedJob } from "../app/key-ports.js";
 import { type KeyUse, unusedKey } from "../core/key-use.js";
+import { KeyUpdates } from "./key-updates.js";
 import { countMessages } from "./queue-store.js";
-import type { JobReads } from "./reads.js";
-import { asked, type SharedCodec, SharedMessage } from "./shared-message.js";
+import type { JobReads, Raw } from "./reads.js";
+import { asked, type SharedCodec } from "./shared-message.js";
 import { storage } from "./storage-proto.js";
 import { keyUseIn, parkedIn, type Subjects } from "./subjects.js";
 
 const chunk = 200;
+/** So many times as many parked jobs as are asked for are read at once, in the hope that those are all. */
+const fewTimes = 4;
 /** A key that nobody uses is forgotten after this, s. */
 const unusedFor = 60;
 
@@ -23,12 +26,20 @@ const codec: SharedCodec<KeyUse> = {
 };
 
 export class StreamKeys implements KeyStore {
+  readonly #updates: readonly KeyUpdates<KeyUse>[];
+
   constructor(
-    readonly nc: NatsConnection,
+    nc: NatsConnection,
     readonly jsm: JetStreamManager,
     readonly subjects: Subjects,
     readonly reads: Pick<JobReads, "last" | "first">,
-  ) {}
+    nonce: () => string,
+  ) {
+    this.#updates = Array.from(
+      { length: subjects.shards },
+      (_, shard) => new KeyUpdates(nc, reads, shard, codec, nonce),
+    );
+  }
 
   async read(key: ConcurrencyKey): Promise<KeyUse> {
     const [message] = await this.reads.last(this.subjects.shard(key.task), [this.subjects.keyUse(key)]);
@@ -36,24 +47,28 @@ export class StreamKeys implements KeyStore {
   }
 
   update(key: ConcurrencyKey, change: (use: KeyUse) => KeyUse): Promise<KeyUse> {
-    const stream = this.subjects.stream(this.subjects.shard(key.task));
-    return new SharedMessage(this.nc, this.jsm, stream, this.subjects.keyUse(key), codec).update(change);
+    const updates = this.#updates[this.subjects.shard(key.task)];
+    if (updates === undefined) throw new Error("a shard beyond the namespace's");
+    return updates.update(this.subjects.keyUse(key), change);
+  }
+
+  async hasWaiting(key: ConcurrencyKey): Promise<boolean> {
+    const shard = this.subjects.shard(key.task);
+    return (await this.reads.first(shard, this.subjects.parkedOf(key), 1)).length > 0;
   }
 
   async waiting(key: ConcurrencyKey, most: number): Promise<ParkedJob[]> {
     const shard = this.subjects.shard(key.task);
-    // One question tells whether there are any; then each priority in the order of its parkings, the highest first.
-    if ((await this.reads.first(shard, this.subjects.parkedOf(key), 1)).length === 0) return [];
+    const few = fewTimes * most;
+    const all = await this.reads.first(shard, this.subjects.parkedOf(key), few);
+    // In the order of their parkings; the highest priority comes first.
+    if (all.length < few) {
+      return jobsOf(all.toSorted((a, b) => priorityIn(b.subject) - priorityIn(a.subject))).slice(0, most);
+    }
     const found = await Promise.all(
       Array.from({ length: 10 }, (_, i) => this.reads.first(shard, this.subjects.parkedOf(key, 9 - i), most)),
     );
-    return found
-      .flat()
-      .slice(0, most)
-      .flatMap(({ subject, data }) => {
-        const job = parkedIn(subject);
-        return job === undefined ? [] : [{ key: job, queue: storage.Parked.decode(data).queue }];
-      });
+    return jobsOf(found.flat().slice(0, most));
   }
 
   async waitingBefore(key: ConcurrencyKey, priority: number, seq: number | undefined): Promise<number> {
@@ -84,4 +99,15 @@ export class StreamKeys implements KeyStore {
     }
     return found;
   }
+}
+
+function jobsOf(parked: readonly Raw[]): ParkedJob[] {
+  return parked.flatMap(({ subject, data }) => {
+    const key = parkedIn(subject)?.key;
+    return key === undefined ? [] : [{ key, queue: storage.Parked.decode(data).queue }];
+  });
+}
+
+function priorityIn(subject: string): number {
+  return parkedIn(subject)?.priority ?? 0;
 }

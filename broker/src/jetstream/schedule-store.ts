@@ -10,8 +10,9 @@ import type { JetStreamManager } from "@nats-io/jetstream";
 import { type NatsConnection, TimeoutError } from "nats";
 import type { FiringTicket, KnownSchedule, Schedules } from "../app/schedule-ports.js";
 import { at, header, line } from "./codec.js";
+import { Feed } from "./feed.js";
 import { memberHeaders, type Outgoing, plainHeaders } from "./messages.js";
-import type { Delivery, Puller, PullInbox } from "./puller.js";
+import type { Delivery, PullInbox } from "./puller.js";
 import { purgeBelow } from "./purge.js";
 import { type JobReads, unavailable } from "./reads.js";
 import { storage } from "./storage-proto.js";
@@ -19,7 +20,6 @@ import { cronStreamName } from "./stream-config.js";
 import { type Subjects, scheduleIn } from "./subjects.js";
 import { type Verdict, verdictOf } from "./verdict.js";
 
-const perMs = 1_000_000;
 const timeout = 5_000;
 const tries = 20;
 const readAtOnce = 250;
@@ -39,9 +39,7 @@ type ScheduleChange = Parameters<Schedules["write"]>[0][number];
 
 export class ScheduleStore implements Schedules {
   readonly #stream: string;
-  #puller: Puller | undefined;
-  #waiting: FiringTicket[] = [];
-  #working = false;
+  readonly #feed: Feed<FiringTicket>;
   #acked = false;
   #timer: NodeJS.Timeout | undefined;
   #batches = 0;
@@ -49,34 +47,23 @@ export class ScheduleStore implements Schedules {
   constructor(
     readonly nc: NatsConnection,
     readonly jsm: JetStreamManager,
-    readonly inbox: PullInbox,
+    inbox: PullInbox,
     readonly subjects: Subjects,
     readonly reads: Pick<JobReads, "lastIn">,
     readonly nonce: () => string,
   ) {
     this.#stream = cronStreamName(subjects.namespace);
+    this.#feed = new Feed(jsm, inbox, {
+      name: firingConsumer,
+      atOnce,
+      ackWait: firingWait,
+      read: (delivery, ack) => this.#firingsIn(delivery, ack),
+    });
   }
 
   /** Delivers firings, many at a time, one call after the other. `look` must not reject. */
   async start(look: (firings: readonly FiringTicket[]) => Promise<void>): Promise<void> {
-    await this.jsm.consumers.add(this.#stream, {
-      durable_name: firingConsumer,
-      filter_subject: this.subjects.firing("*"),
-      ack_policy: "explicit",
-      deliver_policy: "all",
-      ack_wait: firingWait * perMs,
-      max_deliver: -1,
-      max_ack_pending: -1,
-    });
-    this.#puller = this.inbox.open(
-      { stream: this.#stream, name: firingConsumer },
-      {
-        delivered: (delivery) => this.#delivered(delivery, look),
-        over: () => undefined,
-        distrust: () => undefined,
-      },
-    );
-    this.#puller.keepOpen(atOnce);
+    await this.#feed.start([{ stream: this.#stream, filter: this.subjects.firing("*") }], look);
     this.#timer = setInterval(() => {
       // What stays is swept with what comes next.
       this.#sweep().catch(() => undefined);
@@ -85,7 +72,7 @@ export class ScheduleStore implements Schedules {
 
   stop(): void {
     clearInterval(this.#timer);
-    this.#puller?.keepOpen(0);
+    this.#feed.stop();
   }
 
   async read(names: readonly string[]): Promise<KnownSchedule[]> {
@@ -199,29 +186,22 @@ export class ScheduleStore implements Schedules {
     }
   }
 
-  #delivered(delivery: Delivery, look: (firings: readonly FiringTicket[]) => Promise<void>): void {
-    const ack = () => {
-      this.#acked = true;
-      this.inbox.ack(delivery);
-    };
-    const [time = "", ...names] = Buffer.from(delivery.data).toString().split("\n");
+  #firingsIn({ subject, data }: Delivery, ack: () => void): FiringTicket[] {
+    const [time = "", ...names] = Buffer.from(data).toString().split("\n");
     const plannedAt = Number(time);
-    if (!Number.isSafeInteger(plannedAt)) return ack();
-    if (names.length === 0) names.push(scheduleIn(delivery.subject));
+    if (!Number.isSafeInteger(plannedAt)) {
+      this.#acked = true;
+      return [];
+    }
+    if (names.length === 0) names.push(scheduleIn(subject));
     // Acked when all of them have been dealt with.
     let left = names.length;
     const done = () => {
-      if (--left === 0) ack();
+      if (--left > 0) return;
+      this.#acked = true;
+      ack();
     };
-    for (const name of names) this.#waiting.push({ name, plannedAt, ack: once(done) });
-    if (!this.#working) void this.#work(look);
-  }
-
-  async #work(look: (firings: readonly FiringTicket[]) => Promise<void>): Promise<void> {
-    this.#working = true;
-    await new Promise((resolve) => setImmediate(resolve));
-    while (this.#waiting.length > 0) await look(this.#waiting.splice(0, atOnce));
-    this.#working = false;
+    return names.map((name) => ({ name, plannedAt, ack: once(done) }));
   }
 
   /** Firings that were dealt with. */

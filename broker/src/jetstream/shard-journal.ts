@@ -12,6 +12,7 @@ import { bears } from "../core/snapshot.js";
 import { type Group, groupOf, memberHead } from "./messages.js";
 import { unavailable } from "./reads.js";
 import { type Replies, Unanswered } from "./replies.js";
+import { type Staging, stagingRules } from "./staging.js";
 import type { Subjects } from "./subjects.js";
 import { type Verdict, verdictOf } from "./verdict.js";
 import type { Wire } from "./wire.js";
@@ -23,8 +24,10 @@ export const journalLimits = {
   inFlight: 2,
   /** While a batch is in flight a second one starts only when this many messages wait. */
   second: 128,
-  /** Below this many messages plain publishes beat a batch, which costs about 2.4 ms whatever its size. */
+  /** Below this many messages plain publishes beat a batch, which costs about 2.4 ms whatever its size; */
   plain: 12,
+  /** where it is staged in memory, it costs as much as so many. */
+  plainBesideMemory: 4,
   /** A refused batch of this many changes or more is sorted out by reading its jobs. */
   sortedOut: 16,
   /** Changes that may wait; submits are refused earlier, so that outcomes still find room. */
@@ -78,6 +81,8 @@ export class ShardJournal {
     readonly store: StoreHealth,
     readonly nonce: () => string,
     readonly patience: number,
+    /** Where the server's batches can be staged in memory, by this broker. */
+    readonly staging: Staging | undefined,
   ) {}
 
   get depth(): number {
@@ -187,7 +192,8 @@ export class ShardJournal {
 
   /** Settles every entry, whatever happens; never rejects. */
   async #send(entries: Entry[]): Promise<void> {
-    const small = entries.length < journalLimits.plain;
+    const small =
+      entries.length < (this.staging === undefined ? journalLimits.plain : journalLimits.plainBesideMemory);
     const alone = small ? entries.filter((entry) => !entry.group.atomic) : [];
     const together = small ? entries.filter((entry) => entry.group.atomic) : entries;
     await Promise.all([
@@ -240,9 +246,16 @@ export class ShardJournal {
   #publishBatch(entries: readonly Entry[]): Promise<Verdict> {
     const batch = this.nonce();
     let left = 0;
-    for (const entry of entries) {
-      if (this.#busy.get(entry.id) !== entry) throw new Error(`two changes of ${entry.id} in one batch`);
-      left += entry.group.messages.length;
+    let bytes = 0;
+    let tearable = true;
+    for (const { id, group } of entries) {
+      if (this.#busy.get(id)?.group !== group) throw new Error(`two changes of ${id} in one batch`);
+      left += group.messages.length;
+      bytes += group.bytes;
+      tearable &&= !group.atomic;
+    }
+    if (tearable) {
+      this.staging?.inMemory(this.#stream(entries), batch, bytes + left * stagingRules.perMessage);
     }
     const { reply, answer } = this.replies.expect();
     let sequence = 0;
@@ -255,6 +268,11 @@ export class ShardJournal {
     }
     this.wire.flush();
     return answer.then(verdictOf);
+  }
+
+  #stream([first]: readonly Entry[]): string {
+    if (first === undefined) throw new Error("an empty batch");
+    return this.subjects.stream(this.subjects.shard(first.change.ref.task));
   }
 
   /** Members of a batch have sequences in a row; the answer names the last. */

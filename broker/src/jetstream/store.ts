@@ -23,6 +23,7 @@ import { QueueStore } from "./queue-store.js";
 import { JobReads } from "./reads.js";
 import { RouteStore } from "./route-store.js";
 import { ScheduleStore } from "./schedule-store.js";
+import { clearStaging, openStaging, type Staging } from "./staging.js";
 import { type OwnServer, StorageMonitor } from "./storage.js";
 import { Subjects } from "./subjects.js";
 
@@ -60,6 +61,7 @@ export class Store {
     readonly subjects: Subjects,
     readonly jobs: JobReads,
     readonly journal: StreamJournal,
+    readonly staging: Staging | undefined,
     readonly inbox: PullInbox,
     readonly lanes: StreamLanes,
     readonly queues: QueueStore,
@@ -104,19 +106,22 @@ export class Store {
     const subjects = new Subjects(namespace, made.shards);
     const self = options.name.replaceAll(/[^A-Za-z0-9_-]/g, "-");
     const peers = new NatsPeers({ connection, namespace, self, log });
+    const own = options.own ?? embedded;
     const storage = new StorageMonitor({
       api,
       log,
       shards: made.streams.map((stream, shard) => ({ stream, prefix: `drover.${namespace}.${shard}` })),
       replicas: made.replicas,
-      own: options.own ?? embedded,
+      own,
       highWater: options.highWater,
     });
     const jobs = new JobReads(nc, subjects, made.replicas, (outcome, seconds) =>
       telemetry.jetstream("DIRECT.GET", outcome, seconds),
     );
+    const staging = own === undefined || made.replicas > 1 ? undefined : openStaging(own.storeDir);
     const journal = new StreamJournal(nc, subjects, jobs, telemetry, storage, {
       inbox: createInbox(),
+      staging,
       boot: `${Date.now().toString(36)}${Math.floor(Math.random() * 36 ** 4).toString(36)}-`,
       ...(options.answerWithin === undefined ? {} : { answerWithin: options.answerWithin }),
     });
@@ -150,13 +155,14 @@ export class Store {
       subjects,
       jobs,
       journal,
+      staging,
       inbox,
       lanes,
       queues,
       new RouteStore(nc, jsm, subjects),
       new StreamLimits(nc, jsm, subjects, jobs, () => journal.nonce()),
       new ClaimStore(subjects, jobs),
-      new StreamKeys(nc, jsm, subjects, jobs),
+      new StreamKeys(nc, jsm, subjects, jobs, () => journal.nonce()),
       flows,
       new ScheduleStore(nc, jsm, inbox, subjects, jobs, () => journal.nonce()),
       made.tokenKey,
@@ -189,17 +195,20 @@ export class Store {
     await this.peers.close();
     await this.storage.close();
     await this.connection.close();
+    this.staging?.close();
     await this.embedded?.close();
   }
 }
 
 /** A nats-server of one's own. @throws StartupError */
-export function startEmbedded(
+export async function startEmbedded(
   { dataDir, sync, binary }: StoreOptions["embedded"],
   log: Log,
 ): Promise<EmbeddedServer> {
   const search = binary === undefined ? {} : { binary: { named: binary } };
-  return EmbeddedServer.start({ dataDir, sync, log, ...search });
+  const server = await EmbeddedServer.start({ dataDir, sync, log, ...search });
+  clearStaging(server.storeDir);
+  return server;
 }
 
 /** A connection to the nats-server that is to be used, or to one that is started for it. @throws StartupError */

@@ -56,6 +56,13 @@ export class Subjects {
     return `DROVER_${this.namespace}_${shard}`;
   }
 
+  /** A filter for each shard, with the stream that it is of. */
+  *inEachShard(filterOf: (shard: number) => string): Generator<{ stream: string; filter: string }> {
+    for (let shard = 0; shard < this.shards; shard++) {
+      yield { stream: this.stream(shard), filter: filterOf(shard) };
+    }
+  }
+
   job(phase: Phase, ref: JobRef, queue: string, priority: number): string {
     const { home, token } = this.#task(ref.task);
     return `${home}job.${phase}.${token}.${asToken(queue)}.${priority}.${asToken(ref.key)}.${onlyOne}`;
@@ -239,10 +246,11 @@ export function keyUseIn(subject: string): ConcurrencyKey | undefined {
   return { task: asName(task), key: asName(key) };
 }
 
-/** The job's key in a `key.parked` subject. */
-export function parkedIn(subject: string): string | undefined {
-  const [, , , , parked, , , , key] = subject.split(".");
-  return parked === "parked" && key !== undefined ? asName(key) : undefined;
+/** The job's key, and its priority, in a `key.parked` subject. */
+export function parkedIn(subject: string): { key: string; priority: number } | undefined {
+  const [, , , , parked, , , priority, key] = subject.split(".");
+  if (parked !== "parked" || key === undefined) return undefined;
+  return { key: asName(key), priority: Number(priority) };
 }
 
 export function asToken(name: string): string {

@@ -22,6 +22,7 @@ let parked: ParkedJob[];
 let jobs: Map<string, Stored>;
 let admitted: string[];
 let most: number;
+let time: number;
 /** What happens before a job is stored as parked. */
 let parking: (key: string) => Promise<void>;
 let keys: KeyPlaces;
@@ -32,6 +33,7 @@ beforeEach(() => {
   jobs = new Map();
   admitted = [];
   most = 1;
+  time = now;
   parking = async () => undefined;
   keys = new KeyPlaces(
     {
@@ -40,6 +42,7 @@ beforeEach(() => {
         use = change(use);
         return use;
       },
+      hasWaiting: async () => parked.length > 0,
       waiting: async (_, count) => parked.slice(0, count),
       waitingBefore: async () => parked.length,
       waitedFor: async () => [],
@@ -48,7 +51,7 @@ beforeEach(() => {
     { read: async (refs) => refs.map(snapshotOf) },
     () => most,
     { self: "a", all: () => ["a"], ask: async () => ({ answers: [], silent: 0 }) },
-    { now: () => now },
+    { now: () => time },
     quiet,
   );
 });
@@ -147,6 +150,31 @@ describe("a place that becomes free", () => {
     tell(running, stored("cancelled", { seq: running.seq + 1 }, { finishedAt: now }, specOf("second")));
     await settled();
     expect(admitted).toEqual(["second", "third"]);
+  });
+});
+
+describe("a job that comes when a place is free", () => {
+  test("does not overtake one that waits for it", async () => {
+    expect(await enters("first", firstTicket)).toBe(true);
+    expect(await enters("second", firstTicket + 1)).toBe(false);
+    await settled();
+    // As when the place of a broker that died was found to be worth nothing.
+    use = { ...use, taken: [] };
+    time += 1_000;
+    expect(await enters("third", firstTicket + 2)).toBe(false);
+    await settled();
+    expect(admitted).toEqual(["second"]);
+  });
+
+  test("takes it where others waited a moment ago and none does any more", async () => {
+    expect(await enters("first", firstTicket)).toBe(true);
+    expect(await enters("second", firstTicket + 1)).toBe(false);
+    ends("first");
+    await settled();
+    expect(await enters("second", firstTicket + 2)).toBe(true);
+    ends("second");
+    await settled();
+    expect(await enters("third", firstTicket + 3)).toBe(true);
   });
 });
 

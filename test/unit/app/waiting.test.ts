@@ -1,7 +1,7 @@
 // What waiting for a job asks of the store: nothing at all for a short job of one's own, everything as soon as somebody
 // else may have a hand in it.
 
-import { beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { JobView } from "../../../broker/src/app/api.js";
 import { Hints } from "../../../broker/src/app/hints.js";
 import { endedView, type Reader } from "../../../broker/src/app/reader.js";
@@ -102,4 +102,76 @@ test.each([
   const answer = wait();
   expect([followed, looks]).toEqual([1, 1]);
   expect(states(await answer)).toEqual(["SUCCEEDED"]);
+});
+
+describe("by this machine's clock", () => {
+  beforeEach(() => vi.useFakeTimers());
+  afterEach(() => vi.useRealTimers());
+  const asked = () => [followed, looks];
+
+  test("a short job of one's own is left alone for 25 ms, and is then looked at", async () => {
+    hints.created(id);
+    const answer = wait();
+    await vi.advanceTimersByTimeAsync(24);
+    expect(asked()).toEqual([0, 0]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(asked()).toEqual([1, 1]);
+    hints.changed(id, done);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(states(await answer)).toEqual(["SUCCEEDED"]);
+  });
+
+  test("a hint that came before the write that it announces is followed by looks until that is stored", async () => {
+    const answer = wait();
+    await vi.advanceTimersByTimeAsync(100);
+    expect(looks).toBe(1);
+    hints.changed(id);
+    await vi.advanceTimersByTimeAsync(20);
+    expect(looks).toBeGreaterThan(2);
+    stored = done;
+    // Its end is found by one of those looks, long before the slow one.
+    await vi.advanceTimersByTimeAsync(100);
+    expect(states(await answer)).toEqual(["SUCCEEDED"]);
+  });
+
+  test("a hint that was for nothing costs a few looks and no more", async () => {
+    const answer = wait(60_000);
+    hints.changed(id);
+    await vi.advanceTimersByTimeAsync(4_000);
+    const after = looks;
+    expect(after).toBeLessThan(12);
+    await vi.advanceTimersByTimeAsync(900);
+    expect(looks).toBe(after);
+    hints.changed(id, done);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(states(await answer)).toEqual(["SUCCEEDED"]);
+  });
+
+  test("a change that nobody hinted at is found by the slow look", async () => {
+    const answer = wait();
+    await vi.advanceTimersByTimeAsync(100);
+    stored = done;
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(states(await answer)).toEqual(["SUCCEEDED"]);
+  });
+});
+
+describe("a watch", () => {
+  beforeEach(() => vi.useFakeTimers());
+  afterEach(() => vi.useRealTimers());
+
+  test("tells the job now and after each change, however early its hint came, and ends with the job", async () => {
+    const told: string[] = [];
+    const over = (async () => {
+      for await (const view of waiting.watch(ref, new AbortController().signal)) told.push(view.state);
+    })();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(told).toEqual(["READY"]);
+    hints.changed(id);
+    await vi.advanceTimersByTimeAsync(5);
+    stored = done;
+    await vi.advanceTimersByTimeAsync(100);
+    await over;
+    expect(told).toEqual(["READY", "SUCCEEDED"]);
+  });
 });
