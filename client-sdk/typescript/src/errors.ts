@@ -3,7 +3,7 @@
 
 import type { ItemStatus } from "@drover/proto/v1";
 import { type ServiceError, status } from "@grpc/grpc-js";
-import type { FlowMemberStatus, FlowStatus } from "./flows.js";
+import type { FlowMemberStatus, FlowStatus } from "./flow-status.js";
 import type { Failure, JobStatus } from "./job.js";
 import { detailsOf, type FieldViolation } from "./rpc-status.js";
 
