@@ -2,7 +2,7 @@
 // is for people. Nothing of gRPC is loaded for it: a command line that is wrong ends before that.
 
 import type { status } from "@grpc/grpc-js";
-import type { FlowMemberStatus, FlowStatus } from "./flows.js";
+import type { FlowMemberStatus, FlowStatus } from "./flow-status.js";
 import type { Failure, JobStatus } from "./job.js";
 import type { FieldViolation } from "./rpc-status.js";
 

@@ -1,7 +1,7 @@
 // `drover flow ...`: looking at flows, cancelling and redriving them. They are built in code.
 
 import { type Command, Option } from "commander";
-import type { FlowMemberStatus, FlowState, FlowStatus } from "../flows.js";
+import type { FlowMemberStatus, FlowState, FlowStatus } from "../flow-status.js";
 import { examples } from "./examples.js";
 import { Exit, exits } from "./exit.js";
 import type { Io } from "./io.js";
