@@ -18,7 +18,7 @@ const help = `npm run bench -- [--quick] [--only NAME,...] [--rounds N] [--stead
   --quick           smaller, one round, without ${slow.join(", ")}: under two minutes, for a first look
   --only NAMES      of ${Object.keys(measures).join(", ")}
   --rounds N        rounds of each, of which the median counts (default 3; memory, steady, scaling, schedules, idle,
-                    limited, rates, keys and metrics: 1)
+                    limited, rates, keys, metrics and workers: 1)
   --steady SECONDS  how long steady lasts (default 60, quick 10; for the promise: 600)
   --json FILE       writes the figures, their shares of the run's limits, and each round
   --plot FILE       writes the picture there (default .drover/bench/figures.svg)

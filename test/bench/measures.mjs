@@ -17,6 +17,7 @@ import * as schedules from "./measures/schedules.mjs";
 import * as steady from "./measures/steady.mjs";
 import * as throughput from "./measures/throughput.mjs";
 import * as workerKilled from "./measures/worker-killed.mjs";
+import * as workers from "./measures/workers.mjs";
 
 export const measures = {
   roundTrip,
@@ -26,6 +27,7 @@ export const measures = {
   flows,
   schedules,
   workerKilled,
+  workers,
   memory,
   operators,
   processes,
@@ -44,6 +46,7 @@ export const slow = [
   "operators",
   "processes",
   "workerKilled",
+  "workers",
   "scaling",
   "idle",
   "limited",

@@ -107,7 +107,7 @@ function entriesOf(folder) {
 /** A broker with its embedded nats-server and an empty store, every acknowledged write fsynced. */
 export class BenchBroker extends Running {
   static async start(env = {}) {
-    const data = mkdtempSync(join(tmpdir(), "drover-bench-"));
+    const data = env.DROVER_DATA_DIR ?? mkdtempSync(join(tmpdir(), "drover-bench-"));
     const settings = {
       DROVER_GRPC_PORT: "0",
       DROVER_HTTP_PORT: "0",

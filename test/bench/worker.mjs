@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "@drover/worker";
 
-const quiet = { debug() {}, info() {}, warn: console.error, error: console.error };
+const quiet = { debug() {}, info() {}, warn() {}, error: console.error };
 const worker = new Worker({
   concurrency: Number(process.env.BENCH_CONCURRENCY ?? 1_000),
   logger: quiet,
