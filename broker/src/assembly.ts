@@ -35,6 +35,7 @@ import { Settling } from "./app/settling.js";
 import { Submit } from "./app/submit.js";
 import { TaskControl } from "./app/tasks.js";
 import type { Log, Telemetry } from "./app/telemetry.js";
+import { Traffic } from "./app/traffic.js";
 import { UnaryWorkers } from "./app/unary.js";
 import { UniqueJobs } from "./app/unique.js";
 import { Waiting } from "./app/waiting.js";
@@ -60,9 +61,11 @@ interface Duty {
 
 export type Parts = Awaited<ReturnType<typeof assemble>>;
 
-/** Running when it is returned. @throws Refusal STORE_UNAVAILABLE, and whatever the store does not answer with */
-export async function assemble(config: Config, store: Store, telemetry: Telemetry, log: Log, run: RunTimes) {
+/** Running when it is returned. @throws Error where the store does not answer */
+export async function assemble(config: Config, store: Store, told: Telemetry, log: Log, run: RunTimes) {
   const { jobs, journal, lanes, peers, clock } = store;
+  const traffic = new Traffic(() => performance.now());
+  const telemetry = traffic.seen(told);
   const broker = peers.self;
   const random = randomPool();
   const tokens = new SignedTokens(store.tokenKey);
@@ -171,7 +174,19 @@ export async function assemble(config: Config, store: Store, telemetry: Telemetr
     log,
   );
   ledger.keyed = (changed) => keys.changed(changed);
-  const queues = new QueueControl(store.queues, lanes, dispatcher, holdings, peers, clock, log, limits, run);
+  const queues = new QueueControl(
+    store.queues,
+    lanes,
+    dispatcher,
+    holdings,
+    peers,
+    clock,
+    log,
+    limits,
+    traffic,
+    { ages: () => upkeep.oldest.ages() },
+    run,
+  );
   const routes = new RouteControl(store.routes, peers, clock, log);
   const firings = new Firings(
     store.schedules,

@@ -62,8 +62,7 @@ async function main(args: readonly string[]): Promise<void> {
   }
   const log = createLogger({ level: config.logLevel, format: config.logFormat });
   if (copy !== undefined && file !== undefined) {
-    const messages = await copy(storeOptions(config), file, log);
-    log.info({ file, messages }, `${command} done`);
+    log.info({ file, ...(await copy(storeOptions(config), file, log)) }, `${command} done`);
     return;
   }
   if (config.processes > 1) await runProcesses(config, log);

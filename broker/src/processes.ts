@@ -9,8 +9,10 @@ import type { Config } from "./config.js";
 import type { EmbeddedServer } from "./jetstream/embedded.js";
 import type { OwnServer } from "./jetstream/storage.js";
 import { startEmbedded } from "./jetstream/store.js";
+import { contentTypes, type Format, formatFor } from "./ops/exposition.js";
 import { startHttp } from "./ops/http.js";
-import { mergeMetrics, metricsType } from "./ops/merged-metrics.js";
+import { mergeMetrics } from "./ops/merged-metrics.js";
+import { SharedRestarts } from "./shared-restarts.js";
 import { storeOptions } from "./store-options.js";
 
 const processRules = {
@@ -26,9 +28,12 @@ const processRules = {
 } as const;
 
 /** What a process tells its supervisor. */
-type News = { ready: { grpcPort: number; httpPort: number } } | { restartNats: string };
-/** What it is told by it. */
-type Order = { stop: true } | { natsRestarted: number };
+type News =
+  | { ready: { grpcPort: number; httpPort: number } }
+  /** `known`: restarts that it had heard of when it found the trouble. */
+  | { restartNats: { why: string; known: number } };
+/** What it is told by it. `times`: restarts there have been. */
+type Order = { stop: true } | { natsRestarted: { maxFileStore: number; times: number } };
 
 /** What a process has to know that no setting says. */
 interface Share {
@@ -78,6 +83,7 @@ export async function startProcesses(config: Config, log: Log): Promise<RunningP
 class Supervisor {
   readonly #parts = new Map<number, Part>();
   readonly #deaths: number[] = [];
+  readonly #restarts = new SharedRestarts(async (why) => this.embedded?.restart(why));
   #stopping = false;
   #http: Awaited<ReturnType<typeof startHttp>> | undefined;
   #broken: (why: string) => void = () => undefined;
@@ -100,7 +106,7 @@ class Supervisor {
     await Promise.all(Array.from({ length: config.processes - 1 }, (_, i) => this.#run(i + 2)));
     this.#http = await startHttp(
       {
-        metrics: { scrape: async () => ({ type: metricsType, body: await this.#metrics() }) },
+        metrics: { scrape: (accept) => this.#metrics(formatFor(accept)) },
         readiness: () => this.#readiness(),
         log,
       },
@@ -134,6 +140,8 @@ class Supervisor {
       worker.on("message", (told: News) => {
         if ("restartNats" in told) return void this.#restartNats(told.restartNats);
         part.ready = told.ready;
+        // What it was started with is from before them.
+        if (this.#restarts.times > 0) worker.send(this.#restarted());
         resolve(told.ready);
       });
       worker.once("exit", (code, signal) => {
@@ -184,18 +192,24 @@ class Supervisor {
     }, processRules.pause);
   }
 
-  async #restartNats(why: string): Promise<void> {
-    await this.embedded?.restart(why);
-    const told: Order = { natsRestarted: this.embedded?.maxFileStore ?? 0 };
-    for (const { worker } of this.#parts.values()) if (worker.isConnected()) worker.send(told);
+  async #restartNats({ why, known }: { why: string; known: number }): Promise<void> {
+    await this.#restarts.ask(why, known);
+    for (const { worker } of this.#parts.values()) if (worker.isConnected()) worker.send(this.#restarted());
   }
 
-  async #metrics(): Promise<string> {
-    const parts = [...this.#parts.values()];
+  #restarted(): Order {
+    const { times } = this.#restarts;
+    return { natsRestarted: { maxFileStore: this.embedded?.maxFileStore ?? 0, times } };
+  }
+
+  async #metrics(format: Format): Promise<{ type: string; body: string }> {
+    const type = contentTypes[format];
     const texts = await Promise.all(
-      parts.map(async (part) => ({ process: part.name, text: (await this.#ask(part, "/metrics"))?.body })),
+      [...this.#parts.values()].map(async (part) => {
+        return { process: part.name, text: (await this.#ask(part, "/metrics", type))?.body };
+      }),
     );
-    return mergeMetrics(texts);
+    return { type, body: mergeMetrics(format, texts) };
   }
 
   /** One that is being started again keeps nobody from the others. */
@@ -208,11 +222,16 @@ class Supervisor {
     return { ready: false, problems: said };
   }
 
-  async #ask({ ready }: Part, path: string): Promise<{ ok: boolean; body: string } | undefined> {
+  async #ask(
+    { ready }: Part,
+    path: string,
+    accept = "text/plain",
+  ): Promise<{ ok: boolean; body: string } | undefined> {
     if (ready === undefined) return undefined;
     try {
       const signal = AbortSignal.timeout(processRules.answer);
-      const answer = await fetch(`http://127.0.0.1:${ready.httpPort}${path}`, { signal });
+      const url = `http://127.0.0.1:${ready.httpPort}${path}`;
+      const answer = await fetch(url, { signal, headers: { accept } });
       return { ok: answer.ok, body: await answer.text() };
     } catch {
       return undefined;
@@ -274,13 +293,16 @@ class SupervisedServer implements OwnServer {
   readonly storeDir: string;
   maxFileStore: number;
   #restarted: (() => void)[] = [];
+  /** Restarts that this process has heard of. */
+  #known = 0;
 
   constructor(share: Share) {
     this.storeDir = share.storeDir;
     this.maxFileStore = share.maxFileStore;
     process.on("message", (message: Order) => {
       if (!("natsRestarted" in message)) return;
-      this.maxFileStore = message.natsRestarted;
+      this.maxFileStore = message.natsRestarted.maxFileStore;
+      this.#known = message.natsRestarted.times;
       for (const done of this.#restarted.splice(0)) done();
     });
   }
@@ -288,7 +310,7 @@ class SupervisedServer implements OwnServer {
   restart(why: string): Promise<void> {
     return new Promise((resolve) => {
       this.#restarted.push(resolve);
-      tell({ restartNats: why });
+      tell({ restartNats: { why, known: this.#known } });
     });
   }
 }

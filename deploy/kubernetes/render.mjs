@@ -8,7 +8,7 @@ const head = `# Rendered from deploy/helm/drover by \`npm run manifests\`; a tes
 #   kubectl create namespace drover
 #   kubectl apply -n drover -f drover.yaml
 `;
-const values = ["-f", at("values.yaml"), "--namespace", "drover", "--kube-version", "1.35.0"];
+const values = ["-f", at("values.yaml"), "--namespace", "drover", "--kube-version", "1.37.0"];
 const args = ["template", "drover", at("../helm/drover"), ...values];
 const rendered = execFileSync(at("../../.drover/tools/bin/helm"), args, { encoding: "utf8" });
 writeFileSync(at("drover.yaml"), head + rendered);

@@ -2,7 +2,8 @@
 // the custom resources in it, and values that make no sense are refused by name.
 
 import { execFile, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -16,7 +17,7 @@ const helm = join(cache, "tools/bin/helm");
 const kubeScore = join(cache, "tools/bin/kube-score");
 const python = join(cache, "venv/bin/python");
 const crds = join(cache, "crds");
-const kubernetes = "1.35";
+const kubernetes = "1.37";
 const always = ["--set", "nats.url=nats://nats:4222"];
 
 /** Settings as --set takes them, for each way the chart is meant to be used. */
@@ -51,6 +52,7 @@ const uses: Record<string, string[]> = {
     "exampleWorker.keda.enabled=true",
   ],
   "with a worker that is not scaled": ["exampleWorker.enabled=true", "exampleWorker.image=example/worker:1"],
+  "with traces": ["traces.endpoint=http://collector.monitoring:4318", "traces.share=0.1"],
   "on chosen nodes": ["nodeSelector.disk=ssd", "tolerations[0].key=a", "priorityClassName=high"],
 };
 
@@ -65,6 +67,9 @@ const refused = (settings: readonly string[], args?: readonly string[]): Promise
     () => "not refused",
     (error: { stderr: string }) => error.stderr,
   );
+
+const lint = (folder: string) =>
+  exec(helm, ["lint", folder, "--strict", "--kube-version", `${kubernetes}.0`, ...always]);
 
 /** What of the manifests does not fit their schemas. */
 function misfits(manifests: string): Promise<string> {
@@ -97,15 +102,7 @@ function fed(command: string, args: readonly string[], input: string): Promise<s
 
 describe("the chart", () => {
   test("passes helm lint", async () => {
-    const { stdout } = await exec(helm, [
-      "lint",
-      chart,
-      "--strict",
-      "--kube-version",
-      `${kubernetes}.0`,
-      ...always,
-    ]);
-    expect(stdout).toContain("0 chart(s) failed");
+    expect((await lint(chart)).stdout).toContain("0 chart(s) failed");
   });
 
   describe.each(Object.entries(uses))("%s", (_use, settings) => {
@@ -139,6 +136,28 @@ describe("the chart", () => {
     expect(readFileSync(join(chart, "files/alerts.yaml"), "utf8")).toBe(alerts);
   });
 
+  test("lets brokers reach the collector that they are to send traces to", async () => {
+    const ports = async (endpoint: string) => {
+      const manifests = await render(
+        [`traces.endpoint=${endpoint}`],
+        [...always, "-s", "templates/access.yaml"],
+      );
+      const [, egress = ""] = manifests.split("  egress:\n");
+      return [...egress.matchAll(/port: (\d+), protocol: TCP/g)].map(([, port]) => Number(port));
+    };
+    expect(await ports("")).toEqual([53, 4222]);
+    expect(await ports("http://collector.monitoring:4318")).toEqual([53, 4222, 4318]);
+    expect(await ports("https://collector.example.com/otlp")).toEqual([53, 4222, 443]);
+  });
+
+  test("is watched under the name that the alert on brokers that are down looks for", async () => {
+    const watched = uses["watched by the Prometheus operator"] ?? [];
+    const manifests = await render([...watched, "fullnameOverride=tasks"]);
+    const [, name = ""] = /targetLabel: job, replacement: (\S+) /.exec(manifests) ?? [];
+    const [, wanted = "-"] = /up\{job=~"([^"]+)"\}/.exec(manifests) ?? [];
+    expect(name).toMatch(new RegExp(`^(?:${wanted})$`));
+  });
+
   test("gives a pod longer to stop than its broker takes", async () => {
     const manifests = await render(["stopTimeoutSeconds=120"]);
     expect(manifests).toContain("terminationGracePeriodSeconds: 135");
@@ -166,6 +185,11 @@ describe("values that make no sense are refused by name", () => {
     ["service.grpcPort=0", "/service/grpcPort"],
     ["image.digest=latest", "/image/digest"],
     ["exampleWorker.keda.targetAgeSeconds=0", "/exampleWorker/keda/targetAgeSeconds"],
+    ["traces.endpoint=collector:4318", "/traces/endpoint"],
+    ["traces.share=1.5", "/traces/share"],
+    ["tls.clientAuth=true", "/tls/secret"],
+    ["nats.tls.clientCert=true", "/nats/tls/secret"],
+    ["networkPolicy.natsPort=70000", "/networkPolicy/natsPort"],
     ["replicaCount=3", "replicaCount"],
     ["autoscaling.min=3", "min"],
   ])("%s", async (setting, named) => {
@@ -178,12 +202,51 @@ describe("values that make no sense are refused by name", () => {
     [["ingress.enabled=true", "ingress.host=a.b"], always, "ingress.tlsSecret is required"],
     [["gateway.enabled=true"], always, "gateway.parentName is required"],
     [["exampleWorker.enabled=true"], always, "exampleWorker.image is required"],
+    [
+      ["autoscaling.enabled=true", "autoscaling.minReplicas=11"],
+      always,
+      "autoscaling.minReplicas is above autoscaling.maxReplicas",
+    ],
+    [
+      ["exampleWorker.enabled=true", "exampleWorker.image=a:1", "exampleWorker.task=t"].concat([
+        "exampleWorker.keda.enabled=true",
+        "exampleWorker.keda.minReplicas=21",
+      ]),
+      always,
+      "exampleWorker.keda.minReplicas is above exampleWorker.keda.maxReplicas",
+    ],
   ])("%j without what it needs", async (settings, args, said) => {
     expect(await refused(settings, args)).toContain(said);
   });
 });
 
 describe("the checks find", () => {
+  test.each([
+    ["a chart without a version", "Chart.yaml", "version: 0.1.0\n", "", "version is required"],
+    [
+      "a template that is none",
+      "templates/services.yaml",
+      "{{ .Values.service.type }}",
+      "{{ .Values.",
+      "services.yaml",
+    ],
+    ["a value that the schema refuses", "values.yaml", "replicas: 2", "replicas: none", "/replicas"],
+  ])("%s", async (_what, file, right, wrong, named) => {
+    const folder = mkdtempSync(join(tmpdir(), "drover-chart-"));
+    try {
+      const copy = join(folder, "drover");
+      cpSync(chart, copy, { recursive: true, dereference: true });
+      const text = readFileSync(join(copy, file), "utf8");
+      expect(text).toContain(right);
+      writeFileSync(join(copy, file), text.replace(right, wrong));
+      const said = await lint(copy).catch((error: { stdout: string; stderr: string }) => error);
+      expect(said).toMatchObject({ code: 1 });
+      expect(said.stdout + said.stderr).toContain(named);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
   test.each([
     ["a field that is none", "replicas: 2", "replicaz: 2", "replicaz"],
     ["a value of the wrong type", "replicas: 2", 'replicas: "two"', "two"],

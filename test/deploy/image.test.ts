@@ -58,21 +58,39 @@ describe("a Dockerfile", () => {
   });
 });
 
-/** Instructions with their continued lines, of one stage. */
-function stage(name: string): { verb: string; rest: string }[] {
+/** Instructions with their continued lines, of one stage; without a name of the last, which is the image. */
+function stage(name?: string): { verb: string; rest: string }[] {
   const text = readFileSync(dockerfile, "utf8")
     .split("\n")
     .filter((line) => !line.startsWith("#"))
     .join("\n")
     .replaceAll("\\\n", " ");
   const lines = text.split("\n").filter((line) => line.trim() !== "");
-  const from = lines.findIndex((line) => line.startsWith("FROM ") && line.endsWith(` AS ${name}`));
-  const after = lines.slice(from + 1);
+  const froms = lines.flatMap((line, at) => (line.startsWith("FROM ") ? [at] : []));
+  const from = name === undefined ? froms.at(-1) : froms.find((at) => lines[at]?.endsWith(` AS ${name}`));
+  const after = lines.slice((from ?? lines.length) + 1);
   const end = after.findIndex((line) => line.startsWith("FROM "));
-  return after.slice(0, end).map((line) => {
+  return after.slice(0, end === -1 ? undefined : end).map((line) => {
     const space = line.indexOf(" ");
     return { verb: line.slice(0, space), rest: line.slice(space + 1).trim() };
   });
+}
+
+/** What the image says of itself: how it is started, as whom, how its health is asked. */
+function image() {
+  const said = (wanted: string) => stage().flatMap(({ verb, rest }) => (verb === wanted ? [rest] : []));
+  const [entry = "[]"] = said("ENTRYPOINT");
+  const [, health = "[]"] = (said("HEALTHCHECK")[0] ?? "").split(" CMD ");
+  const env = said("ENV")
+    .flatMap((rest) => rest.split(/\s+/))
+    .map((pair) => pair.split("=") as [string, string]);
+  return {
+    user: said("USER")[0],
+    env: Object.fromEntries(env),
+    entrypoint: JSON.parse(entry) as string[],
+    health: JSON.parse(health) as string[],
+    copied: said("COPY").map((rest) => rest.split(/\s+/).at(-1)),
+  };
 }
 
 /** Carries the build stage out with `src` for /src and `out` for /out. */
@@ -118,21 +136,25 @@ describe("what the broker's image holds", () => {
       const data = join(folder, "data");
       mkdirSync(data);
       chownSync(data, user, user);
+      const { user: declared, env: own, entrypoint, health, copied } = image();
+      expect(declared).toBe(`${user}:${user}`);
+      expect(copied).toContain(own.DROVER_NATS_SERVER);
+      expect(copied).toContain(own.DROVER_DATA_DIR);
       const env = {
+        ...own,
         PATH: "/usr/bin:/bin",
         DROVER_GRPC_PORT: "0",
         DROVER_HTTP_PORT: "0",
-        DROVER_DATA_DIR: "/data",
+        // /usr is the machine's here, and nothing can be put into it.
         DROVER_NATS_SERVER: "/nats-server",
-        DROVER_LOG_FORMAT: "json",
       };
       const script = [
         `mkdir -p ${jail} && mount -t tmpfs tmpfs ${jail} && cd ${jail}`,
-        "mkdir app data tmp proc dev etc && touch nats-server node",
+        "mkdir -p app data tmp proc dev etc nodejs/bin && touch nats-server nodejs/bin/node",
         "for d in usr bin sbin lib lib64; do [ -e /$d ] && mkdir -p $d && mount --bind /$d $d && mount -o remount,ro,bind $d; done",
         `mount --bind ${out} app && mount -o remount,ro,bind app`,
         `mount --bind ${natsServer} nats-server && mount -o remount,ro,bind nats-server`,
-        `mount --bind ${process.execPath} node && mount -o remount,ro,bind node`,
+        `mount --bind ${process.execPath} nodejs/bin/node && mount -o remount,ro,bind nodejs/bin/node`,
         `mount --bind ${data} data && mount -t tmpfs tmpfs tmp && chmod 1777 tmp`,
         "mount --rbind /dev dev && mount -t proc proc proc",
         `mount -o remount,ro ${jail}`,
@@ -150,14 +172,9 @@ describe("what the broker's image holds", () => {
         "sh",
         ...words,
       ];
-      const node = "/node";
-      const started = spawn(
-        "unshare",
-        inJail([...vars(), node, "--max-semi-space-size=32", "/app/broker/dist/main.js"]),
-        {
-          stdio: ["ignore", "pipe", "pipe"],
-        },
-      );
+      const started = spawn("unshare", inJail([...vars(), ...entrypoint]), {
+        stdio: ["ignore", "pipe", "pipe"],
+      });
       const said: string[] = [];
       const exit = once(started, "exit");
       createInterface({ input: started.stderr }).on("line", (line) => said.push(line));
@@ -170,8 +187,8 @@ describe("what the broker's image holds", () => {
       const failed = exit.then(() => Promise.reject(new Error(`it ended:\n${said.join("\n")}`)));
       failed.catch(() => undefined);
       const { httpPort } = await Promise.race([ready, failed]);
-      const health = [...vars({ DROVER_HTTP_PORT: httpPort }), node, "/app/broker/dist/main.js", "health"];
-      expect((await exec("unshare", inJail(health))).stdout).toBe("ready\n");
+      const asked = inJail([...vars({ DROVER_HTTP_PORT: httpPort }), ...health]);
+      expect((await exec("unshare", asked)).stdout).toBe("ready\n");
       const status = readFileSync(`/proc/${started.pid}/status`, "utf8");
       expect(status).toMatch(new RegExp(`^Uid:\\s+${user}\\s`, "m"));
       started.kill("SIGTERM");

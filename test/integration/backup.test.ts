@@ -2,7 +2,7 @@
 // acknowledged before the copy was begun is there and runs; what had ended by then does not run again.
 
 import { randomBytes } from "node:crypto";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { afterEach, expect, test } from "vitest";
@@ -64,7 +64,9 @@ test("a backup made under load brings back every job acknowledged before it", as
     while (copying) await Promise.all([submitted(10), elapsed(20)]);
   })();
   const file = join(scene.nats.dir, "copy.gz");
+  const begun = new Date();
   const copied = await backUp(options(), file, scene.log);
+  expect(copied.asOf.getTime()).toBeGreaterThanOrEqual(begun.getTime());
   const during = worker.recorded.length;
   copying = false;
   await load;
@@ -75,7 +77,10 @@ test("a backup made under load brings back every job acknowledged before it", as
   rmSync(join(scene.nats.dir, "data"), { recursive: true });
   await scene.nats.restart();
   await scene.reconnected();
-  expect(await restore(options(), file, scene.log)).toBe(copied);
+  expect(await restore(options(), file, scene.log)).toEqual({
+    messages: copied.messages,
+    asOf: copied.asOf.toISOString(),
+  });
 
   const after = await scene.broker();
   const ranAgain = new Set<string>();
@@ -101,6 +106,36 @@ test("a backup made under load brings back every job acknowledged before it", as
   expect(untouched.filter(({ key }) => !ranAgain.has(key))).toEqual([]);
   expect(ranAgain.size).toBeGreaterThan(100);
   again.leave();
+});
+
+test("a copy that those who write stay ahead of ends with how far it is behind, and leaves no file", async () => {
+  scene = await Scene.open();
+  const task = freshTask();
+  const broker = await scene.broker();
+  const many = () =>
+    Promise.all(Array.from({ length: 100 }, () => submit(broker, { task, payload: payload() })));
+  await many();
+  let copying = true;
+  const load = (async () => {
+    while (copying) await many();
+  })();
+  const file = join(scene.nats.dir, "copy.gz");
+  try {
+    // Nothing is enough time, so that it needs no machine that is slow.
+    const rules = { overtake: 0, tell: 0, silence: 1_000 };
+    await expect(backUp(options(), file, scene.log, rules)).rejects.toThrow(
+      /^the copy of DROVER_default_0 is \d+ messages behind those who write.*pause those who submit/,
+    );
+    const told = scene.log.lines.filter(({ message }) => message === "the backup is under way");
+    expect(told.length).toBeGreaterThan(100);
+    expect(told[0]?.fields).toMatchObject({ stream: "DROVER_default_0", messages: 1 });
+  } finally {
+    copying = false;
+    await load;
+  }
+  expect(readdirSync(scene.nats.dir).filter((name) => name.startsWith("copy"))).toEqual([]);
+  // With them gone it ends at once.
+  expect((await backUp(options(), file, scene.log)).messages).toBeGreaterThan(100);
 });
 
 test("what is no whole backup of this namespace, or has no room, is refused before anything is written", async () => {

@@ -30,8 +30,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
     scene = await Scene.open({ shards });
     first = await scene.broker(quick);
     second = await scene.broker(quick);
-    await until("the brokers to know each other", () => first.parts.store.peers.all().length === 2);
-    await until("the brokers to know each other", () => second.parts.store.peers.all().length === 2);
+    await scene.acquainted();
   });
   afterAll(() => scene.close());
 
@@ -145,7 +144,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
     const { ref } = await submit(dying, { task });
     const worker = await SessionWorker.attach(dying, task);
     await worker.next();
-    await until("all to know each other", () => second.parts.store.peers.all().length === 3);
+    await scene.acquainted();
     expect(await second.api.jobs.cancel(ref, "")).toMatchObject({ outcome: "requested" });
     await scene.stop(dying);
     await until("the job to be cancelled", async () => (await stateOf(first, ref)) === "CANCELLED");

@@ -1,6 +1,9 @@
 // The command `drover` as a person uses it: against a real broker with a real worker, its words and its exit codes.
 
-import { execFile, spawn } from "node:child_process";
+import { execFile } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -17,7 +20,8 @@ const silent = { debug() {}, info() {}, warn() {}, error() {} };
 let broker: Broker;
 let client: Client;
 let worker: Worker;
-let go: () => void = () => undefined;
+/** Lets one run of cli.hold end, be it there already or not. */
+let go: () => void;
 
 beforeAll(async () => {
   broker = await Broker.start();
@@ -27,12 +31,25 @@ beforeAll(async () => {
   worker.task("cli.fail", () => {
     throw new Permanent("no \u001b[31mcolours\u001b[0m here");
   });
+  let mayEnd = 0;
+  const held = new Set<() => void>();
+  go = () => {
+    const [first] = held;
+    if (first === undefined) mayEnd++;
+    else first();
+  };
   worker.task("cli.hold", async (_: unknown, context) => {
     context.progress(0.25, { step: "one" });
-    await new Promise<void>((resolve) => {
-      go = resolve;
-      context.signal.addEventListener("abort", () => resolve());
-    });
+    if (mayEnd > 0) mayEnd--;
+    else
+      await new Promise<void>((resolve) => {
+        const end = () => {
+          held.delete(end);
+          resolve();
+        };
+        held.add(end);
+        context.signal.addEventListener("abort", end);
+      });
     context.signal.throwIfAborted();
   });
   await worker.start();
@@ -349,7 +366,11 @@ describe("schedules", () => {
         "2",
       ]),
     ).toEqual(["2027-01-01T02:30:00.000Z", "2027-01-02T02:30:00.000Z"]);
-    expect((await drover(["schedule", "rm", "nightly"])).code).toBe(0);
+    expect(await json(["schedule", "rm", "nightly", "--dry-run"])).toEqual({
+      schedule: "nightly",
+      dryRun: true,
+    });
+    expect((await drover(["schedule", "rm", "nightly"])).out).toBe("removed nightly\n");
     expect((await drover(["schedule", "show", "nightly"])).code).toBe(1);
     const never = await drover([...put, "--cron", "0 0 30 2 *"]);
     expect(never.code).toBe(2);
@@ -410,6 +431,10 @@ describe("flows", () => {
     expect(shown.out).toContain("member 1: PERMANENT");
     expect(shown.out).not.toContain("\u001b");
     expect((await json(["flow", "show", flow.key])).members).toMatchObject([{ result: 3 }, {}, {}]);
+    expect(await json(["flow", "redrive", flow.key, "--dry-run"])).toEqual({ matched: 2, dryRun: true });
+    expect((await drover(["flow", "cancel", flow.key, "--dry-run"])).out).toBe(
+      "cancel would meet 0 members; nothing was changed\n",
+    );
     expect((await drover(["flow", "redrive", flow.key])).out).toBe("2 members run or wait again\n");
     await flow.wait({ timeout: 30_000 });
     expect(await drover(["flow", "cancel", flow.key])).toMatchObject({ code: 1 });
@@ -437,28 +462,26 @@ describe("as a process", () => {
     expect(stderr).toMatch(/^drover: no broker answers at 127\.0\.0\.1:1 [^\n]*\n$/);
   });
 
-  test("top draws on a terminal, and Ctrl-C gives the shell its screen back", async () => {
-    // A pseudo-terminal by Python, which is there; Node has none of its own.
-    const pty =
-      "import pty,sys,os\nos.environ['TERM']='xterm'\nsys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
-    const top = spawn(
-      "python3",
-      ["-c", pty, process.execPath, main, "--address", broker.address, "top", "--every", "100ms"],
-      { stdio: ["pipe", "pipe", "inherit"] },
-    );
-    let screen = "";
-    top.stdout.on("data", (data: Buffer) => {
-      screen += data.toString();
-    });
-    const ended = new Promise<number | null>((resolve) => top.once("exit", resolve));
+  test.each([
+    ["help", ["--help"], []],
+    ["wrong usage", ["list", "--state", "asleep"], ["cli/job-looks.js"]],
+    ["a look at a job", ["status", "cli.add~none"], ["cli/job-looks.js", "client.js", "@grpc/grpc-js"]],
+  ])("%s loads what it needs: most of the time of a short command is that", async (what, args, needed) => {
+    const folder = mkdtempSync(join(tmpdir(), "drover-loaded-"));
     try {
-      await until("two pictures", () => screen.split("cli-worker").length > 2);
-      top.stdin.write("\u0003");
-      expect(await ended).toBe(0);
+      // Node.js writes down here which scripts it has loaded.
+      const env = { PATH: process.env.PATH, DROVER_ADDRESS: broker.address, NODE_V8_COVERAGE: folder };
+      await exec(process.execPath, [main, ...args], { env }).catch(() => undefined);
+      const [file = ""] = readdirSync(folder);
+      const { result } = JSON.parse(readFileSync(join(folder, file), "utf8")) as {
+        result: { url: string }[];
+      };
+      const loaded = (part: string) => result.some(({ url }) => url.includes(part));
+      expect(needed.filter((part) => !loaded(part))).toEqual([]);
+      if (!needed.includes("client.js")) expect(loaded("@grpc/grpc-js")).toBe(false);
+      if (what !== "help") expect(loaded("cli/flow-commands.js")).toBe(false);
     } finally {
-      top.kill();
+      rmSync(folder, { recursive: true, force: true });
     }
-    expect(screen).toContain("\u001b[?1049h");
-    expect(screen.trimEnd().endsWith("\u001b[?25h\u001b[?1049l")).toBe(true);
   });
 });

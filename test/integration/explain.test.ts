@@ -19,7 +19,7 @@ let other: RunningBroker;
 beforeAll(async () => {
   scene = await Scene.open();
   [broker, other] = await Promise.all([scene.broker(), scene.broker()]);
-  await until("the brokers to know each other", () => other.parts.store.peers.all().length === 2);
+  await scene.acquainted();
 });
 afterAll(() => scene.close());
 

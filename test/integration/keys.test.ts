@@ -17,9 +17,7 @@ let brokers: RunningBroker[];
 beforeAll(async () => {
   scene = await Scene.open();
   brokers = await Promise.all([1, 2, 3].map(() => scene.broker()));
-  await until("the brokers to know each other", () =>
-    brokers.every((broker) => broker.parts.store.peers.all().length === 3),
-  );
+  await scene.acquainted();
 });
 afterAll(() => scene.close());
 

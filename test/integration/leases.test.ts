@@ -30,8 +30,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
     scene = await Scene.open({ shards });
     first = await scene.broker(quick);
     second = await scene.broker(quick);
-    await until("the brokers to know each other", () => first.parts.store.peers.all().length === 2);
-    await until("the brokers to know each other", () => second.parts.store.peers.all().length === 2);
+    await scene.acquainted();
   });
   afterAll(() => scene.close());
 

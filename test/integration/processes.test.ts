@@ -1,7 +1,9 @@
 // A broker of two processes behind one port, as people run it.
 
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Broker } from "../support/broker.js";
+import { NatsServer } from "../support/nats.js";
 import { Stranger } from "../support/stranger.js";
 import { until } from "../support/until.js";
 
@@ -54,6 +56,28 @@ test("their metrics stand behind the one port, each under its name", async () =>
   }
 });
 
+test("who asks for OpenMetrics gets the exemplars of both", async () => {
+  for (const [i, caller] of callers.entries()) {
+    const headers = { traceparent: `00-${String(i + 1).repeat(32)}-${"b".repeat(16)}-01` };
+    await caller.call("JobService/Submit", { job: { task: "pair", key: `traced-${i}`, headers } });
+    const { leases } = (await caller.call("WorkerService/Lease", { worker: "w", tasks: ["pair"] })) as {
+      leases: { token: string }[];
+    };
+    const outcomes = leases.map(({ token }) => ({ token, success: {} }));
+    await caller.call("WorkerService/Ack", { outcomes });
+  }
+  const accept = "application/openmetrics-text; version=1.0.0";
+  const answer = await fetch(`${broker.httpUrl}/metrics`, { headers: { accept } });
+  expect(answer.headers.get("content-type")).toContain("application/openmetrics-text");
+  const text = await answer.text();
+  for (const i of [1, 2]) {
+    expect(text).toMatch(
+      new RegExp(`_bucket\\{process="pair-[12]",.* # \\{trace_id="${String(i).repeat(32)}"\\}`),
+    );
+  }
+  expect(text.endsWith("# EOF\n")).toBe(true);
+});
+
 test("one that is killed is started again, and meanwhile the other one serves", async () => {
   const [victim] = told("a broker process is ready");
   const names = await Promise.all(callers.map(nameOf));
@@ -72,4 +96,35 @@ test("an address that it cannot listen on ends it with one line, as it ends a si
   await expect(Broker.start({ env })).rejects.toThrow(
     /ended[\s\S]*cannot listen there .*EADDRNOTAVAIL.*DROVER_GRPC_HOST or DROVER_GRPC_PORT/,
   );
+});
+
+/** The processes of a process, by their ids. */
+function childrenOf(pid: number): number[] {
+  const file = `/proc/${pid}/task/${pid}/children`;
+  return readFileSync(file, "utf8").trim().split(" ").filter(Boolean).map(Number);
+}
+
+test("processes that die over ten times a minute are given up: the broker ends, and says so", async () => {
+  const nats = await NatsServer.start();
+  const doomed = await Broker.start({ natsUrl: nats.url, env: { DROVER_PROCESSES: "2" } });
+  try {
+    const killed = new Set<number>();
+    // Each as soon as it is there: how long one takes to be ready does not matter.
+    await until("the broker to give up", () => {
+      if (!doomed.running) return true;
+      for (const pid of childrenOf(doomed.pid)) {
+        if (killed.has(pid)) continue;
+        killed.add(pid);
+        process.kill(pid, "SIGKILL");
+      }
+      return false;
+    });
+    expect(killed.size).toBeGreaterThan(10);
+    const last = doomed.log.find((line) => line.includes("the broker processes cannot be kept up"));
+    expect(last).toContain("broker processes ended 11 times within a minute");
+    expect(doomed.exitCode).toBe(1);
+  } finally {
+    await doomed.kill();
+    await nats.stop();
+  }
 });

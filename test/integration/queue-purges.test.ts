@@ -53,7 +53,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
   test("while a purge waits nothing of the queue is handed out, by any broker", async () => {
     const [task, queue] = [freshTask(), freshTask("queue")];
     const second = await scene.broker(stubborn);
-    await until("the brokers to know each other", () => broker.parts.store.peers.all().length === 2);
+    await scene.acquainted();
     await submit(broker, { task, queue });
     const { token } = await leaseOne(broker, task, { queues: [queue], leaseDuration: hour });
     const refs = [(await submit(broker, { task, queue })).ref, (await submit(second, { task, queue })).ref];

@@ -27,9 +27,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
     scene = await Scene.open({ shards });
     first = await scene.broker({ holdAfter: 500, buffered: 800 });
     second = await scene.broker({ holdAfter: 500, buffered: 800 });
-    for (const broker of [first, second]) {
-      await until("the brokers to know each other", () => broker.parts.store.peers.all().length === 2);
-    }
+    await scene.acquainted();
   });
   afterAll(() => scene.close());
 

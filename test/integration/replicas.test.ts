@@ -21,7 +21,7 @@ describe("on three replicas", () => {
     cluster = await NatsCluster.start();
     scene = await Scene.open({ url: cluster.url, replicas: 3 });
     brokers = [await scene.broker({ holdAfter: 500 }), await scene.broker({ holdAfter: 500 })];
-    await until("the brokers to know each other", () => brokers[1].parts.store.peers.all().length === 2);
+    await scene.acquainted();
   }, 120_000);
   afterAll(async () => {
     await scene.close();

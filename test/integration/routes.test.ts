@@ -17,9 +17,7 @@ beforeAll(async () => {
   scene = await Scene.open({ shards: 3 });
   first = await scene.broker();
   second = await scene.broker();
-  for (const broker of [first, second]) {
-    await until("the brokers to know each other", () => broker.parts.store.peers.all().length === 2);
-  }
+  await scene.acquainted();
   stranger = new Stranger(`127.0.0.1:${second.grpcPort}`);
 });
 afterAll(async () => {

@@ -21,7 +21,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
     scene = await Scene.open({ shards });
     first = await scene.broker(quick, settings);
     second = await scene.broker(quick, settings);
-    await until("the brokers to know each other", () => first.parts.store.peers.all().length === 2);
+    await scene.acquainted();
   });
   afterEach(() => {
     for (const worker of workers.splice(0)) worker.leave();
@@ -258,7 +258,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
 
   test("a stopping broker sends its workers elsewhere, with all they hold", async () => {
     const leaving = await scene.broker(quick, settings);
-    await until("all to know each other", () => leaving.parts.store.peers.all().length === 3);
+    await scene.acquainted();
     const task = freshTask();
     const { ref } = await submit(leaving, { task });
     const worker = await attach(leaving, task);

@@ -28,9 +28,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
     first = await scene.broker();
     second = await scene.broker();
     brokers = [first, second];
-    for (const broker of brokers) {
-      await until("the brokers to know each other", () => broker.parts.store.peers.all().length === 2);
-    }
+    await scene.acquainted();
   });
   afterAll(() => scene.close());
 

@@ -70,6 +70,11 @@ export class Broker {
     return pid;
   }
 
+  /** Of a process that has ended. */
+  get exitCode(): number | undefined {
+    return this.#process?.exitCode ?? undefined;
+  }
+
   get running(): boolean {
     const process = this.#process;
     return process !== undefined && process.exitCode === null && process.signalCode === null;

@@ -14,13 +14,14 @@ const pinned = {
   "protoc-gen-go-grpc": "google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2",
 };
 
-/** Schemas of the custom resources that the chart makes, from the modules that define them. */
+/** Schemas of the custom resources that the chart makes, and of compose files, from the modules that define them. */
 const definitions = {
   "github.com/prometheus-operator/prometheus-operator@v0.85.0": [
     "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
     "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
   ],
   "github.com/kedacore/keda/v2@v2.21.0": ["config/crd/bases/keda.sh_scaledobjects.yaml"],
+  "github.com/compose-spec/compose-go/v2@v2.16.2": ["schema/compose-spec.json"],
   "sigs.k8s.io/gateway-api@v1.4.0": ["config/crd/standard/gateway.networking.k8s.io_grpcroutes.yaml"],
 };
 
@@ -53,7 +54,7 @@ export async function ensureCustomResources() {
   const print = fingerprint([JSON.stringify(definitions)]);
   if (existsSync(crds) && stamped("crds", print)) return;
   requireGo("checking the Helm chart");
-  await step("schemas of custom resources", async () => {
+  await step("schemas of custom resources and compose files", async () => {
     mkdirSync(crds, { recursive: true });
     for (const [module, files] of Object.entries(definitions)) {
       const { stdout } = await mustRun("go", ["mod", "download", "-json", module], {

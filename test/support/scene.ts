@@ -86,6 +86,14 @@ export class Scene {
     return broker;
   }
 
+  /** Settles when every broker has heard of every other. */
+  async acquainted(): Promise<void> {
+    const brokers = [...this.#brokers];
+    await until("the brokers to know each other", () =>
+      brokers.every(({ parts }) => parts.store.peers.all().length === brokers.length),
+    );
+  }
+
   /** SIGKILL of the nats-server, and a new one on its data. Settles when everybody is connected again. */
   async crash(): Promise<void> {
     await this.nats.kill();

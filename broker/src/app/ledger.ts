@@ -18,7 +18,7 @@ import { sizes, times } from "../core/limits.js";
 import { jobId } from "../core/names.js";
 import { netUnder } from "../core/promotion.js";
 import { isSameState } from "../core/snapshot.js";
-import { armedSchedule, type Move } from "../core/standings.js";
+import { armedSchedule, type Next } from "../core/standings.js";
 import { advance, type Event, isAllowed } from "../core/transitions.js";
 import type { Agenda } from "./agenda.js";
 import type { Hints } from "./hints.js";
@@ -51,7 +51,7 @@ export type Fence = (current: Stored, moved: boolean) => Refusal | undefined;
 export interface Changed extends Known {
   /** What it was made from. */
   before: Stored;
-  move: Move;
+  next: Next;
 }
 
 export class Ledger {
@@ -93,20 +93,20 @@ export class Ledger {
   ): void {
     const { stored, last } = known;
     const nonce = this.journal.nonce();
-    const move = isAllowed(stored, event.type)
+    const next = isAllowed(stored, event.type)
       ? advance(stored, event, { now: this.clock.now(), random: this.random, nonce })
       : undefined;
     // It may need a lane, or a place among what is kept in mind.
-    if (move === undefined || move.phase === "ready" || move.phase === "later") {
+    if (next === undefined || next.phase === "ready" || next.phase === "later") {
       this.change(ref, known, event, fence).then(changed, failed);
       return;
     }
     this.journal.write(
-      changeOf(ref, stored, last, move, nonce, none),
+      changeOf(ref, stored, last, next, nonce, none),
       (seq) => {
-        const now = after(stored, move, seq, nonce);
+        const now = after(stored, next, seq, nonce);
         this.hints.changed(jobId(ref), now);
-        changed(this.#told({ before: stored, stored: now, last: seq, move }));
+        changed(this.#told({ before: stored, stored: now, last: seq, next }));
       },
       (error) => {
         if (error instanceof Conflict) this.#changeAgain(ref, stored, event, fence).then(changed, failed);
@@ -137,16 +137,16 @@ export class Ledger {
         throw fence(stored, true) ?? new Refusal("LEASE_LOST", `${jobId(ref)} has moved on`);
       }
       const nonce = this.journal.nonce();
-      const move = advance(stored, event, { now: this.clock.now(), random: this.random, nonce });
+      const next = advance(stored, event, { now: this.clock.now(), random: this.random, nonce });
       try {
-        await this.#ensureLane(ref, move);
+        await this.#ensureLane(ref, next);
         const write = (fireAt: number) =>
-          this.journal.commit(changeOf(ref, stored, last, { ...move, fireAt }, nonce, extra));
+          this.journal.commit(changeOf(ref, stored, last, { ...next, fireAt }, nonce, extra));
         const seq =
-          move.phase === "later" ? await this.#delayed(ref, move.job.dueAt, write) : await write(move.fireAt);
-        const now = after(stored, move, seq, nonce);
+          next.phase === "later" ? await this.#delayed(ref, next.job.dueAt, write) : await write(next.fireAt);
+        const now = after(stored, next, seq, nonce);
         this.hints.changed(jobId(ref), now);
-        return this.#told({ before: stored, stored: now, last: seq, move });
+        return this.#told({ before: stored, stored: now, last: seq, next });
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;
         const current = await this.#read(ref);
@@ -162,7 +162,7 @@ export class Ledger {
   }
 
   #told(changed: Changed): Changed {
-    if (changed.move.job.spec?.concurrencyKey) this.keyed?.(changed);
+    if (changed.next.job.spec?.concurrencyKey) this.keyed?.(changed);
     return changed;
   }
 
@@ -336,7 +336,7 @@ export class Ledger {
     return { stored: snapshot.current, last: snapshot.last };
   }
 
-  async #ensureLane({ task }: JobRef, { phase, job }: Move): Promise<void> {
+  async #ensureLane({ task }: JobRef, { phase, job }: Next): Promise<void> {
     if (phase !== "ready") return;
     const { queue, priority } = specOf(job);
     const lane = { task, queue, priority };
@@ -348,43 +348,43 @@ function changeOf(
   ref: JobRef,
   from: Stored,
   last: number,
-  move: Move,
+  next: Next,
   nonce: string,
   extra: readonly Write[],
 ): Change {
-  const { queue, priority } = specOf(move.job);
+  const { queue, priority } = specOf(next.job);
   const armed = armedSchedule(from);
   const writes: Write[] = [];
-  for (const phase of move.tombstones) {
+  for (const phase of next.tombstones) {
     writes.push({ kind: "tombstone", phase, queue: from.queue, priority: from.priority });
   }
   writes.push({
     kind: "job",
-    phase: move.phase,
-    job: move.job,
+    phase: next.phase,
+    job: next.job,
     rev: from.rev + 1,
     queue,
     priority,
-    fireAt: move.fireAt,
-    keepFor: move.keepFor,
+    fireAt: next.fireAt,
+    keepFor: next.keepFor,
     purges:
       armed === undefined
         ? undefined
         : { phase: armed, queue: from.queue, priority: from.priority, nonce: from.nonce },
   });
-  writes.push(...endOfMember(move), ...endOfClaim(move), ...placeInLine(from, move.job));
-  if (move.body !== undefined) writes.push({ kind: "body", data: move.body });
+  writes.push(...endOfMember(next), ...endOfClaim(next), ...placeInLine(from, next.job));
+  if (next.body !== undefined) writes.push({ kind: "body", data: next.body });
   writes.push(...extra);
   return { ref, expected: last, nonce, writes };
 }
 
-function after(before: Stored, move: Move, seq: number, nonce: string): Stored {
-  const { queue, priority } = specOf(move.job);
-  return { phase: move.phase, queue, priority, rev: before.rev + 1, seq, nonce, job: move.job };
+function after(before: Stored, next: Next, seq: number, nonce: string): Stored {
+  const { queue, priority } = specOf(next.job);
+  return { phase: next.phase, queue, priority, rev: before.rev + 1, seq, nonce, job: next.job };
 }
 
 /** With the record of a flow's member goes what moves the flow on, in one step. */
-function endOfMember({ phase, job, result }: Move): readonly Write[] {
+function endOfMember({ phase, job, result }: Next): readonly Write[] {
   const { spec } = job;
   if (spec?.flow === undefined || job.finishedAt === 0) return none;
   const { flow, member, run } = spec.flow;
@@ -394,7 +394,7 @@ function endOfMember({ phase, job, result }: Move): readonly Write[] {
 }
 
 /** A unique key without a period is free when its job has ended. */
-function endOfClaim({ job }: Move): readonly Write[] {
+function endOfClaim({ job }: Next): readonly Write[] {
   const unique = job.spec?.unique;
   if (unique === undefined || unique.until > 0 || job.finishedAt === 0) return none;
   return [{ kind: "claim", key: unique.key, holder: undefined, expected: undefined, keepFor: 0 }];

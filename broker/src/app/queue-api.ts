@@ -2,6 +2,7 @@
 
 import type { Route, RouteChanges, Routing } from "../core/routes.js";
 import type { RunLimits } from "../core/run-limits.js";
+import type { Rates } from "./traffic.js";
 
 /** What is set for a queue or a task, and how far its rate is used up. */
 export interface LimitsView extends RunLimits {
@@ -45,6 +46,10 @@ export interface QueueView {
   failed: number;
   cancelled: number;
   lanes: { task: string; priority: number; ready: number }[];
+  /** ms; undefined: none waits. */
+  oldestReadyAge: number | undefined;
+  /** Jobs a second, over the last ten. */
+  rates: Rates;
   limits: LimitsView | undefined;
   retention: RetentionView | undefined;
 }

@@ -11,6 +11,7 @@ import type { Clock, Peers } from "./ports.js";
 import type { QueuesApi, QueueView, RetentionView } from "./queue-api.js";
 import type { QueueSettings, Queues } from "./queue-ports.js";
 import type { Log } from "./telemetry.js";
+import type { Rates, Traffic } from "./traffic.js";
 
 const refreshEvery = 5_000;
 const look = 100;
@@ -18,6 +19,11 @@ const look = 100;
 /** The part of the lanes that pausing needs. */
 export interface Pausable {
   setPaused(queues: ReadonlySet<string>): Promise<void>;
+}
+
+/** For how long the oldest ready job of each lane has been waiting, as last looked. */
+export interface OldestJobs {
+  ages(): Iterable<{ key: { queue: string }; seconds: number }>;
 }
 
 export class QueueControl implements QueuesApi {
@@ -33,10 +39,13 @@ export class QueueControl implements QueuesApi {
     readonly clock: Clock,
     readonly log: Log,
     readonly limits: Pick<LimitControl, "queues" | "refresh" | "viewOf">,
+    readonly traffic: Pick<Traffic, "rates">,
+    readonly oldest: OldestJobs,
     readonly run: Pick<RunTimes, "purgePatience"> = times,
   ) {
     peers.answer("queues-changed", () => this.refresh().then(() => true));
     peers.answer("running-by-queue", () => this.#running());
+    peers.answer("traffic-by-queue", () => this.traffic.rates());
   }
 
   async start(): Promise<void> {
@@ -76,11 +85,17 @@ export class QueueControl implements QueuesApi {
       view.ready += ready;
       view.lanes.push({ task: key.task, priority: key.priority, ready });
     }
-    const running = await this.#allRunning();
+    const [running, rates] = await Promise.all([this.#allRunning(), this.#allRates()]);
+    for (const { key, seconds } of this.oldest.ages()) {
+      const view = views.get(key.queue);
+      if (view === undefined || seconds === 0) continue;
+      view.oldestReadyAge = Math.max(view.oldestReadyAge ?? 0, seconds * 1_000);
+    }
     await Promise.all(
       [...views.values()].map(async (view) => {
         const scope = { queue: view.name, task: undefined };
         view.running = running.get(view.name) ?? 0;
+        view.rates = rates.get(view.name) ?? view.rates;
         view.scheduled = await this.queues.count("later", scope);
         view.blocked = await this.queues.count("blocked", scope);
         view.lanes.sort((a, b) => b.priority - a.priority || a.task.localeCompare(b.task));
@@ -206,6 +221,21 @@ export class QueueControl implements QueuesApi {
     return sum;
   }
 
+  async #allRates(): Promise<Map<string, Rates>> {
+    const { answers } = await this.peers.ask("traffic-by-queue", {});
+    const sum = new Map<string, Rates>();
+    for (const { body } of answers) {
+      for (const [queue, { submitted, finished }] of Object.entries(body as Record<string, Rates>)) {
+        const before = sum.get(queue) ?? { submitted: 0, finished: 0 };
+        sum.set(queue, {
+          submitted: before.submitted + submitted,
+          finished: before.finished + finished,
+        });
+      }
+    }
+    return sum;
+  }
+
   #running(): Record<string, number> {
     const counts: Record<string, number> = {};
     for (const holding of this.holdings.all()) {
@@ -232,6 +262,8 @@ export class QueueControl implements QueuesApi {
       failed: 0,
       cancelled: 0,
       lanes: [],
+      oldestReadyAge: undefined,
+      rates: { submitted: 0, finished: 0 },
       limits: settings?.runLimits && { ...settings.runLimits, tokens: undefined, nextTokenAt: undefined },
       retention: settings && retentionOf(settings),
     };

@@ -190,9 +190,9 @@ export class Settling {
     const { payload } = specOf(changed.before.job);
     const over =
       changed.stored.phase !== "failed" &&
-      changed.move.job.finishedAt > 0 &&
+      changed.next.job.finishedAt > 0 &&
       // A cancelled member runs again when its flow is redriven.
-      changed.move.job.spec?.payload === undefined;
+      changed.next.job.spec?.payload === undefined;
     if (over && payload !== undefined && payload.externalSize > 0 && stateOf(changed.stored) !== "FAILED") {
       const { task, key } = specOf(changed.stored.job);
       this.jobs.dropBody({ task, key });
@@ -229,11 +229,11 @@ export function report(changed: Changed, telemetry: Telemetry, log: Log, now: nu
     told(outcome, reason);
   } else if (
     attempt?.outcome === AttemptOutcome.FAILED &&
-    changed.move.job.failures > changed.before.job.failures
+    changed.next.job.failures > changed.before.job.failures
   ) {
     telemetry.retried(line);
     told("retrying", reasonName(attempt.failure?.reason ?? 0), job.dueAt);
-  } else if (changed.move.job.crashes > changed.before.job.crashes) {
+  } else if (changed.next.job.crashes > changed.before.job.crashes) {
     told("crashed", "");
   }
 }

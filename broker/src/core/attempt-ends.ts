@@ -12,7 +12,7 @@ import {
 } from "./job.js";
 import { sizes } from "./limits.js";
 import { backoff } from "./retry.js";
-import { type Circumstances, type Move, ready, record, waiting } from "./standings.js";
+import { type Circumstances, type Next, ready, record, waiting } from "./standings.js";
 import { cutEnd, cutMiddle } from "./text.js";
 
 /** Who ran the attempt that ends. A held job says so itself; of a short run only its holder knows. */
@@ -21,7 +21,7 @@ export interface Run {
   startedAt: number;
 }
 
-export function succeed(job: Job, event: { run: Run; result: Content | undefined }, at: Circumstances): Move {
+export function succeed(job: Job, event: { run: Run; result: Content | undefined }, at: Circumstances): Next {
   const { result, run } = event;
   if (result !== undefined && result.data.length > sizes.result) {
     const failure = plain(
@@ -38,7 +38,7 @@ export function fail(
   job: Job,
   event: { run: Run; failure: Failure; retryAfter?: number | undefined },
   at: Circumstances,
-): Move {
+): Next {
   const failures = job.failures + 1;
   const policy = retryOf(job);
   const failure = bounded(event.failure);
@@ -55,7 +55,7 @@ export function fail(
   return waiting({ ...next, attempt: job.attempt + 1 }, wait, at);
 }
 
-export function crash(job: Job, run: Run, at: Circumstances): Move {
+export function crash(job: Job, run: Run, at: Circumstances): Next {
   const crashes = job.crashes + 1;
   const next: Job = { ...ended(job, run, AttemptOutcome.CRASHED, at), crashes };
   if (job.cancelRequestedAt > 0) return record("cancelled", next, at);
@@ -76,13 +76,13 @@ export function giveBack(
   outcome: AttemptOutcome,
   delay: number,
   at: Circumstances,
-): Move {
+): Next {
   const next = ended(job, run, outcome, at);
   if (job.cancelRequestedAt > 0) return record("cancelled", next, at);
   return waiting({ ...next, attempt: job.attempt + 1 }, delay, at);
 }
 
-export function cancelledRun(job: Job, run: Run, at: Circumstances): Move {
+export function cancelledRun(job: Job, run: Run, at: Circumstances): Next {
   return record("cancelled", ended(job, run, AttemptOutcome.CANCELLED, at), at);
 }
 

@@ -1,4 +1,4 @@
-// Where a job can stand, and the message that puts it there: what it keeps of itself, when it raises its alarm, and what
+// The message that puts a job where it is to stand: what the job keeps of itself there, when it raises its alarm, and what
 // of it has to go. Which event leads where is no matter of this file.
 
 import {
@@ -11,26 +11,6 @@ import {
   specOf,
 } from "./job.js";
 import { flowLimits, times } from "./limits.js";
-
-/** Where a job stands. An alarm (`due`) stands where the schedule stood that fired; a `kept` record as it ended. */
-export type Standing = "ready" | "held" | "later" | "blocked" | "succeeded" | "failed" | "cancelled";
-
-export function standingOf(stored: Pick<Stored, "phase" | "firedFrom" | "job">): Standing {
-  const phase = stored.phase === "due" ? (stored.firedFrom ?? "later") : stored.phase;
-  switch (phase) {
-    case "held-a":
-    case "held-b":
-      return "held";
-    case "kept":
-      return stored.job.outcome === "failed"
-        ? "failed"
-        : stored.job.outcome === "cancelled"
-          ? "cancelled"
-          : "succeeded";
-    default:
-      return phase;
-  }
-}
 
 /** The schedule that a next message has to purge along with being written, if one is set. */
 export function armedSchedule(stored: Stored): ScheduledPhase | undefined {
@@ -50,7 +30,7 @@ export interface Circumstances {
 }
 
 /** A job's next message. */
-export interface Move {
+export interface Next {
   phase: Phase;
   job: Job;
   /** When the nats-server raises its alarm, ms; 0 = it does not. */
@@ -65,22 +45,22 @@ export interface Move {
   result?: Content | undefined;
 }
 
-export function ready(job: Job): Move {
+export function ready(job: Job): Next {
   return { phase: "ready", job: atRest(job), fireAt: 0, keepFor: 0, tombstones: [] };
 }
 
 /** Until its `dueAt`. */
-export function later(job: Job): Move {
+export function later(job: Job): Next {
   return { phase: "later", job: atRest(job), fireAt: job.dueAt, keepFor: 0, tombstones: [] };
 }
 
 /** For `delay` ms from now on; without one it is ready at once. */
-export function waiting(job: Job, delay: number, at: Circumstances): Move {
+export function waiting(job: Job, delay: number, at: Circumstances): Next {
   return delay <= 0 ? ready({ ...job, dueAt: 0 }) : later({ ...job, dueAt: at.now + delay });
 }
 
 /** What a blocked job waits for may never come: then its start_by ends it, and without one the end of time. */
-export function blocked(job: Job): Move {
+export function blocked(job: Job): Next {
   const deadline = specOf(job).startBy;
   return {
     phase: "blocked",
@@ -92,14 +72,14 @@ export function blocked(job: Job): Move {
 }
 
 /** Blocked for want of a place: until its start_by, if it has never run. */
-export function parked(job: Job): Move {
-  const move = blocked(job);
-  const deadline = job.history.length === 0 ? move.job.deadline : 0;
-  return { ...move, job: { ...move.job, parked: true, deadline }, fireAt: deadline || times.never };
+export function parked(job: Job): Next {
+  const next = blocked(job);
+  const deadline = job.history.length === 0 ? next.job.deadline : 0;
+  return { ...next, job: { ...next.job, parked: true, deadline }, fireAt: deadline || times.never };
 }
 
 /** The next lease goes to the other of the two subjects, so that a ghost firing of the first cannot overwrite it. */
-export function held(stored: Stored, job: Job): Move {
+export function held(stored: Stored, job: Job): Next {
   const onA = stored.phase === "held-a" || (stored.phase === "due" && stored.firedFrom === "held-a");
   return {
     phase: onA ? "held-b" : "held-a",
@@ -112,7 +92,7 @@ export function held(stored: Stored, job: Job): Move {
 
 /** The record of a job that has ended. A failed one says why, and keeps its payload for a redrive; what failed before a
  *  job ended otherwise stands in its history. */
-export function record(phase: "succeeded" | "failed" | "cancelled", job: Job, at: Circumstances): Move {
+export function record(phase: "succeeded" | "failed" | "cancelled", job: Job, at: Circumstances): Next {
   const spec = specOf(job);
   // A cancelled member runs again when its flow is redriven.
   const again = phase === "cancelled" && spec.flow !== undefined;

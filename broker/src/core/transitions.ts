@@ -14,8 +14,10 @@ import {
   newJob,
   type Progress,
   type Spec,
+  type Standing,
   type Stored,
   specOf,
+  standingOf,
 } from "./job.js";
 import { counts } from "./limits.js";
 import {
@@ -23,12 +25,10 @@ import {
   type Circumstances,
   held,
   later,
-  type Move,
+  type Next,
   parked,
   ready,
   record,
-  type Standing,
-  standingOf,
   waiting,
 } from "./standings.js";
 
@@ -102,17 +102,17 @@ export function isAllowed(stored: Stored, event: Event["type"]): boolean {
 }
 
 /** What `event` makes of a job. Check isAllowed first: an event that the table does not allow is a bug and throws. */
-export function advance(stored: Stored, event: Event, at: Circumstances): Move {
+export function advance(stored: Stored, event: Event, at: Circumstances): Next {
   const from = standingOf(stored);
   const allowed = transitions[event.type][from];
   if (allowed === undefined) throw new Error(`${event.type} is not allowed while ${from}`);
-  const move = decide(stored, event, at);
-  const to = standingOf({ phase: move.phase, job: move.job });
+  const next = decide(stored, event, at);
+  const to = standingOf({ phase: next.phase, job: next.job });
   if (!allowed.includes(to)) throw new Error(`${event.type} may not turn ${from} into ${to}`);
-  return move;
+  return next;
 }
 
-function decide(stored: Stored, event: Event, at: Circumstances): Move {
+function decide(stored: Stored, event: Event, at: Circumstances): Next {
   const { job } = stored;
   switch (event.type) {
     case "hold":
@@ -137,9 +137,9 @@ function decide(stored: Stored, event: Event, at: Circumstances): Move {
     case "endCancelled":
       return cancelledRun(job, event.run, at);
     case "cancel": {
-      const move = record("cancelled", { ...job, attempt: job.attempt - 1, cancelReason: event.reason }, at);
-      const deliverable = stored.phase === "ready" && move.phase !== "kept";
-      return deliverable ? { ...move, tombstones: ["ready"] } : move;
+      const next = record("cancelled", { ...job, attempt: job.attempt - 1, cancelReason: event.reason }, at);
+      const deliverable = stored.phase === "ready" && next.phase !== "kept";
+      return deliverable ? { ...next, tombstones: ["ready"] } : next;
     }
     case "alarm":
       return alarm(stored, at);
@@ -164,15 +164,15 @@ function decide(stored: Stored, event: Event, at: Circumstances): Move {
       return unblocked(ofRun(job, event.run), at);
     case "rejoin": {
       const again = ofRun(redriven(job), event.run);
-      const move = event.blocked ? blocked(again) : ready(again);
-      return { ...move, tombstones: [stored.phase] };
+      const next = event.blocked ? blocked(again) : ready(again);
+      return { ...next, tombstones: [stored.phase] };
     }
   }
 }
 
 const expired = "the first run had not begun by start_by";
 
-function alarm(stored: Stored, at: Circumstances): Move {
+function alarm(stored: Stored, at: Circumstances): Next {
   const { job } = stored;
   switch (standingOf(stored)) {
     case "held":
@@ -195,7 +195,7 @@ function alarm(stored: Stored, at: Circumstances): Move {
   }
 }
 
-function reissue(job: Job, counted: boolean, at: Circumstances): Move {
+function reissue(job: Job, counted: boolean, at: Circumstances): Next {
   const redeliveries = job.redeliveries + (counted ? 1 : 0);
   if (redeliveries > counts.redeliveries) {
     const failure = plain(
@@ -232,7 +232,7 @@ function replaced(
   job: Job,
   { spec, body }: { spec: Spec; body: Uint8Array | undefined },
   at: Circumstances,
-): Move {
+): Next {
   const { submittedAt } = specOf(job);
   const { debounce } = spec;
   const latest =
@@ -250,12 +250,12 @@ export function isReplaceable(stored: Stored): boolean {
 }
 
 /** The same elsewhere. What lies at the old place would be found by nobody who looks after the new one: it is emptied. */
-function movedTo(stored: Stored, to: Place): Move {
+function movedTo(stored: Stored, to: Place): Next {
   const job = { ...stored.job, spec: { ...specOf(stored.job), ...to } };
   return { ...waitingAs(stored, job), tombstones: ["ready", "due"] };
 }
 
-function waitingAs(stored: Stored, job: Job): Move {
+function waitingAs(stored: Stored, job: Job): Next {
   switch (standingOf(stored)) {
     case "blocked":
       return stored.job.parked ? parked(job) : blocked(job);
@@ -269,7 +269,7 @@ function waitingAs(stored: Stored, job: Job): Move {
 }
 
 /** A delay counts from here on; a time to run at may have passed. */
-function unblocked(job: Job, at: Circumstances): Move {
+function unblocked(job: Job, at: Circumstances): Next {
   const { runAt, flow } = specOf(job);
   return waiting(
     { ...job, deadline: 0 },

@@ -5,6 +5,7 @@ import type { QueuesApi, QueueView } from "../app/queue-api.js";
 import { Checks } from "../core/check.js";
 import type { Calls } from "./calls.js";
 import { toRetention, toRunLimits } from "./limit-values.js";
+import { toDuration } from "./time.js";
 
 export function queueService(
   queues: QueuesApi,
@@ -44,11 +45,13 @@ function checked(queue: string): string {
   return queue;
 }
 
-export function toQueue(view: QueueView): Queue {
+export function toQueue({ rates, oldestReadyAge, ...view }: QueueView): Queue {
   return {
     ...view,
     limits: toRunLimits(view.limits, view.running),
     retention: toRetention(view.retention),
-    oldestReadyAge: undefined,
+    oldestReadyAge: oldestReadyAge === undefined ? undefined : toDuration(oldestReadyAge),
+    submittedPerSecond: rates.submitted,
+    finishedPerSecond: rates.finished,
   };
 }

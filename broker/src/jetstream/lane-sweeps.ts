@@ -64,11 +64,8 @@ export class LaneSweeps {
   /** Every lane whose floor has moved, but for those that may wait, and the alarms. */
   async sweepAll(mayWait: (lane: StreamLane) => boolean = () => false): Promise<void> {
     for (const lane of this.lanes.all()) {
-      // The ack floor of an idle lane moves on with the stream: only deliveries leave something to sweep.
-      const { info } = lane;
-      const moved = info !== undefined && info.ack_floor.stream_seq > lane.swept;
-      const used = info?.delivered.consumer_seq !== lane.sweptDeliveries;
-      if (!(moved && used) && lane.acked === 0) continue;
+      const moved = lane.info !== undefined && lane.info.ack_floor.stream_seq > lane.swept;
+      if (!(moved && !isSwept(lane)) && lane.acked === 0) continue;
       if (!mayWait(lane)) await this.sweepLane(lane);
     }
     for (let shard = 0; shard < this.subjects.shards; shard++) await this.#sweepDue(shard);
@@ -120,8 +117,9 @@ export class LaneSweeps {
     const listed = this.lanes.listedAt.get(lane.shard) ?? 0;
     const acked = lane.info?.ack_floor.stream_seq ?? 0;
     // Nothing waited and nothing was out when the lanes were listed: every ticket up to the sequence of that moment is
-    // acked, and gone if the lane was swept that far.
-    if (lane.info !== undefined && isIdle(lane.info) && acked <= lane.swept) return listed;
+    // acked, and gone if the lane was swept that far, or since the last of its deliveries.
+    const isGone = acked <= lane.swept || isSwept(lane);
+    if (lane.info !== undefined && isIdle(lane.info) && isGone) return listed;
     const first = await firstFrom(
       this.nc,
       this.subjects.stream(lane.shard),
@@ -134,4 +132,10 @@ export class LaneSweeps {
 
 export function isIdle(info: ConsumerInfo): boolean {
   return info.num_pending === 0 && info.num_ack_pending === 0 && info.num_redelivered === 0;
+}
+
+/** Nothing was delivered since it was swept with nothing out. Its ack floor says nothing of that: where a lane is idle it
+ *  moves on with the stream. */
+function isSwept({ info, sweptDeliveries }: StreamLane): boolean {
+  return info?.delivered.consumer_seq === sweptDeliveries;
 }

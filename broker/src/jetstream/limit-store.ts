@@ -9,6 +9,7 @@ import { unused } from "../core/rate.js";
 import type { Limited } from "../core/run-limits.js";
 import { header, headersOf, line } from "./codec.js";
 import { type JobReads, unavailable } from "./reads.js";
+import { nextFrom } from "./seq-at.js";
 import { asked, type SharedCodec, SharedMessage } from "./shared-message.js";
 import { storage } from "./storage-proto.js";
 import type { Subjects } from "./subjects.js";
@@ -33,6 +34,11 @@ interface Written {
 }
 
 export class StreamLimits implements LimitStore {
+  /** By name, with the sequence they were read at. */
+  readonly #tasks = new Map<string, { settings: TaskSettings; seq: number }>();
+  /** Everything up to this sequence is in there; undefined: nothing was read yet. */
+  #tasksRead: number | undefined;
+
   constructor(
     readonly nc: NatsConnection,
     readonly jsm: JetStreamManager,
@@ -41,17 +47,34 @@ export class StreamLimits implements LimitStore {
     readonly nonce: () => string,
   ) {}
 
+  /** Brokers ask every few seconds: after the first time only for what has changed since, which as a rule is nothing. */
   async tasks(): Promise<TaskSettings[]> {
+    if (this.#tasksRead === undefined) await this.#readTasks();
+    for (;;) {
+      const from = (this.#tasksRead ?? 0) + 1;
+      const changed = await nextFrom(this.nc, this.subjects.stream(0), this.subjects.tasksSettings(), from);
+      if (changed === undefined) return [...this.#tasks.values()].map(({ settings }) => settings);
+      this.#noteTask(changed);
+      this.#tasksRead = Math.max(this.#tasksRead ?? 0, changed.seq);
+    }
+  }
+
+  async #readTasks(): Promise<void> {
     const { state } = await asked(() =>
       this.jsm.streams.info(this.subjects.stream(0), { subjects_filter: this.subjects.tasksSettings() }),
     );
     const subjects = Object.keys(state.subjects ?? {});
-    const settings: TaskSettings[] = [];
     for (let i = 0; i < subjects.length; i += chunk) {
-      const messages = await this.reads.last(0, subjects.slice(i, i + chunk));
-      settings.push(...messages.map(({ data }) => settingsCodec.decode(data)));
+      for (const read of await this.reads.last(0, subjects.slice(i, i + chunk))) this.#noteTask(read);
     }
-    return settings;
+    // What is stored after the subjects were listed is read by its sequence.
+    this.#tasksRead = state.last_seq;
+  }
+
+  /** Two may ask at a time, and what came first need not be the older. */
+  #noteTask({ data, seq }: { data: Uint8Array; seq: number }): void {
+    const settings = settingsCodec.decode(data);
+    if ((this.#tasks.get(settings.name)?.seq ?? 0) < seq) this.#tasks.set(settings.name, { settings, seq });
   }
 
   updateTask(task: string, change: (settings: TaskSettings) => TaskSettings): Promise<TaskSettings> {

@@ -1,6 +1,7 @@
 // For how long the oldest ticket of each lane has been waiting. A consumer tells how many wait, not since when; so the
-// first message behind what it has delivered is looked at, every few seconds and only in lanes where something waits.
-// A scrape reads what was found, and costs nothing.
+// first message behind what it has delivered is looked at, every few seconds and only in lanes where something waits. What
+// was found stays the oldest until it is delivered, unless somebody takes it out of the lane, so a lane that stands still
+// is looked at again once a minute. A scrape reads what was found, and costs nothing.
 
 import type { NatsConnection } from "nats";
 import type { LaneKey } from "../app/ports.js";
@@ -8,6 +9,8 @@ import { header, statusOf } from "./codec.js";
 import type { StreamLane } from "./lanes.js";
 
 const lookEvery = 5_000;
+/** How long what was found is relied on, ms. */
+const relied = 60_000;
 /** Reads at a time: with a thousand lanes they may not crowd out the others. */
 const mostAtOnce = 16;
 const answerWithin = 2_000;
@@ -25,6 +28,8 @@ interface Found {
   seq: number;
   /** ms: when it became ready. */
   since: number;
+  /** ms: when it was found. */
+  at: number;
 }
 
 export class OldestReady {
@@ -61,9 +66,17 @@ export class OldestReady {
   }
 
   async #look(): Promise<void> {
-    const waiting = this.parts.lanes.all().filter(({ pending }) => pending > 0);
     const found = new Map<StreamLane, Found>();
-    const next = waiting.values();
+    const unknown: StreamLane[] = [];
+    for (const lane of this.parts.lanes.all()) {
+      if (lane.pending === 0) continue;
+      const before = this.#found.get(lane);
+      const holds =
+        before !== undefined && before.seq > lane.reached && this.parts.now() - before.at < relied;
+      if (holds) found.set(lane, before);
+      else unknown.push(lane);
+    }
+    const next = unknown.values();
     const reader = async () => {
       for (const lane of next) {
         const first = await this.#first(lane);
@@ -86,6 +99,6 @@ export class OldestReady {
     if (statusOf(answer) !== 0) return undefined;
     const since = Date.parse(answer.headers?.get(header.storedAt) ?? "");
     const seq = Number(answer.headers?.get(header.sequence));
-    return Number.isFinite(since) && seq > 0 ? { seq, since } : undefined;
+    return Number.isFinite(since) && seq > 0 ? { seq, since, at: this.parts.now() } : undefined;
   }
 }

@@ -42,6 +42,16 @@ export async function firstFrom(
   filter: string,
   seq: number,
 ): Promise<number | undefined> {
+  return (await nextFrom(nc, stream, filter, seq))?.seq;
+}
+
+/** The first message, by the same. */
+export async function nextFrom(
+  nc: NatsConnection,
+  stream: string,
+  filter: string,
+  seq: number,
+): Promise<{ seq: number; data: Uint8Array } | undefined> {
   const request = JSON.stringify({ seq, next_by_subj: filter });
   const answer = await nc
     .request(`$JS.API.STREAM.MSG.GET.${stream}`, request, { timeout: 5_000 })
@@ -49,11 +59,11 @@ export async function firstFrom(
       throw unavailable(error.message);
     });
   const { message, error } = answer.json<{
-    message?: { seq: number };
+    message?: { seq: number; data?: string };
     error?: { code: number; description: string };
   }>();
   if (error !== undefined && error.code !== 404) throw unavailable(error.description);
-  return message?.seq;
+  return message && { seq: message.seq, data: Buffer.from(message.data ?? "", "base64") };
 }
 
 function beyond(last: string | undefined): number | undefined {

@@ -1,7 +1,7 @@
 // The metrics of several processes as one text: each line gets the name of its process, and lines of one metric stand
-// together, as the format of Prometheus wants it.
+// together, as both formats want it. In OpenMetrics they bring their exemplars along.
 
-export const metricsType = "text/plain; version=0.0.4; charset=utf-8";
+import type { Format } from "./exposition.js";
 
 const up = "drover_process_up";
 const head = [`# HELP ${up} Whether a broker process answers`, `# TYPE ${up} gauge`];
@@ -11,8 +11,11 @@ interface Family {
   lines: string[];
 }
 
-/** `text` undefined: that process did not answer. */
-export function mergeMetrics(parts: readonly { process: string; text: string | undefined }[]): string {
+/** All of them in that format; `text` undefined: that process did not answer. */
+export function mergeMetrics(
+  format: Format,
+  parts: readonly { process: string; text: string | undefined }[],
+): string {
   const families = new Map<string, Family>();
   for (const { process, text } of parts) {
     let family: Family | undefined;
@@ -30,7 +33,7 @@ export function mergeMetrics(parts: readonly { process: string; text: string | u
   }
   const ups = parts.map(({ process, text }) => `${up}{process="${process}"} ${text === undefined ? 0 : 1}`);
   const all = [...families.values()].flatMap((family) => [...family.head, ...family.lines]);
-  return `${[...head, ...ups, ...all].join("\n")}\n`;
+  return [...head, ...ups, ...all, ...(format === "openmetrics" ? ["# EOF"] : []), ""].join("\n");
 }
 
 function withProcess(line: string, process: string): string {

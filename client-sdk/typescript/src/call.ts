@@ -2,7 +2,8 @@
 
 import type { ClientUnaryCall, MethodDefinition, ServiceError } from "@grpc/grpc-js";
 import type { Brokers } from "./brokers.js";
-import { type CallError, fromServiceError } from "./errors.js";
+import { fromServiceError } from "./call-errors.js";
+import type { CallError } from "./errors.js";
 import { isBrokerTrouble, retryWait } from "./retry.js";
 
 /** A unary method as the generated service names it. */

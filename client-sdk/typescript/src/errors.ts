@@ -1,11 +1,19 @@
 // What can go wrong, as classes to catch. The reason is the broker's word for it and part of the contract; the message
-// is for people.
+// is for people. Nothing of gRPC is loaded for it: a command line that is wrong ends before that.
 
-import type { ItemStatus } from "@drover/proto/v1";
-import { type ServiceError, status } from "@grpc/grpc-js";
-import type { FlowMemberStatus, FlowStatus } from "./flows.js";
+import type { status } from "@grpc/grpc-js";
+import type { FlowMemberStatus, FlowStatus } from "./flow-status.js";
 import type { Failure, JobStatus } from "./job.js";
-import { detailsOf, type FieldViolation } from "./rpc-status.js";
+import type { FieldViolation } from "./rpc-status.js";
+
+/** Of google.rpc.Code, those that errors have classes for. */
+const codes = {
+  CANCELLED: 1,
+  INVALID_ARGUMENT: 3,
+  DEADLINE_EXCEEDED: 4,
+  RESOURCE_EXHAUSTED: 8,
+  UNAVAILABLE: 14,
+} as const;
 
 export abstract class DroverError extends Error {
   /** For example JOB_NOT_FOUND. */
@@ -48,7 +56,7 @@ export class InvalidArgumentError extends CallError {
 
   static ofFields(fields: readonly FieldViolation[]): InvalidArgumentError {
     const message = fields.map(({ field, description }) => `${field}: ${description}`).join("; ");
-    const code = status.INVALID_ARGUMENT;
+    const code = codes.INVALID_ARGUMENT;
     return new InvalidArgumentError(message, { code, reason: "INVALID_ARGUMENT", fields: [...fields] });
   }
 }
@@ -79,7 +87,7 @@ export class ClientBusyError extends CallError {}
 /** The client was closed while the call was waiting. */
 export class ClientClosedError extends CallError {
   constructor() {
-    super("the client is closed", { code: status.CANCELLED, reason: "CLIENT_CLOSED" });
+    super("the client is closed", { code: codes.CANCELLED, reason: "CLIENT_CLOSED" });
   }
 }
 
@@ -98,34 +106,15 @@ const byReason: Record<string, CallErrorClass> = {
 };
 
 const byCode: Partial<Record<status, CallErrorClass>> = {
-  [status.INVALID_ARGUMENT]: InvalidArgumentError,
-  [status.RESOURCE_EXHAUSTED]: OverloadedError,
-  [status.UNAVAILABLE]: UnavailableError,
-  [status.DEADLINE_EXCEEDED]: DeadlineExceededError,
+  [codes.INVALID_ARGUMENT]: InvalidArgumentError,
+  [codes.RESOURCE_EXHAUSTED]: OverloadedError,
+  [codes.UNAVAILABLE]: UnavailableError,
+  [codes.DEADLINE_EXCEEDED]: DeadlineExceededError,
 };
 
 export function callError(message: string, details: CallErrorDetails): CallError {
   const Class = byReason[details.reason] ?? byCode[details.code] ?? CallError;
   return new Class(message, details);
-}
-
-export function fromServiceError(error: ServiceError): CallError {
-  const details = detailsOf(error.metadata);
-  const reason = details.reason || codeName(error.code);
-  // What comes from OpenSSL has lines.
-  const message = (error.details || error.message).replaceAll("\n", " ").trimEnd();
-  return callError(message, { ...details, code: error.code, reason });
-}
-
-/** Of one item of a batch. */
-export function fromItemStatus({ code, reason, message }: ItemStatus): CallError {
-  // Where an item may be tried again, a single call would have said so with RetryInfo.
-  const retryAfter = code === status.RESOURCE_EXHAUSTED || code === status.UNAVAILABLE ? 0 : undefined;
-  return callError(message, { code, reason: reason || codeName(code), retryAfter });
-}
-
-function codeName(code: number): string {
-  return status[code] ?? `CODE_${code}`;
 }
 
 /** The job did not end within the timeout. It goes on. */

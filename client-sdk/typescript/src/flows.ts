@@ -2,7 +2,6 @@
 
 import {
   type Flow,
-  type FlowMemberView,
   FlowServiceService,
   type FlowServiceWatchResponse,
   FlowState as WireFlowState,
@@ -10,46 +9,18 @@ import {
 import type { Caller, CallOptions } from "./call.js";
 import { FlowFailedError, FlowTimeoutError } from "./errors.js";
 import { type FlowNode, membersOf } from "./flow-builders.js";
+import {
+  type FlowMemberStatus,
+  type FlowState,
+  type FlowStatus,
+  flowEnded,
+  flowStatus,
+  memberStatus,
+} from "./flow-status.js";
 import { type FollowRules, follow } from "./follow.js";
-import { type Failure, failureOf, type JobState, jobState } from "./job.js";
 import { newKey } from "./key.js";
-import { decode } from "./payload.js";
 import { timestamp } from "./spec.js";
-import { toDate } from "./time.js";
 import { traced } from "./tracing.js";
-
-export type FlowState = "UNSPECIFIED" | "RUNNING" | "SUCCEEDED" | "FAILED" | "CANCELLED";
-
-export interface FlowStatus {
-  readonly key: string;
-  readonly name: string;
-  readonly state: FlowState;
-  /** SUCCEEDED, FAILED or CANCELLED. */
-  readonly finished: boolean;
-  /** How many members; `open` are those that wait for a time or a worker, or run. */
-  readonly counts: Readonly<
-    Record<"total" | "blocked" | "open" | "succeeded" | "failed" | "cancelled", number>
-  >;
-  readonly submittedAt: Date | undefined;
-  readonly finishedAt: Date | undefined;
-  readonly deadline: Date | undefined;
-  readonly labels: Readonly<Record<string, string>>;
-  /** Position of the member that failed first. */
-  readonly failedMember: number | undefined;
-  readonly failure: Failure | undefined;
-}
-
-export interface FlowMemberStatus {
-  /** Its position in the flow. */
-  readonly member: number;
-  readonly jobId: string;
-  readonly name: string;
-  readonly state: JobState;
-  readonly dependsOn: readonly number[];
-  /** Once SUCCEEDED: a JSON value, or bytes of another content type. */
-  readonly result: unknown;
-  readonly failure: Failure | undefined;
-}
 
 export interface FlowOptions extends CallOptions {
   /** The flow's name: a second submit of it gives the same flow. At most 100 characters. Default: a new UUIDv7. */
@@ -225,36 +196,6 @@ export class FlowHandle {
 
 const rules: FollowRules<FlowServiceWatchResponse, Flow> = {
   of: ({ flow }) => flow,
-  ended: ({ state }) =>
-    state !== WireFlowState.FLOW_STATE_RUNNING && state !== WireFlowState.FLOW_STATE_UNSPECIFIED,
+  ended: flowEnded,
   tellsMore: (now, last) => JSON.stringify(now) !== JSON.stringify(last),
 };
-
-function flowStatus(flow: Flow): FlowStatus {
-  const { counts } = flow;
-  return {
-    key: flow.key,
-    name: flow.name,
-    state: (WireFlowState[flow.state]?.slice("FLOW_STATE_".length) ?? "UNSPECIFIED") as FlowState,
-    finished: rules.ended(flow),
-    counts: counts ?? { total: 0, blocked: 0, open: 0, succeeded: 0, failed: 0, cancelled: 0 },
-    submittedAt: toDate(flow.submittedAt),
-    finishedAt: toDate(flow.finishedAt),
-    deadline: toDate(flow.deadline),
-    labels: flow.labels,
-    failedMember: flow.failedMember,
-    failure: failureOf(flow.failure),
-  };
-}
-
-function memberStatus(view: FlowMemberView): FlowMemberStatus {
-  return {
-    member: view.member,
-    jobId: view.jobId,
-    name: view.name,
-    state: jobState(view.state),
-    dependsOn: view.dependsOn,
-    result: view.result === undefined ? undefined : decode(view.result),
-    failure: failureOf(view.failure),
-  };
-}

@@ -4,7 +4,8 @@
 import { type ClientReadableStream, type Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import type { Brokers, Connection } from "./brokers.js";
 import type { Method } from "./call.js";
-import { type CallError, fromServiceError } from "./errors.js";
+import { fromServiceError } from "./call-errors.js";
+import type { CallError } from "./errors.js";
 import { isBrokerTrouble, retryWait } from "./retry.js";
 
 // Streams too have a deadline, or one that hangs would hang for ever.

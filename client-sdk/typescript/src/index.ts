@@ -42,15 +42,8 @@ export {
   type StepOptions,
   step,
 } from "./flow-builders.js";
-export type {
-  FlowFilter,
-  FlowHandle,
-  FlowMemberStatus,
-  FlowOptions,
-  FlowState,
-  FlowStatus,
-  Flows,
-} from "./flows.js";
+export type { FlowMemberStatus, FlowState, FlowStatus } from "./flow-status.js";
+export type { FlowFilter, FlowHandle, FlowOptions, Flows } from "./flows.js";
 export {
   type Cancelled,
   type CancelOutcome,

@@ -3,7 +3,8 @@
 import { type Job, JobServiceService, type StatusResult } from "@drover/proto/v1";
 import { status } from "@grpc/grpc-js";
 import type { Caller } from "./call.js";
-import { callError, fromItemStatus } from "./errors.js";
+import { fromItemStatus } from "./call-errors.js";
+import { callError } from "./errors.js";
 import { Gatherer, type GatherRules } from "./gather.js";
 
 interface Pending {

@@ -11,6 +11,7 @@ import {
   toWireLimits,
   toWireRetention,
 } from "./limits.js";
+import { toMillis } from "./time.js";
 
 /** Counts are at most 15 s old. */
 export interface QueueStatus {
@@ -27,6 +28,11 @@ export interface QueueStatus {
   readonly cancelled: number;
   /** Each (task, priority) in use. */
   readonly lanes: readonly { readonly task: string; readonly priority: number; readonly ready: number }[];
+  /** How long the oldest ready job has been ready, ms; unset = none is. At most 5 s old. */
+  readonly oldestReadyAge?: number;
+  /** Jobs a second over the last ten seconds. */
+  readonly submittedPerSecond: number;
+  readonly finishedPerSecond: number;
   /** Unset = not limited. How far they are used up: only from get(). */
   readonly limits?: LimitStatus;
   /** Unset = the default. */
@@ -108,11 +114,13 @@ export class Queues {
 }
 
 function fromWire(queue: Queue): QueueStatus {
-  const { limits: wireLimits, retention: wireRetention, oldestReadyAge: _, ...rest } = queue;
+  const { limits: wireLimits, retention: wireRetention, oldestReadyAge: wireAge, ...rest } = queue;
+  const age = toMillis(wireAge);
   const limits = fromWireLimits(wireLimits);
   const retention = fromWireRetention(wireRetention);
   return {
     ...rest,
+    ...(age !== undefined && { oldestReadyAge: age }),
     ...(limits !== undefined && { limits }),
     ...(retention !== undefined && { retention }),
   };

@@ -11,7 +11,8 @@ import {
 import { status } from "@grpc/grpc-js";
 import type { Brokers } from "./brokers.js";
 import { attempt, tryTimeout } from "./call.js";
-import { type CallError, callError, fromItemStatus } from "./errors.js";
+import { fromItemStatus } from "./call-errors.js";
+import { type CallError, callError } from "./errors.js";
 import { Gatherer, type GatherRules } from "./gather.js";
 import { retryWait } from "./retry.js";
 

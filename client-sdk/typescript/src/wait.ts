@@ -5,7 +5,8 @@
 import { type Job, JobServiceService, type StatusResult, WaitMode } from "@drover/proto/v1";
 import type { Brokers } from "./brokers.js";
 import { type Attempt, attempt } from "./call.js";
-import { type CallError, ClientClosedError, fromItemStatus, ResultTimeoutError } from "./errors.js";
+import { fromItemStatus } from "./call-errors.js";
+import { type CallError, ClientClosedError, ResultTimeoutError } from "./errors.js";
 import { hasEnded } from "./job.js";
 import { retryWait } from "./retry.js";
 

@@ -1,10 +1,9 @@
 import { BadRequest, ErrorInfo, RetryInfo, Status } from "@drover/proto/rpc";
 import { Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
+import { fromItemStatus, fromServiceError } from "../../../client-sdk/typescript/src/call-errors.js";
 import {
   type CallError,
-  fromItemStatus,
-  fromServiceError,
   InvalidArgumentError,
   JobExistsError,
   JobNotFoundError,

@@ -18,16 +18,16 @@ const ends = {
   endCancelled: { type: "endCancelled", run },
 } as const satisfies Record<string, Event>;
 
-/** The message that a move makes of a job. */
+/** The message that a transition makes of a job. */
 function next(from: Stored, event: Event, when = at): Stored {
-  const move = advance(from, event, when);
+  const next = advance(from, event, when);
   return {
     ...from,
-    phase: move.phase,
+    phase: next.phase,
     rev: from.rev + 1,
     seq: from.seq + 1,
     nonce: when.nonce,
-    job: move.job,
+    job: next.job,
   };
 }
 
@@ -66,8 +66,8 @@ describe("every end of an attempt is counted once, under what it was", () => {
   });
 
   test("a lease that ends by the clock counts as the crash it stands for", () => {
-    const move = advance(alarmOf("held-a", { attempt: 2, crashes: 1 }), { type: "alarm" }, at);
-    expect(move).toMatchObject({
+    const next = advance(alarmOf("held-a", { attempt: 2, crashes: 1 }), { type: "alarm" }, at);
+    expect(next).toMatchObject({
       phase: "ready",
       job: { attempt: 3, crashes: 2, failures: 0, hold: undefined },
     });
@@ -99,22 +99,22 @@ describe("failures", () => {
 
   test("one is enough where it is called permanent", () => {
     const failure = { ...error, reason: FailureReason.PERMANENT };
-    const move = advance(stored("ready"), { type: "fail", run, failure }, at);
-    expect(move).toMatchObject({ phase: "failed", fireAt: 0, job: { failures: 1, attempt: 1, failure } });
+    const next = advance(stored("ready"), { type: "fail", run, failure }, at);
+    expect(next).toMatchObject({ phase: "failed", fireAt: 0, job: { failures: 1, attempt: 1, failure } });
   });
 
   test("a run over its limit is one like any other", () => {
     const failure = { ...error, reason: FailureReason.TIME_LIMIT };
-    const move = advance(stored("held-a"), { type: "fail", run, failure }, at);
-    expect(move).toMatchObject({ phase: "later", job: { failures: 1, crashes: 0, failure } });
+    const next = advance(stored("held-a"), { type: "fail", run, failure }, at);
+    expect(next).toMatchObject({ phase: "later", job: { failures: 1, crashes: 0, failure } });
   });
 
   test("the wait follows the policy and the failures alone", () => {
     const spec = retrying({ maxAttempts: 9, initialDelay: 60_000, factor: 2, maxDelay: 3_600_000 });
     for (const [failures, wait] of [60_000, 120_000, 240_000].entries()) {
       const before = stored("ready", {}, { failures, attempt: 8, crashes: 2 }, spec);
-      const move = advance(before, ends.fail, at);
-      expect(move).toMatchObject({ phase: "later", fireAt: now + wait, job: { dueAt: now + wait } });
+      const next = advance(before, ends.fail, at);
+      expect(next).toMatchObject({ phase: "later", fireAt: now + wait, job: { dueAt: now + wait } });
     }
   });
 
@@ -167,13 +167,13 @@ describe("a wish to cancel a running job", () => {
     ["the run's own answer", ends.endCancelled],
   ])("makes of %s the end of it", (_, event) => {
     for (const from of [stored("ready", {}, asked), stored("held-a", {}, asked)]) {
-      const move = advance(from, event, at);
-      expect(move).toMatchObject({
+      const next = advance(from, event, at);
+      expect(next).toMatchObject({
         phase: "cancelled",
         fireAt: 0,
         job: { attempt: 1, finishedAt: now, ...asked },
       });
-      expect(move.job.history).toHaveLength(1);
+      expect(next.job.history).toHaveLength(1);
     }
   });
 

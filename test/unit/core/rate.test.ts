@@ -9,8 +9,8 @@ import {
   type Rate,
   type RateBook,
   reserve,
+  spreadOf,
   tokensOf,
-  toleranceOf,
   unused,
 } from "../../../broker/src/core/rate.js";
 
@@ -57,7 +57,7 @@ describe("however starts are reserved and used", () => {
           now += after;
           const reserved = reserve([{ rate, book }], now, now + ahead, most);
           book = reserved.books[0] ?? book;
-          used.push(...reserved.starts.map((at) => at + late * toleranceOf(rate)));
+          used.push(...reserved.starts.map((at) => at + late * spreadOf(rate)));
         }
         expect(mostInAPeriod(used, rate.period)).toBeLessThanOrEqual(rate.count + rate.burst - 1);
       }),

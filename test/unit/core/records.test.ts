@@ -72,8 +72,8 @@ describe("a result", () => {
   });
 
   test("beyond that fails the job for good and says what to do, and none of it is stored", () => {
-    const move = succeed(sizes.result + 1);
-    expect(move).toMatchObject({
+    const next = succeed(sizes.result + 1);
+    expect(next).toMatchObject({
       phase: "failed",
       job: {
         attempt: 1,
@@ -126,8 +126,8 @@ describe("the number of the last attempt made", () => {
 });
 
 test("why a job was cancelled is kept", () => {
-  const move = advance(stored("later"), { type: "cancel", reason: "wrong address" }, at);
-  expect(move.job.cancelReason).toBe("wrong address");
+  const next = advance(stored("later"), { type: "cancel", reason: "wrong address" }, at);
+  expect(next.job.cancelReason).toBe("wrong address");
 });
 
 test("why a job failed without a run is told", () => {

@@ -2,9 +2,16 @@
 // standing, and all that it may make of it.
 
 import { describe, expect, test } from "vitest";
-import { FailureReason, type Job, type Phase, type ScheduledPhase } from "../../../broker/src/core/job.js";
+import {
+  FailureReason,
+  type Job,
+  type Phase,
+  type ScheduledPhase,
+  type Standing,
+  standingOf,
+} from "../../../broker/src/core/job.js";
 import { counts, sizes } from "../../../broker/src/core/limits.js";
-import { armedSchedule, type Standing, standingOf } from "../../../broker/src/core/standings.js";
+import { armedSchedule } from "../../../broker/src/core/standings.js";
 import { advance, type Event, isAllowed, transitions } from "../../../broker/src/core/transitions.js";
 import { aHold, alarmOf, now, retrying, standingAs, stored } from "../../support/stored-jobs.js";
 
@@ -95,8 +102,8 @@ function outcomes(type: Event["type"], from: Standing): Set<Standing> {
   const reached = new Set<Standing>();
   for (const event of events.filter((e) => e.type === type)) {
     for (const job of specs.flatMap((spec) => shades.flatMap((shade) => standingAs(from, shade, spec)))) {
-      const move = advance(job, event, at);
-      reached.add(standingOf({ phase: move.phase, job: move.job }));
+      const next = advance(job, event, at);
+      reached.add(standingOf({ phase: next.phase, job: next.job }));
     }
   }
   return reached;
@@ -195,8 +202,8 @@ describe("a lease", () => {
     (_, from, phase) => {
       for (const type of ["hold", "requestCancel"] as const) {
         const hold = aHold({ leaseUntil: now + 12_345 });
-        const move = advance(from, { type, hold, reason: "" }, at);
-        expect(move).toMatchObject({
+        const next = advance(from, { type, hold, reason: "" }, at);
+        expect(next).toMatchObject({
           phase,
           fireAt: now + 12_345,
           keepFor: 0,

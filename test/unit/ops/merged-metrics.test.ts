@@ -11,7 +11,7 @@ drover_up 1
 `;
 
 test("lines of one metric stand together, each with its process", () => {
-  const merged = mergeMetrics([
+  const merged = mergeMetrics("prometheus", [
     { process: "b-1", text: text(3) },
     { process: "b-2", text: text(4) },
   ]);
@@ -31,7 +31,7 @@ drover_up{process="b-2"} 1
 });
 
 test("a process that does not answer is told of, and the others are there", () => {
-  const merged = mergeMetrics([
+  const merged = mergeMetrics("prometheus", [
     { process: "b-1", text: undefined },
     { process: "b-2", text: text(4) },
   ]);
@@ -39,9 +39,20 @@ test("a process that does not answer is told of, and the others are there", () =
   expect(merged).toContain('drover_jobs_total{process="b-2",task="a {b} c"} 4\n');
 });
 
+test("OpenMetrics ends where its end is, once, and keeps exemplars", () => {
+  const one = `# HELP wait W\n# TYPE wait histogram\nwait_bucket{le="1"} 7 # {trace_id="ab"} 0.5 1.2\n# EOF\n`;
+  const merged = mergeMetrics("openmetrics", [
+    { process: "b-1", text: one },
+    { process: "b-2", text: one },
+  ]);
+  expect(merged.match(/# EOF\n/g)).toHaveLength(1);
+  expect(merged.endsWith("# EOF\n")).toBe(true);
+  expect(merged).toContain('wait_bucket{process="b-2",le="1"} 7 # {trace_id="ab"} 0.5 1.2\n');
+});
+
 test("an exemplar behind a value is left as it is", () => {
   const line = 'drover_wait_bucket 7 # {trace_id="ab"} 0.5';
-  expect(mergeMetrics([{ process: "b-1", text: `# HELP drover_wait_bucket W\n${line}\n` }])).toContain(
-    'drover_wait_bucket{process="b-1"} 7 # {trace_id="ab"} 0.5\n',
-  );
+  expect(
+    mergeMetrics("prometheus", [{ process: "b-1", text: `# HELP drover_wait_bucket W\n${line}\n` }]),
+  ).toContain('drover_wait_bucket{process="b-1"} 7 # {trace_id="ab"} 0.5\n');
 });

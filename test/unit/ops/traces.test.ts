@@ -20,9 +20,9 @@ const traces = (share = 1) => new JobTraces(share, (span) => spans.push(span));
 
 /** What an event makes of a job. */
 function change(before: Stored, event: Event, at = now) {
-  const move = advance(before, event, { now: at, random: () => 0.5, nonce: "n" });
-  const after: Stored = { ...before, phase: move.phase, rev: before.rev + 1, job: move.job };
-  return { before, stored: after, last: 1, move };
+  const next = advance(before, event, { now: at, random: () => 0.5, nonce: "n" });
+  const after: Stored = { ...before, phase: next.phase, rev: before.rev + 1, job: next.job };
+  return { before, stored: after, last: 1, next };
 }
 
 describe("brokers that know nothing of one another agree on a job's spans", () => {

@@ -2,9 +2,8 @@
 // lines of shell ask it.
 
 import type { Command } from "commander";
-import { type Argument, Option } from "commander";
+import { Argument, Option } from "commander";
 import type { Io } from "./io.js";
-import { toWord } from "./parse.js";
 
 const shells = ["bash", "zsh", "fish"] as const;
 type Shell = (typeof shells)[number];
@@ -25,11 +24,12 @@ compdef _drover drover`,
   fish: `complete -c drover -f -a '(drover __complete -- (commandline -opc)[2..-1] (commandline -ct) 2>/dev/null)'`,
 };
 
-export function addCompletion(program: Command, io: Io): void {
+/** `whole`: makes the tree of all commands, which `program` need not be. */
+export function addCompletion(program: Command, io: Io, whole: () => Promise<Command>): void {
   program
     .command("completion")
     .description("Print a script that teaches your shell to complete drover's commands and flags.")
-    .argument("<shell>", shells.join(", "), toWord(shells))
+    .addArgument(new Argument("<shell>").choices(shells))
     .addHelpText(
       "after",
       `
@@ -45,8 +45,8 @@ Examples:
   program
     .command("__complete", { hidden: true })
     .argument("[words...]")
-    .action((words: string[]) => {
-      for (const word of candidates(program, words)) io.out.write(`${word}\n`);
+    .action(async (words: string[]) => {
+      for (const word of candidates(await whole(), words)) io.out.write(`${word}\n`);
     });
 }
 

@@ -40,8 +40,11 @@ function run(io: Io, { port, dataDir }: Options): Promise<number | string> {
     env,
     stdio: "inherit",
   });
-  // On a terminal Ctrl-C reaches the broker as well; a SIGTERM does not.
-  io.interrupted.addEventListener("abort", () => child.kill("SIGTERM"), { once: true });
+  const stop = () => {
+    // A terminal's Ctrl-C has reached the broker too, and a second signal would end it at once.
+    if (io.interrupted.reason !== "SIGINT" || io.in.isTTY !== true) child.kill("SIGTERM");
+  };
+  io.interrupted.addEventListener("abort", stop, { once: true });
   return new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("exit", (code, signal) => resolve(code ?? signal ?? "an unknown end"));

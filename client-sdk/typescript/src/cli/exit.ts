@@ -1,7 +1,13 @@
 // How a command ends: a code for scripts, one line for people, never a stack trace for what a user can mend.
 
-import { status } from "@grpc/grpc-js";
-import { CallError, DroverError, InvalidArgumentError, ResultTimeoutError } from "../errors.js";
+import {
+  CallError,
+  DeadlineExceededError,
+  DroverError,
+  InvalidArgumentError,
+  ResultTimeoutError,
+  UnavailableError,
+} from "../errors.js";
 
 export const exits = {
   done: 0,
@@ -42,14 +48,12 @@ export function exitOf(error: unknown, address: string): Exit {
   if (error instanceof ResultTimeoutError) return new Exit(exits.timeout, error.message);
   if (error instanceof InvalidArgumentError) return new Exit(exits.usage, error.message);
   if (error instanceof RangeError) return new Exit(exits.usage, error.message);
-  if (error instanceof CallError) {
-    // A broker says why it refuses; where nobody answered there is only the transport's word for it.
-    const unheard = error.code === status.UNAVAILABLE && error.reason === "UNAVAILABLE";
-    if (unheard || error.code === status.DEADLINE_EXCEEDED) {
-      return new Exit(exits.noBroker, `no broker answers at ${address} (${firstLine(error.message)})`);
-    }
-    return new Exit(exits.failed, `${error.message} [${error.reason}]`);
+  // A broker says why it refuses; where nobody answered there is only the transport's word for it.
+  const unheard = error instanceof UnavailableError && error.reason === "UNAVAILABLE";
+  if (unheard || error instanceof DeadlineExceededError) {
+    return new Exit(exits.noBroker, `no broker answers at ${address} (${firstLine(error.message)})`);
   }
+  if (error instanceof CallError) return new Exit(exits.failed, `${error.message} [${error.reason}]`);
   if (error instanceof DroverError) return new Exit(exits.failed, error.message);
   throw error;
 }

@@ -1,16 +1,18 @@
 // `drover flow ...`: looking at flows, cancelling and redriving them. They are built in code.
 
 import { type Command, Option } from "commander";
-import type { FlowMemberStatus, FlowState, FlowStatus } from "../flows.js";
+import type { FlowMemberStatus, FlowState, FlowStatus } from "../flow-status.js";
 import { examples } from "./examples.js";
 import { Exit, exits } from "./exit.js";
 import type { Io } from "./io.js";
 import { pairs, since, tintOf, when } from "./job-view.js";
-import { toWhole, toWord } from "./parse.js";
+import { toWhole, wordOption } from "./parse.js";
 import { type Session, withSession } from "./session.js";
 import { count, cut, json } from "./text.js";
 import type { Column, Tint } from "./view.js";
 
+/** For examples. */
+const anyKey = "01936f0e-7c1e-7000-8000-000000000000";
 const states = ["RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"] as const satisfies readonly FlowState[];
 const tints: Partial<Record<FlowState, Tint>> = {
   RUNNING: "bold",
@@ -47,17 +49,16 @@ export function addFlows(program: Command, io: Io): void {
     .description("Look at flows, cancel and redrive them.")
     .addHelpText(
       "after",
-      examples("flow ls --state failed", "flow show 01936f0e-7c1e-7000-8000-000000000000"),
+      examples("flow ls --state failed", `flow show ${anyKey}`, `flow redrive ${anyKey} --dry-run`),
     );
 
   flow
     .command("ls")
     .description("Flows, the latest first. As JSON: one a line.")
-    .addOption(
-      new Option("-s, --state <state>", "running, succeeded, failed, cancelled").argParser(toWord(states)),
-    )
+    .addOption(wordOption("-s, --state <state>", "only those", states))
     .option("--name <name>", "only of this kind")
     .addOption(new Option("--limit <n>", "at most so many").argParser(toWhole(1, 1_000_000)).default(50))
+    .addHelpText("after", examples("flow ls --state failed", "-o json flow ls --limit 1000 | jq -r .key"))
     .action((options: { state?: FlowState; name?: string; limit: number }, command: Command) =>
       withSession(io, command, (session) => list(session, options)),
     );
@@ -69,6 +70,10 @@ export function addFlows(program: Command, io: Io): void {
     .addOption(
       new Option("--limit <n>", "at most so many members").argParser(toWhole(1, 10_000)).default(100),
     )
+    .addHelpText(
+      "after",
+      examples(`flow show ${anyKey}`, `-o json flow show ${anyKey} | jq '.members[] | select(.failure)'`),
+    )
     .action((key: string, { limit }: { limit: number }, command: Command) =>
       withSession(io, command, (session) => show(session, key, limit)),
     );
@@ -78,8 +83,15 @@ export function addFlows(program: Command, io: Io): void {
     .description("Cancel all that waits in a flow, and ask for the end of what runs.")
     .argument("<key>")
     .option("--reason <text>", "kept in the records", "")
-    .action((key: string, { reason }: { reason: string }, command: Command) =>
-      withSession(io, command, async ({ client, view }) => {
+    .option("--dry-run", "only count the members that have not ended")
+    .addHelpText(
+      "after",
+      examples(`flow cancel ${anyKey} --dry-run`, `flow cancel ${anyKey} --reason 'wrong month'`),
+    )
+    .action((key: string, { reason, dryRun }: { reason: string; dryRun?: true }, command: Command) =>
+      withSession(io, command, async (session) => {
+        const { client, view } = session;
+        if (dryRun === true) return await wouldChange(session, key, "cancel", ["blocked", "open"]);
         const answer = await client.flows.flow(key).cancel(reason);
         view.show(answer, () =>
           view.line(`${count(answer.cancelled)} cancelled, ${count(answer.requested)} asked to end`),
@@ -92,12 +104,30 @@ export function addFlows(program: Command, io: Io): void {
     .command("redrive")
     .description("Run the failed and cancelled members again, and what was left out for their sake.")
     .argument("<key>")
-    .action((key: string, _: object, command: Command) =>
-      withSession(io, command, async ({ client, view }) => {
+    .option("--dry-run", "only count them")
+    .addHelpText("after", examples(`flow redrive ${anyKey} --dry-run`, `flow redrive ${anyKey}`))
+    .action((key: string, { dryRun }: { dryRun?: true }, command: Command) =>
+      withSession(io, command, async (session) => {
+        const { client, view } = session;
+        if (dryRun === true) return await wouldChange(session, key, "redrive", ["failed", "cancelled"]);
         const answer = await client.flows.flow(key).redrive();
         view.show(answer, () => view.line(`${count(answer.redriven)} members run or wait again`));
       }),
     );
+}
+
+/** A dry run: how many members are in those states now. */
+async function wouldChange(
+  { client, view }: Session,
+  key: string,
+  verb: "cancel" | "redrive",
+  of: readonly (keyof FlowStatus["counts"])[],
+): Promise<void> {
+  const { counts } = await client.flows.flow(key).status();
+  const matched = of.reduce((sum, name) => sum + counts[name], 0);
+  view.show({ matched, dryRun: true }, () =>
+    view.line(`${verb} would meet ${count(matched)} members; nothing was changed`),
+  );
 }
 
 async function list(

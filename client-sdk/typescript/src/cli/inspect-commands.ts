@@ -43,6 +43,7 @@ export function addInspect(program: Command, io: Io): void {
   inspect
     .command("active")
     .description("What runs now, where, since when.")
+    .addHelpText("after", examples("inspect active", "-o json inspect active | jq -r '.[].jobId'"))
     .action((_: object, command: Command) =>
       withSession(io, command, async ({ client, view }) => {
         const active = await client.inspect.active();
@@ -54,6 +55,7 @@ export function addInspect(program: Command, io: Io): void {
   inspect
     .command("registered")
     .description("Which tasks are served, and by whom.")
+    .addHelpText("after", examples("inspect registered"))
     .action((_: object, command: Command) =>
       withSession(io, command, async ({ client, view }) =>
         tell(view, await client.inspect.registered(), registeredColumns, "no worker is attached"),
@@ -63,6 +65,7 @@ export function addInspect(program: Command, io: Io): void {
   inspect
     .command("workers")
     .description("The workers that are attached.")
+    .addHelpText("after", examples("inspect workers", "-o json inspect workers"))
     .action((_: object, command: Command) =>
       withSession(io, command, async ({ client, view }) =>
         tell(view, await client.inspect.workers(), workerColumns, "no worker is attached"),
@@ -72,6 +75,7 @@ export function addInspect(program: Command, io: Io): void {
   inspect
     .command("server")
     .description("The broker that answers, and its limits.")
+    .addHelpText("after", examples("inspect server", "-a broker-2:50051 inspect server"))
     .action((_: object, command: Command) =>
       withSession(io, command, async ({ client, view }) => {
         view.show(await client.inspect.serverInfo(), (server) =>

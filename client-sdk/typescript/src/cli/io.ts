@@ -14,6 +14,6 @@ export interface Io {
   readonly err: Output;
   readonly in: Readable & { readonly isTTY?: boolean | undefined };
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Aborted by Ctrl-C. */
+  /** Aborted by Ctrl-C, or by who ends processes; the reason is the signal's name. */
   readonly interrupted: AbortSignal;
 }

@@ -8,7 +8,7 @@ import { examples } from "./examples.js";
 import { Exit, exits } from "./exit.js";
 import type { Io } from "./io.js";
 import { aboutOf, explainTo, jobColumns, recordOf, tintOf } from "./job-view.js";
-import { toWhole, toWord } from "./parse.js";
+import { toWhole, wordOption } from "./parse.js";
 import { type Session, withSession } from "./session.js";
 import { count, json, oneLine } from "./text.js";
 
@@ -31,9 +31,7 @@ export interface Filter {
 
 export function addFilter(command: Command): Command {
   return command
-    .addOption(
-      new Option("-s, --state <state>", "scheduled, ready, running, failed, ...").argParser(toWord(states)),
-    )
+    .addOption(wordOption("-s, --state <state>", "only those", states))
     .option("-t, --task <name>", "only this task's")
     .option("-q, --queue <name>", "only this queue's");
 }

@@ -80,13 +80,12 @@ export function explainTo(
     return;
   }
   view.line("");
-  for (const line of view.table(obstacles, obstacleColumns)) view.line(line);
+  view.record(obstacles.map((each) => [each.kind.toLowerCase().replaceAll("_", " "), obstacleOf(each)]));
 }
 
-const obstacleColumns: readonly Column<Obstacle>[] = [
-  { title: "obstacle", of: ({ kind }) => kind.toLowerCase().replaceAll("_", " ") },
-  { title: "what", of: ({ detail, jobs }) => cut([detail, ...jobs].join(" "), 160) },
-];
+function obstacleOf({ detail, jobs }: Obstacle): string {
+  return cut([detail, ...jobs].join(" "), 160);
+}
 
 const attemptColumns: readonly Column<Attempt>[] = [
   { title: "attempt", of: ({ number }) => number, right: true },

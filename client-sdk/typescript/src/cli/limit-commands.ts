@@ -46,6 +46,7 @@ export function addTasks(program: Command, io: Io): void {
     .command("show")
     .description("What there is of it, and its limits.")
     .argument("<task>")
+    .addHelpText("after", examples("task show mail.send", "-o json task show mail.send | jq .ready"))
     .action((name: string, _: object, command: Command) =>
       withSession(io, command, async ({ client, view }) => show(view, await client.tasks.get(name))),
     );

@@ -4,8 +4,7 @@
 import { run } from "./run.js";
 
 const interrupted = new AbortController();
-process.once("SIGINT", () => interrupted.abort());
-process.once("SIGTERM", () => interrupted.abort());
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => interrupted.abort(signal));
 // `drover list | head` is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 

@@ -1,6 +1,6 @@
 // What people write on a command line, as values. Each parser says what it takes when it cannot take something.
 
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 
 const units = { ms: 1, s: 1_000, m: 60_000, min: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const duration = /^(\d+(?:\.\d+)?)(ms|s|m|min|h|d)$/;
@@ -52,6 +52,11 @@ export function toWord<W extends string>(words: readonly W[]): (text: string) =>
     if (word === undefined) throw new InvalidArgumentError(`use one of ${words.map(spoken).join(", ")}.`);
     return word;
   };
+}
+
+/** A flag that takes one of these words. Help and completion know them. */
+export function wordOption(flags: string, description: string, words: readonly string[]): Option {
+  return new Option(flags, description).choices(words.map(spoken)).argParser(toWord(words));
 }
 
 /** CANCEL_PREVIOUS as it is written on a command line. */

@@ -8,7 +8,7 @@ import { Exit, exits, usage } from "./exit.js";
 import type { Io } from "./io.js";
 import { addQueueLimit, said as saidLimits } from "./limit-commands.js";
 import { type Session, withSession } from "./session.js";
-import { count } from "./text.js";
+import { ago, count, rate } from "./text.js";
 import type { Column } from "./view.js";
 
 export const queueColumns: readonly Column<QueueStatus>[] = [
@@ -19,10 +19,18 @@ export const queueColumns: readonly Column<QueueStatus>[] = [
     tint: ({ paused }) => (paused ? "yellow" : undefined),
   },
   { title: "ready", of: ({ ready }) => count(ready), right: true },
+  { title: "oldest", of: ageOf, right: true },
   { title: "running", of: ({ running }) => count(running), right: true },
+  { title: "in/s", of: ({ submittedPerSecond }) => rate(submittedPerSecond), right: true },
+  { title: "out/s", of: ({ finishedPerSecond }) => rate(finishedPerSecond), right: true },
   { title: "scheduled", of: ({ scheduled }) => count(scheduled), right: true },
   { title: "blocked", of: ({ blocked }) => count(blocked), right: true },
 ];
+
+/** Of what has been ready for the longest. */
+function ageOf({ oldestReadyAge }: QueueStatus): string {
+  return oldestReadyAge === undefined ? "" : ago(oldestReadyAge);
+}
 
 interface PurgeFlags {
   task?: string;
@@ -43,6 +51,7 @@ export function addQueues(program: Command, io: Io): void {
   queue
     .command("ls")
     .description("All queues and what waits in them.")
+    .addHelpText("after", examples("queue ls", "-o json queue ls | jq '.[] | select(.ready > 1000)'"))
     .action((_: object, command: Command) =>
       withSession(io, command, async ({ client, view }) =>
         view.rows(await client.queues.list(), queueColumns, "no queues: nothing was ever submitted"),
@@ -53,6 +62,7 @@ export function addQueues(program: Command, io: Io): void {
     .command("show")
     .description("One queue: counts of every state, and its lanes.")
     .argument("<queue>")
+    .addHelpText("after", examples("queue show mail", "-o json queue show mail | jq .failed"))
     .action((name: string, _: object, command: Command) =>
       withSession(io, command, async ({ client, view }) =>
         view.show(await client.queues.get(name), showIn(view)),
@@ -66,6 +76,7 @@ export function addQueues(program: Command, io: Io): void {
         verb === "pause" ? "Hand nothing of it out any more; what runs runs on." : "Hand its jobs out again.",
       )
       .argument("<queue>")
+      .addHelpText("after", examples(`queue ${verb} mail`))
       .action((name: string, _: object, command: Command) =>
         withSession(io, command, async ({ client, view }) => {
           await client.queues[verb](name);
@@ -96,7 +107,10 @@ function showIn(view: Session["view"]): (queue: QueueStatus) => void {
       ["queue", queue.name],
       ["state", queue.paused ? "paused" : "open"],
       ["ready", count(queue.ready)],
+      ["oldest ready", ageOf(queue)],
       ["running", count(queue.running)],
+      ["submitted", `${rate(queue.submittedPerSecond)} a second`],
+      ["ended", `${rate(queue.finishedPerSecond)} a second`],
       ["scheduled", count(queue.scheduled)],
       ["blocked", count(queue.blocked)],
       ["succeeded", count(queue.succeeded)],
@@ -144,7 +158,10 @@ async function purge({ client, view, io }: Session, name: string, flags: PurgeFl
 async function confirm(io: Io, question: string): Promise<void> {
   const asked = createInterface({ input: io.in, output: process.stderr });
   try {
-    const answer = await asked.question(`${question} [y/N] `, { signal: io.interrupted });
+    // On a terminal Ctrl-C is a key like any other, and ends the question by an error.
+    const answer = await asked.question(`${question} [y/N] `, { signal: io.interrupted }).catch(() => {
+      throw new Exit(exits.interrupted, "interrupted; nothing was removed");
+    });
     if (!/^y(es)?$/i.test(answer.trim())) throw new Exit(exits.failed, "nothing was removed");
   } finally {
     asked.close();

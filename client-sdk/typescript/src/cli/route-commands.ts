@@ -40,6 +40,7 @@ export function addRoutes(program: Command, io: Io): void {
   route
     .command("ls")
     .description("All routes, in the order in which they are tried.")
+    .addHelpText("after", examples("route ls", "-o json route ls"))
     .action((_: object, command: Command) =>
       withSession(io, command, async ({ client, view }) =>
         view.rows((await client.routes.list()).routes, columns, "no routes: jobs go where their submits say"),
@@ -70,6 +71,10 @@ export function addRoutes(program: Command, io: Io): void {
     .addOption(new Option("-l, --label <name=value>", "may be repeated").argParser(toPair))
     .option("-q, --queue <name>", "as if the submit said so")
     .addOption(new Option("-p, --priority <0-9>", "as if the submit said so").argParser(toWhole(0, 9)))
+    .addHelpText(
+      "after",
+      examples("route test mail.send --label country=de", "route test mail.send --priority 9"),
+    )
     .action((task: string, options: TestFlags, command: Command) =>
       withSession(io, command, async ({ client, view }) => {
         const { label, queue, priority } = options;

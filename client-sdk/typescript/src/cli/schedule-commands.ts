@@ -14,7 +14,7 @@ import { examples } from "./examples.js";
 import { usage } from "./exit.js";
 import type { Io } from "./io.js";
 import { when } from "./job-view.js";
-import { toDuration, toTime, toWhole, toWord } from "./parse.js";
+import { toDuration, toTime, toWhole, wordOption } from "./parse.js";
 import { payloadOf } from "./payload-argument.js";
 import { withSession } from "./session.js";
 import type { Column, View } from "./view.js";
@@ -83,6 +83,7 @@ export function addSchedules(program: Command, io: Io): void {
     .description("All schedules, in the order of their names.")
     .option("--owner <name>", "only this one's")
     .option("--task <name>", "only those of this task")
+    .addHelpText("after", examples("schedule ls", "schedule ls --owner shop"))
     .action((filter: { owner?: string; task?: string }, command: Command) =>
       withSession(io, command, async ({ client, view }) => {
         const found: ScheduleStatus[] = [];
@@ -95,6 +96,7 @@ export function addSchedules(program: Command, io: Io): void {
     .command("show")
     .description("A schedule and its last firings.")
     .argument("<name>")
+    .addHelpText("after", examples("schedule show nightly"))
     .action((name: string, _: object, command: Command) =>
       withSession(io, command, async ({ client, view }) => show(view, await client.schedules.get(name))),
     );
@@ -108,16 +110,18 @@ export function addSchedules(program: Command, io: Io): void {
     .option("-q, --queue <name>")
     .addOption(new Option("-p, --priority <0-9>").argParser(toWhole(0, 9)))
     .addOption(
-      new Option(
-        "--overlap <policy>",
-        "while an earlier job has not ended: allow, skip, cancel-previous",
-      ).argParser(toWord(["allow", "skip", "cancel-previous"])),
+      wordOption("--overlap <policy>", "while an earlier job has not ended", [
+        "allow",
+        "skip",
+        "cancel-previous",
+      ]),
     )
     .addOption(
-      new Option(
-        "--misfire <policy>",
-        "for times that passed while no broker was there: once, skip, catch-up",
-      ).argParser(toWord(["once", "skip", "catch-up"])),
+      wordOption("--misfire <policy>", "for times that passed while no broker was there", [
+        "once",
+        "skip",
+        "catch-up",
+      ]),
     )
     .addOption(new Option("--max-catch-up <n>", "with catch-up").argParser(toWhole(1, 1_000)))
     .addOption(
@@ -155,6 +159,7 @@ export function addSchedules(program: Command, io: Io): void {
       .command(verb)
       .description(what)
       .argument("<name>")
+      .addHelpText("after", examples(`schedule ${verb} nightly`))
       .action((name: string, _: object, command: Command) =>
         withSession(io, command, async ({ client, view }) => show(view, await client.schedules[verb](name))),
       );
@@ -164,6 +169,7 @@ export function addSchedules(program: Command, io: Io): void {
     .command("trigger")
     .description("Submit its job now, paused or not. Says the job's id.")
     .argument("<name>")
+    .addHelpText("after", examples("schedule trigger nightly", "status $(drover schedule trigger nightly)"))
     .action((name: string, _: object, command: Command) =>
       withSession(io, command, async ({ client, view }) => {
         const id = await client.schedules.trigger(name);
@@ -176,11 +182,14 @@ export function addSchedules(program: Command, io: Io): void {
     .description("Remove it. Jobs that it submitted are left alone.")
     .argument("<name>")
     .option("--dry-run", "only say what would be removed")
-    .action((name: string, { dryRun }: { dryRun?: true }, command: Command) =>
+    .addHelpText("after", examples("schedule rm nightly --dry-run", "schedule rm nightly"))
+    .action((name: string, { dryRun = false }: { dryRun?: boolean }, command: Command) =>
       withSession(io, command, async ({ client, view }) => {
-        const found = await client.schedules.get(name);
-        if (dryRun === true) view.note(`${found.name} would be removed: a dry run`);
-        else await client.schedules.delete(name);
+        await client.schedules.get(name);
+        if (!dryRun) await client.schedules.delete(name);
+        view.show({ schedule: name, dryRun }, () =>
+          view.line(dryRun ? `would remove ${name}; nothing was changed` : `removed ${name}`),
+        );
       }),
     );
 

@@ -1,10 +1,10 @@
 // What every command begins with: the options they share, a client made of them, and a view of the answer.
 
 import { readFileSync } from "node:fs";
-import { type ChannelCredentials, credentials } from "@grpc/grpc-js";
 import { type Command, Option } from "commander";
+import type { TlsFiles } from "../access.js";
 import { DEFAULT_ADDRESS } from "../addresses.js";
-import { Client } from "../client.js";
+import type { Client } from "../client.js";
 import { usage } from "./exit.js";
 import type { Io } from "./io.js";
 import { toDuration } from "./parse.js";
@@ -62,11 +62,13 @@ export async function withSession(
   work: (session: Session) => Promise<void>,
 ): Promise<void> {
   const shared = command.optsWithGlobals<Shared>();
+  // Loading it takes longer than all else: who asks for help, or is told what is wrong, does not wait for it.
+  const { Client } = await import("../client.js");
   const client = new Client({
     addresses: shared.address.split(",").map((address) => address.trim()),
     timeout: shared.timeout,
     ...(shared.namespace !== undefined && { namespace: shared.namespace }),
-    credentials: credentialsOf(shared),
+    tls: tlsOf(shared),
   });
   try {
     await work({ client, view: new View(io, shared.output), io, timeout: shared.timeout });
@@ -75,11 +77,16 @@ export async function withSession(
   }
 }
 
-function credentialsOf({ tlsCa, tlsCert, tlsKey }: Shared): ChannelCredentials {
-  if ((tlsCert === undefined) !== (tlsKey === undefined)) throw usage("--tls-cert and --tls-key go together");
-  if (tlsCa === undefined && tlsCert === undefined) return credentials.createInsecure();
-  const read = (file: string | undefined) => (file === undefined ? null : readFile(file));
-  return credentials.createSsl(read(tlsCa), read(tlsKey), read(tlsCert));
+function tlsOf({ tlsCa: ca, tlsCert: cert, tlsKey: key }: Shared): TlsFiles | false {
+  if ((cert === undefined) !== (key === undefined)) throw usage("--tls-cert and --tls-key go together");
+  const files = {
+    ...(ca !== undefined && { ca }),
+    ...(cert !== undefined && { cert }),
+    ...(key !== undefined && { key }),
+  };
+  // Read here once, for the words of what cannot be read.
+  for (const file of Object.values(files)) readFile(file);
+  return Object.keys(files).length === 0 ? false : files;
 }
 
 /** A file, or standard input for `-`. */

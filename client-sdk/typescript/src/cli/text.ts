@@ -39,9 +39,42 @@ function replacer(this: unknown, name: string, value: unknown): unknown {
   return original instanceof Uint8Array ? { base64: Buffer.from(original).toString("base64") } : value;
 }
 
-/** The first `width` characters, the last of them an ellipsis where something was cut. */
+const plain = /^[\x20-\x7e]*$/;
+/** What is set upon the character before it, or shows nothing. */
+const joined = /^[\p{Mn}\p{Me}\p{Cf}]/u;
+const wide =
+  /^[\p{Emoji_Presentation}\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]/u;
+let segmenter: Intl.Segmenter | undefined;
+
+/** What a reader takes for one character each. */
+function charactersOf(text: string): string[] {
+  if (plain.test(text)) return [...text];
+  segmenter ??= new Intl.Segmenter();
+  return Array.from(segmenter.segment(text), ({ segment }) => segment);
+}
+
+/** The columns that a text takes on a terminal: two for each wide character. */
+export function widthOf(text: string): number {
+  if (plain.test(text)) return text.length;
+  return charactersOf(text).reduce((sum, character) => sum + columnsOf(character), 0);
+}
+
+function columnsOf(character: string): number {
+  if (wide.test(character)) return 2;
+  return joined.test(character) ? 0 : 1;
+}
+
+/** What fits into `width` columns, the last of them an ellipsis where something was cut. */
 export function cut(text: string, width: number): string {
-  return text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
+  if (widthOf(text) <= width) return text;
+  let left = width - 1;
+  let kept = "";
+  for (const character of charactersOf(text)) {
+    left -= columnsOf(character);
+    if (left < 0) break;
+    kept += character;
+  }
+  return width < 1 ? "" : `${kept}…`;
 }
 
 /** `1.2 s`, `3 min`, `2 h`, `5 d`: as exact as people care. */
@@ -55,4 +88,9 @@ export function ago(ms: number): string {
 
 export function count(n: number): string {
   return n.toLocaleString("en-US");
+}
+
+/** Per second: with a decimal where that says something. */
+export function rate(perSecond: number): string {
+  return perSecond > 0 && perSecond < 10 ? perSecond.toFixed(1) : count(Math.round(perSecond));
 }

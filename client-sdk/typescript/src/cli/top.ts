@@ -11,7 +11,7 @@ import type { Io } from "./io.js";
 import { toDuration } from "./parse.js";
 import { queueColumns } from "./queue-commands.js";
 import { type Session, withSession } from "./session.js";
-import { oneLine } from "./text.js";
+import { count, cut, oneLine, rate } from "./text.js";
 import type { View } from "./view.js";
 
 interface Picture {
@@ -60,7 +60,7 @@ async function follow(session: Session, every: number): Promise<void> {
         (picture) => drawn(view, picture),
         (error: unknown) => {
           if (!(error instanceof UnavailableError)) throw error;
-          return [view.tint(`no broker answers: ${oneLine(error.message)}`, "red")];
+          return [view.tint(cut(`no broker answers: ${oneLine(error.message)}`, view.width), "red")];
         },
       );
       // A terminal that does not know its size says 0.
@@ -77,14 +77,16 @@ function drawn(view: View, { at, queues, workers, silentBrokers }: Picture): str
   const sum = (of: (queue: QueueStatus) => number) => queues.reduce((total, queue) => total + of(queue), 0);
   const head = [
     at.toTimeString().slice(0, 8),
-    `${sum(({ ready }) => ready)} ready`,
-    `${sum(({ running }) => running)} running`,
-    `${sum(({ scheduled }) => scheduled)} scheduled`,
+    `${count(sum(({ ready }) => ready))} ready`,
+    `${count(sum(({ running }) => running))} running`,
+    `${count(sum(({ scheduled }) => scheduled))} scheduled`,
+    `${rate(sum(({ submittedPerSecond }) => submittedPerSecond))}/s in`,
+    `${rate(sum(({ finishedPerSecond }) => finishedPerSecond))}/s out`,
     `${workers.length} workers`,
     ...(silentBrokers > 0 ? [`${silentBrokers} brokers silent`] : []),
   ];
   return [
-    view.tint(head.join("   "), "bold"),
+    view.tint(cut(head.join("   "), view.width), "bold"),
     "",
     ...(queues.length === 0 ? ["no queues yet"] : view.table(queues, queueColumns)),
     "",

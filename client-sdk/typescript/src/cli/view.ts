@@ -2,7 +2,7 @@
 // wants them.
 
 import type { Io } from "./io.js";
-import { json, oneLine } from "./text.js";
+import { cut, json, oneLine, widthOf } from "./text.js";
 
 export type Format = "table" | "json";
 export type Tint = "red" | "green" | "yellow" | "dim" | "bold";
@@ -31,6 +31,12 @@ export class View {
     return this.io.out.isTTY === true && !this.io.env.NO_COLOR && this.io.env.TERM !== "dumb";
   }
 
+  /** Columns of the terminal; Infinity where there is none, or none that says. */
+  get width(): number {
+    const { isTTY, columns } = this.io.out;
+    return isTTY === true && columns !== undefined && columns > 0 ? columns : Number.POSITIVE_INFINITY;
+  }
+
   /** One value: as JSON, or as `people` shows it. */
   show<T>(value: T, people: (value: T) => void): void {
     if (this.machine) this.line(json(value, 2));
@@ -44,24 +50,36 @@ export class View {
     else for (const text of this.table(rows, columns)) this.line(text);
   }
 
-  table<Row>(rows: readonly Row[], columns: readonly Column<Row>[], header = true): string[] {
+  table<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): string[] {
     const cells = rows.map((row) => columns.map(({ of }) => oneLine(String(of(row)))));
     const widths = columns.map(({ title }, i) =>
-      Math.max(header ? title.length : 0, ...cells.map((line) => line[i]?.length ?? 0)),
+      Math.max(title.length, ...cells.map((line) => widthOf(line[i] ?? ""))),
     );
     const pad = (text: string, i: number) => {
-      const width = widths[i] ?? 0;
-      if (columns[i]?.right === true) return text.padStart(width);
-      return i === columns.length - 1 ? text : text.padEnd(width);
+      const blanks = " ".repeat((widths[i] ?? 0) - widthOf(text));
+      if (columns[i]?.right === true) return blanks + text;
+      return i === columns.length - 1 ? text : text + blanks;
     };
     const lines = rows.map((row, at) =>
-      (cells[at] ?? [])
-        .map((text, i) => this.tint(pad(text, i), columns[i]?.tint?.(row)))
-        .join("  ")
-        .trimEnd(),
+      this.#fitting((cells[at] ?? []).map((text, i) => [pad(text, i), columns[i]?.tint?.(row)])),
     );
-    const titles = columns.map(({ title }, i) => pad(title.toUpperCase(), i)).join("  ");
-    return header ? [this.tint(titles.trimEnd(), "dim"), ...lines] : lines;
+    return [this.#fitting(columns.map(({ title }, i) => [pad(title.toUpperCase(), i), "dim"])), ...lines];
+  }
+
+  /** Cells side by side. On a terminal a line ends at its edge: a table whose lines wrap cannot be read. */
+  #fitting(cells: readonly (readonly [text: string, tint: Tint | undefined])[]): string {
+    const gap = "  ";
+    let left = this.width;
+    let line = "";
+    for (const [i, [text, tint]] of cells.entries()) {
+      const before = i === 0 ? "" : gap;
+      const room = left - before.length;
+      if (room < 1) break;
+      const shown = widthOf(text) <= room ? text : cut(text.trimEnd(), room);
+      line += before + this.tint(shown, tint);
+      left = room - widthOf(shown);
+    }
+    return line.trimEnd();
   }
 
   /** `name  value`, one a line; what is empty is left out. */

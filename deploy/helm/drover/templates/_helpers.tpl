@@ -57,3 +57,13 @@ capabilities:
 seccompProfile:
   type: RuntimeDefault
 {{- end -}}
+
+{{/* Of an http or https URL. */}}
+{{- define "drover.portOf" -}}
+{{- $host := (urlParse .).host -}}
+{{- if contains ":" $host -}}
+{{- splitList ":" $host | last -}}
+{{- else -}}
+{{- ternary "443" "80" (hasPrefix "https:" .) -}}
+{{- end -}}
+{{- end -}}

@@ -26,19 +26,26 @@ function commandsOf(command: Command, path: string[] = []): [string, Command][] 
     });
 }
 
-const commands = commandsOf(makeProgram(io()));
+const program = await makeProgram(io());
+const commands = commandsOf(program);
 
 describe("help", () => {
-  test.each(commands)(
-    "of %s says what it does, with an example of it or of its group",
-    async (path, command) => {
+  test.each(commands)("of %s says what it does, with an example of it", async (path, command) => {
+    const { said, ...rest } = io();
+    expect(await run([...path.split(" "), "--help"], rest)).toBe(0);
+    expect(command.description()).not.toBe("");
+    const [, examples = ""] = said.out.split("Examples:\n");
+    expect(examples).toMatch(new RegExp(`drover (-\\S+ \\S+ )*${path}`));
+  });
+
+  test("of all is whole, whatever command is named behind the flag", async () => {
+    for (const args of [["--help"], ["help"], ["--help", "queue"]]) {
       const { said, ...rest } = io();
-      expect(await run([...path.split(" "), "--help"], { ...rest })).toBe(0);
-      expect(command.description()).not.toBe("");
-      const group = command.parent?.parent !== null && command.parent !== null;
-      if (!group) expect(said.out).toContain("Examples:");
-    },
-  );
+      expect(await run(args, rest)).toBe(0);
+      for (const [path] of commands.filter(([path]) => !path.includes(" ")))
+        expect(said.out).toContain(`  ${path} `);
+    }
+  });
 
   test("without any command it is shown, and is wrong usage", async () => {
     const { said, ...rest } = io();
@@ -68,10 +75,20 @@ describe("wrong usage ends with 2 and says what is wrong", () => {
     expect(heard.err).toContain(said);
     expect(heard.err).not.toContain("    at ");
   });
+
+  test.each([
+    [["status"], "usage: drover status [options] <id...>"],
+    [["queue", "pause"], "usage: drover queue pause [options] <queue>"],
+    [["-o", "json", "queue", "limit", "mail", "--rat", "1/s"], "usage: drover queue limit [options] <queue>"],
+    [["nothing"], "usage: drover [options] [command]"],
+  ])("%j: with how it is written", async (args, usage) => {
+    const { said, ...rest } = io();
+    expect(await run(args, rest)).toBe(2);
+    expect(said.err).toContain(usage);
+  });
 });
 
 describe("completion knows", () => {
-  const program = makeProgram(io());
   test.each([
     [["qu"], ["queue"]],
     [
@@ -84,7 +101,15 @@ describe("completion knows", () => {
       ["json", "table"],
     ],
     [["--address", "x:1", "insp"], ["inspect"]],
-    [["completion", ""], []],
+    [
+      ["completion", ""],
+      ["bash", "fish", "zsh"],
+    ],
+    [
+      ["list", "--state", "s"],
+      ["scheduled", "succeeded"],
+    ],
+    [["schedule", "put", "--overlap", "c"], ["cancel-previous"]],
     [["list", "--state", "x"], []],
   ])("what may follow %j", (words, found) => {
     expect(candidates(program, words)).toEqual(found);

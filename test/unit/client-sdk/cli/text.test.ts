@@ -1,5 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { ago, cut, json, manyLines, oneLine } from "../../../../client-sdk/typescript/src/cli/text.js";
+import {
+  ago,
+  cut,
+  json,
+  manyLines,
+  oneLine,
+  rate,
+  widthOf,
+} from "../../../../client-sdk/typescript/src/cli/text.js";
 
 const esc = String.fromCharCode(27);
 
@@ -50,4 +58,29 @@ test.each([
 test("what is cut says so", () => {
   expect(cut("abcdef", 6)).toBe("abcdef");
   expect(cut("abcdefg", 6)).toBe("abcde…");
+});
+
+test.each([
+  ["abc", 3],
+  ["ü", 1],
+  ["u\u0308", 1],
+  ["漢字", 4],
+  ["한", 2],
+  ["🚚", 2],
+  ["👩‍🔧", 2],
+  ["Ａ", 2],
+  ["\u200d", 0],
+])("%j takes %d columns, and is cut at them", (text, columns) => {
+  expect(widthOf(text)).toBe(columns);
+  expect(widthOf(cut(`${text}${text}${text}`, columns * 2 + 1))).toBeLessThanOrEqual(columns * 2 + 1);
+});
+
+test.each([
+  [0, "0"],
+  [0.04, "0.0"],
+  [3.25, "3.3"],
+  [12.4, "12"],
+  [12_345.6, "12,346"],
+])("%d a second is told as %s", (perSecond, told) => {
+  expect(rate(perSecond)).toBe(told);
 });

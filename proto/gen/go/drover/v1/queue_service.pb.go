@@ -41,8 +41,11 @@ type Queue struct {
 	Retention *Retention `protobuf:"bytes,12,opt,name=retention,proto3" json:"retention,omitempty"`
 	// How long the oldest ready job has been ready.
 	OldestReadyAge *durationpb.Duration `protobuf:"bytes,13,opt,name=oldest_ready_age,json=oldestReadyAge,proto3" json:"oldest_ready_age,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Jobs a second that were submitted to it and that ended, over the last ten seconds and all brokers that can be heard.
+	SubmittedPerSecond float64 `protobuf:"fixed64,14,opt,name=submitted_per_second,json=submittedPerSecond,proto3" json:"submitted_per_second,omitempty"`
+	FinishedPerSecond  float64 `protobuf:"fixed64,15,opt,name=finished_per_second,json=finishedPerSecond,proto3" json:"finished_per_second,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Queue) Reset() {
@@ -164,6 +167,20 @@ func (x *Queue) GetOldestReadyAge() *durationpb.Duration {
 		return x.OldestReadyAge
 	}
 	return nil
+}
+
+func (x *Queue) GetSubmittedPerSecond() float64 {
+	if x != nil {
+		return x.SubmittedPerSecond
+	}
+	return 0
+}
+
+func (x *Queue) GetFinishedPerSecond() float64 {
+	if x != nil {
+		return x.FinishedPerSecond
+	}
+	return 0
 }
 
 // How fast and how many at a time, over all brokers and workers. Unset = no limit.
@@ -1747,7 +1764,7 @@ var File_drover_v1_queue_service_proto protoreflect.FileDescriptor
 
 const file_drover_v1_queue_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1ddrover/v1/queue_service.proto\x12\tdrover.v1\x1a\x13drover/v1/job.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbd\x03\n" +
+	"\x1ddrover/v1/queue_service.proto\x12\tdrover.v1\x1a\x13drover/v1/job.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9f\x04\n" +
 	"\x05Queue\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06paused\x18\x02 \x01(\bR\x06paused\x12\x14\n" +
@@ -1762,7 +1779,9 @@ const file_drover_v1_queue_service_proto_rawDesc = "" +
 	" \x03(\v2\x0f.drover.v1.LaneR\x05lanes\x12,\n" +
 	"\x06limits\x18\v \x01(\v2\x14.drover.v1.RunLimitsR\x06limits\x122\n" +
 	"\tretention\x18\f \x01(\v2\x14.drover.v1.RetentionR\tretention\x12C\n" +
-	"\x10oldest_ready_age\x18\r \x01(\v2\x19.google.protobuf.DurationR\x0eoldestReadyAge\"\xe0\x01\n" +
+	"\x10oldest_ready_age\x18\r \x01(\v2\x19.google.protobuf.DurationR\x0eoldestReadyAge\x120\n" +
+	"\x14submitted_per_second\x18\x0e \x01(\x01R\x12submittedPerSecond\x12.\n" +
+	"\x13finished_per_second\x18\x0f \x01(\x01R\x11finishedPerSecond\"\xe0\x01\n" +
 	"\tRunLimits\x12(\n" +
 	"\x04rate\x18\x01 \x01(\v2\x14.drover.v1.RateLimitR\x04rate\x12%\n" +
 	"\vconcurrency\x18\x02 \x01(\rH\x00R\vconcurrency\x88\x01\x01\x123\n" +

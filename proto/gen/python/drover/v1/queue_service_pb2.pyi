@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Queue(_message.Message):
-    __slots__ = ("name", "paused", "ready", "running", "scheduled", "blocked", "succeeded", "failed", "cancelled", "lanes", "limits", "retention", "oldest_ready_age")
+    __slots__ = ("name", "paused", "ready", "running", "scheduled", "blocked", "succeeded", "failed", "cancelled", "lanes", "limits", "retention", "oldest_ready_age", "submitted_per_second", "finished_per_second")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
     READY_FIELD_NUMBER: _ClassVar[int]
@@ -26,6 +26,8 @@ class Queue(_message.Message):
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     RETENTION_FIELD_NUMBER: _ClassVar[int]
     OLDEST_READY_AGE_FIELD_NUMBER: _ClassVar[int]
+    SUBMITTED_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
     name: str
     paused: bool
     ready: int
@@ -39,7 +41,9 @@ class Queue(_message.Message):
     limits: RunLimits
     retention: Retention
     oldest_ready_age: _duration_pb2.Duration
-    def __init__(self, name: _Optional[str] = ..., paused: _Optional[bool] = ..., ready: _Optional[int] = ..., running: _Optional[int] = ..., scheduled: _Optional[int] = ..., blocked: _Optional[int] = ..., succeeded: _Optional[int] = ..., failed: _Optional[int] = ..., cancelled: _Optional[int] = ..., lanes: _Optional[_Iterable[_Union[Lane, _Mapping]]] = ..., limits: _Optional[_Union[RunLimits, _Mapping]] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., oldest_ready_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    submitted_per_second: float
+    finished_per_second: float
+    def __init__(self, name: _Optional[str] = ..., paused: _Optional[bool] = ..., ready: _Optional[int] = ..., running: _Optional[int] = ..., scheduled: _Optional[int] = ..., blocked: _Optional[int] = ..., succeeded: _Optional[int] = ..., failed: _Optional[int] = ..., cancelled: _Optional[int] = ..., lanes: _Optional[_Iterable[_Union[Lane, _Mapping]]] = ..., limits: _Optional[_Union[RunLimits, _Mapping]] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., oldest_ready_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., submitted_per_second: _Optional[float] = ..., finished_per_second: _Optional[float] = ...) -> None: ...
 
 class RunLimits(_message.Message):
     __slots__ = ("rate", "concurrency", "concurrency_per_key", "use")

@@ -40,7 +40,12 @@ export interface Queue {
     | Retention
     | undefined;
   /** How long the oldest ready job has been ready. */
-  oldestReadyAge: Duration | undefined;
+  oldestReadyAge:
+    | Duration
+    | undefined;
+  /** Jobs a second that were submitted to it and that ended, over the last ten seconds and all brokers that can be heard. */
+  submittedPerSecond: number;
+  finishedPerSecond: number;
 }
 
 /** How fast and how many at a time, over all brokers and workers. Unset = no limit. */
@@ -265,6 +270,8 @@ function createBaseQueue(): Queue {
     limits: undefined,
     retention: undefined,
     oldestReadyAge: undefined,
+    submittedPerSecond: 0,
+    finishedPerSecond: 0,
   };
 }
 
@@ -308,6 +315,12 @@ export const Queue: MessageFns<Queue> = {
     }
     if (message.oldestReadyAge !== undefined) {
       Duration.encode(message.oldestReadyAge, writer.uint32(106).fork()).join();
+    }
+    if (message.submittedPerSecond !== 0) {
+      writer.uint32(113).double(message.submittedPerSecond);
+    }
+    if (message.finishedPerSecond !== 0) {
+      writer.uint32(121).double(message.finishedPerSecond);
     }
     return writer;
   },
@@ -429,6 +442,22 @@ export const Queue: MessageFns<Queue> = {
             message.oldestReadyAge = Duration.decode(reader, reader.uint32());
             continue;
           }
+          case 14: {
+            if (tag !== 113) {
+              break;
+            }
+
+            message.submittedPerSecond = reader.double();
+            continue;
+          }
+          case 15: {
+            if (tag !== 121) {
+              break;
+            }
+
+            message.finishedPerSecond = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -465,6 +494,8 @@ export const Queue: MessageFns<Queue> = {
     message.oldestReadyAge = (object.oldestReadyAge !== undefined && object.oldestReadyAge !== null)
       ? Duration.fromPartial(object.oldestReadyAge)
       : undefined;
+    message.submittedPerSecond = object.submittedPerSecond ?? 0;
+    message.finishedPerSecond = object.finishedPerSecond ?? 0;
     return message;
   },
 };
