@@ -61,7 +61,7 @@ interface Duty {
 
 export type Parts = Awaited<ReturnType<typeof assemble>>;
 
-/** Running when it is returned. @throws Refusal STORE_UNAVAILABLE, and whatever the store does not answer with */
+/** Running when it is returned. @throws Error where the store does not answer */
 export async function assemble(config: Config, store: Store, told: Telemetry, log: Log, run: RunTimes) {
   const { jobs, journal, lanes, peers, clock } = store;
   const traffic = new Traffic(() => performance.now());

@@ -78,6 +78,42 @@ describe.each([1, 3])("on %i shards", (shards) => {
     worker.leave();
   });
 
+  test("the next jobs come while outcomes are being stored, until twice the credit is unsettled", async () => {
+    const task = freshTask();
+    const worker = await SessionWorker.attach(broker, task, { credit: 2 });
+    const { journal } = broker.parts.store;
+    await submitMany(task, 6);
+    const [first, second] = [await worker.next(), await worker.next()];
+    journal.disconnected();
+    try {
+      for (const { leaseId } of [first, second]) worker.report(leaseId);
+      const [third, fourth] = [await worker.next(), await worker.next()];
+      for (const { leaseId } of [third, fourth]) worker.report(leaseId);
+      await elapsed(300);
+      expect(worker.grants).toHaveLength(4);
+      expect(worker.recorded).toEqual([]);
+    } finally {
+      journal.reconnected();
+    }
+    for (let i = 0; i < 2; i++) await worker.settle((await worker.next()).leaseId);
+    await until("all to be recorded", () => worker.recorded.length === 6);
+    worker.leave();
+  });
+
+  test("a report that is refused leaves its job in its place", async () => {
+    const task = freshTask();
+    const worker = await SessionWorker.attach(broker, task, { credit: 1 });
+    await submitMany(task, 2);
+    const { leaseId } = await worker.next();
+    worker.report(leaseId, { type: "cancelled" });
+    await until("it to be refused", () => worker.refused.length === 1);
+    await elapsed(300);
+    expect(worker.grants).toHaveLength(1);
+    await worker.settle(leaseId);
+    await worker.settle((await worker.next()).leaseId);
+    worker.leave();
+  });
+
   test("credit that is taken back is not used, credit that is given is", async () => {
     const task = freshTask();
     const worker = await SessionWorker.attach(broker, task, { credit: 0 });

@@ -100,4 +100,17 @@ describe.each([1, 3])("on %i shards", (shards) => {
     }
     expect([await isThere(task), await stateOf(second, ref)]).toEqual([true, "SCHEDULED"]);
   });
+
+  test("a lane with an old mark is not removed either, where a job came to wait past the mark", async () => {
+    const task = freshTask();
+    await submit(first, { task, delay: day });
+    const { stream, name } = scene.lane(task);
+    const { config } = await scene.jsm.consumers.info(stream, name);
+    await scene.jsm.consumers.update(stream, name, {
+      metadata: { ...config.metadata, "drover-removing": "1" },
+    });
+    await first.parts.store.lanes.refresh();
+    await removing.removeIdleLanes();
+    expect(await isThere(task)).toBe(true);
+  });
 });

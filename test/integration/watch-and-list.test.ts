@@ -200,6 +200,21 @@ describe.each([1, 3])("on %i shards", (shards) => {
       expect(new Set(seen)).toEqual(new Set([...specs.map(({ key }) => `${task}~${key}`), `${task}~late`]));
     });
 
+    test("finds jobs between large payloads, and the few among many of another queue", async () => {
+      const task = freshTask();
+      const data = Buffer.from(JSON.stringify("x".repeat(300 * 1024)));
+      const large = { payload: { data, contentType: "" } };
+      for (let i = 0; i < 8; i++) await submit(broker, { task, key: `large${i}`, queue: "large", ...large });
+      const many = Array.from({ length: 60 }, (_, i) => specOf({ task, key: `many${i}`, queue: "many" }));
+      await broker.api.jobs.submit(many, "return");
+      await submit(broker, { task, key: "last", queue: "large" });
+      const found = await pages({ task, queue: "large" }, 5);
+      expect(sorted(found.map(idOf))).toEqual(
+        sorted(["last", ...Array.from({ length: 8 }, (_, i) => `large${i}`)].map((key) => `${task}~${key}`)),
+      );
+      expect(await pages({ task }, 7)).toHaveLength(69);
+    });
+
     test("refuses a page token that it did not give", async () => {
       for (const pageToken of ["x", "1", "-1--1", "0-0"]) {
         const query = {

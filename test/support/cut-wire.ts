@@ -1,8 +1,7 @@
 // A wire between a broker and its nats-server that can go dead in one direction: what the broker sends arrives, what the
 // server answers does not. So a write is stored and nobody learns of it, every time and not by chance.
 
-import type { AddressInfo } from "node:net";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 
 export class CutWire {
   #mute = false;

@@ -8,10 +8,10 @@ import {
   type RetryPolicy,
   type ScheduledPhase,
   type Spec,
+  type Standing,
   type Stored,
 } from "../../broker/src/core/job.js";
 import { retryDefaults } from "../../broker/src/core/limits.js";
-import type { Standing } from "../../broker/src/core/standings.js";
 
 /** A moment by the nats-server's clock. */
 export const now = Date.UTC(2026, 0, 1);

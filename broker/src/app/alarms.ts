@@ -3,9 +3,8 @@
 // read, for many jobs at once, and changed by compare-and-set like everything else.
 
 import { Refusal } from "../core/errors.js";
-import type { Stored } from "../core/job.js";
+import { type Stored, standingOf } from "../core/job.js";
 import { jobId } from "../core/names.js";
-import { standingOf } from "../core/standings.js";
 import { isPassing, unmoved } from "./fences.js";
 import type { HeldAnswer } from "./held-answer.js";
 import type { Known, Ledger } from "./ledger.js";

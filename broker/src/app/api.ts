@@ -28,6 +28,17 @@ export interface Submitted {
   state: State;
 }
 
+/** Undefined = any. */
+export interface JobQuery {
+  state: State | undefined;
+  task: string | undefined;
+  queue: string | undefined;
+  pageSize: number;
+  /** "" = from the start. */
+  pageToken: string;
+  includePayload: boolean;
+}
+
 export interface JobsApi {
   /** In order; each item has an answer of its own. `submittedAt` and an empty key are filled in here. */
   submit(specs: readonly Spec[], onConflict: "return" | "reject"): Promise<(Submitted | Refusal)[]>;
@@ -42,18 +53,15 @@ export interface JobsApi {
   ): Promise<{ jobs: (JobView | undefined)[]; done: boolean }>;
   /** The job now and after each change, until it has ended. @throws Refusal JOB_NOT_FOUND */
   watch(ref: JobRef, gone: AbortSignal): AsyncIterable<JobView>;
-  list(query: {
-    state: State | undefined;
-    task: string | undefined;
-    queue: string | undefined;
-    pageSize: number;
-    pageToken: string;
-    includePayload: boolean;
-  }): Promise<{ jobs: JobView[]; nextPageToken: string }>;
+  /** A page may hold less than it could, or nothing: only an empty token says that there is no more.
+   *  @throws Refusal INVALID_ARGUMENT for a token that is none */
+  list(query: JobQuery): Promise<{ jobs: JobView[]; nextPageToken: string }>;
+  /** `requested`: it runs, and its worker is asked to end it. @throws Refusal JOB_NOT_FOUND */
   cancel(
     ref: JobRef,
     reason: string,
   ): Promise<{ outcome: "cancelled" | "requested" | "already-finished"; previous: State }>;
+  /** @throws Refusal JOB_NOT_FOUND, NOT_FAILED, JOB_EXISTS when another job has its unique key */
   redrive(ref: JobRef): Promise<JobView>;
   /** Undefined = as it was. @throws Refusal JOB_NOT_FOUND, NOT_WAITING, TOO_MANY_LANES */
   move(ref: JobRef, to: { queue: string | undefined; priority: number | undefined }): Promise<JobView>;

@@ -9,10 +9,10 @@ import {
   type State,
   type Stored,
   specOf,
+  standingOf,
   stateOf,
 } from "../core/job.js";
 import { jobId } from "../core/names.js";
-import { standingOf } from "../core/standings.js";
 import type { JobView } from "./api.js";
 import type { Dispatcher } from "./dispatcher.js";
 import { unmoved } from "./fences.js";

@@ -4,8 +4,7 @@
 // alarm that comes again, and submits what is there already.
 
 import { Refusal } from "../core/errors.js";
-import type { Spec } from "../core/job.js";
-import { hasEnded, type JobRef, stateOf } from "../core/job.js";
+import { hasEnded, type JobRef, type Spec, stateOf } from "../core/job.js";
 import { type RunTimes, scheduleLimits, times } from "../core/limits.js";
 import { jobId, makeKey } from "../core/names.js";
 import type { Routing } from "../core/routes.js";

@@ -13,8 +13,7 @@ import {
   Stop,
   settle,
 } from "../core/flow.js";
-import { hasEnded, type JobRef, type Stored, specOf, stateOf } from "../core/job.js";
-import { standingOf } from "../core/standings.js";
+import { hasEnded, type JobRef, type Stored, specOf, standingOf, stateOf } from "../core/job.js";
 import type { Cancel } from "./cancel.js";
 import { isPassing, unmoved } from "./fences.js";
 import type { FlowGraphs, FlowPlan } from "./flow-graphs.js";

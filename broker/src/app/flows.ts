@@ -6,8 +6,7 @@
 import { flowNotFound, invalid, Refusal } from "../core/errors.js";
 import { begun, countsOf, graphOf, hasMemberEnded, redriven, Stop } from "../core/flow.js";
 import type { FlowSpec } from "../core/flow-spec.js";
-import type { JobRef, Spec, Stored } from "../core/job.js";
-import { specOf, stateOf } from "../core/job.js";
+import { type JobRef, type Spec, type Stored, specOf, stateOf } from "../core/job.js";
 import { flowLimits } from "../core/limits.js";
 import { jobId, makeKey } from "../core/names.js";
 import { isPassing } from "./fences.js";

@@ -30,6 +30,8 @@ export class Holding implements Known {
   readonly startedAt: number;
   progress: Progress | undefined;
   cancelRequested = false;
+  /** The session's worker has done with it, and its place is free. */
+  reported = false;
   /** An outcome is being written: nothing else may be. */
   settling = false;
   /** A lease is being written. */

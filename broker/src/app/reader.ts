@@ -13,7 +13,7 @@ import {
   stateOf,
 } from "../core/job.js";
 import { jobId } from "../core/names.js";
-import type { JobView } from "./api.js";
+import type { JobQuery, JobView } from "./api.js";
 import { answerOf, type HeldAnswer, progressIn } from "./held-answer.js";
 import type { Holdings } from "./holdings.js";
 import type { Jobs, ListPosition, Peers } from "./ports.js";
@@ -62,14 +62,7 @@ export class Reader {
     );
   }
 
-  async list(query: {
-    state: State | undefined;
-    task: string | undefined;
-    queue: string | undefined;
-    pageSize: number;
-    pageToken: string;
-    includePayload: boolean;
-  }): Promise<{ jobs: JobView[]; nextPageToken: string }> {
+  async list(query: JobQuery): Promise<{ jobs: JobView[]; nextPageToken: string }> {
     const { jobs, next } = await this.jobs.list({
       phases: phasesOf(query.state),
       task: query.task,

@@ -12,6 +12,8 @@ import type { Settling } from "./settling.js";
 import type { Grant, Hello, OutcomeReport, Session, SessionSink } from "./worker-api.js";
 
 const retryAfter = 500;
+/** Tokens that an attach may name. */
+const mostHeld = 10_000;
 /** Grants in one message. */
 const mostGrants = 200;
 
@@ -41,6 +43,7 @@ export class WorkSession implements Session, Taker, Holder {
   readonly #tasks: ReadonlyMap<string, number>;
   readonly #running = new Map<string, number>();
   #credit: { jobs: number; bytes: number };
+  /** Leased and not yet reported. */
   #out = 0;
   #bytes = 0;
   #nextLease = 1;
@@ -86,9 +89,12 @@ export class WorkSession implements Session, Taker, Holder {
     return this.#tasks.has(task);
   }
 
+  /** What is reported leaves its place at once: while it is being stored the worker runs the next. Of those only as many
+   *  again as there is credit, or a store that is away would have all jobs leased. */
   free(): number {
     if (!this.active || this.#bytes >= this.#credit.bytes) return 0;
-    return Math.max(0, this.#credit.jobs - this.#out);
+    const unsettled = Math.min(2 * this.#credit.jobs, mostHeld) - this.leases.size;
+    return Math.max(0, Math.min(this.#credit.jobs - this.#out, unsettled));
   }
 
   freeFor(task: string): number {
@@ -132,7 +138,7 @@ export class WorkSession implements Session, Taker, Holder {
 
   released(holding: Holding): void {
     if (!this.leases.delete(holding.leaseId)) return;
-    this.#occupy(holding.ref.task, -holding.bytes, -1);
+    if (!holding.reported) this.#occupy(holding.ref.task, -holding.bytes, -1);
     this.parts.changed();
   }
 
@@ -194,6 +200,7 @@ export class WorkSession implements Session, Taker, Holder {
 
   #keep(holding: Holding): void {
     this.leases.set(holding.leaseId, holding);
+    holding.reported = false;
     this.#occupy(holding.ref.task, holding.bytes, 1);
   }
 
@@ -213,6 +220,11 @@ export class WorkSession implements Session, Taker, Holder {
     };
     const failed = (error: Error) => this.#failed(outcome, error);
     if (holding !== undefined && !holding.settling) {
+      if (!holding.reported) {
+        holding.reported = true;
+        this.#occupy(holding.ref.task, -holding.bytes, -1);
+        this.parts.changed();
+      }
       this.parts.settling.settle(holding, outcome.report, recorded, failed);
     } else {
       this.#settleOther(outcome, holding).then(recorded, failed);
@@ -224,6 +236,12 @@ export class WorkSession implements Session, Taker, Holder {
     if (isPassing(error) && this.open) {
       setTimeout(() => this.#settle(outcome), retryAfter);
       return;
+    }
+    const holding = this.leases.get(outcome.leaseId);
+    // It is refused, and the run goes on.
+    if (holding?.reported && !holding.settling) {
+      holding.reported = false;
+      this.#occupy(holding.ref.task, holding.bytes, 1);
     }
     const refusal = error instanceof Refusal ? error : new Refusal("STORE_UNAVAILABLE", "internal error");
     this.#refused.push({ leaseId: outcome.leaseId, token: outcome.token, refusal });

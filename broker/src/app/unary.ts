@@ -12,23 +12,7 @@ import type { Holder, Holding, Holdings } from "./holdings.js";
 import type { Ledger } from "./ledger.js";
 import type { Clock, LeaseClaim, Peers, Ticket, Tokens } from "./ports.js";
 import type { Settling } from "./settling.js";
-import type { Grant, OutcomeReport } from "./worker-api.js";
-
-export interface LeaseCall {
-  worker: string;
-  tasks: readonly string[];
-  queues: readonly string[];
-  maxJobs: number;
-  wait: number;
-  leaseDuration: number;
-  gone: AbortSignal;
-}
-
-export interface Extended {
-  expiresAt: number;
-  cancelRequested: boolean;
-  drain: boolean;
-}
+import type { Extended, Grant, LeaseCall, OutcomeReport } from "./worker-api.js";
 
 /** A worker's word for a run of its session, on the way to the broker that has the session. */
 interface Vouch {

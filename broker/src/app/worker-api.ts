@@ -35,22 +35,34 @@ export interface OutcomeReport {
   report: Report;
 }
 
+export interface LeaseCall {
+  worker: string;
+  tasks: readonly string[];
+  queues: readonly string[];
+  maxJobs: number;
+  /** How long for the first of them, ms. */
+  wait: number;
+  /** ms. */
+  leaseDuration: number;
+  gone: AbortSignal;
+}
+
+export interface Extended {
+  /** ms since 1970. */
+  expiresAt: number;
+  cancelRequested: boolean;
+  /** This broker is stopping: no more is to be leased here. */
+  drain: boolean;
+}
+
 export interface WorkersApi {
-  lease(request: {
-    worker: string;
-    tasks: readonly string[];
-    queues: readonly string[];
-    maxJobs: number;
-    /** ms. */
-    wait: number;
-    leaseDuration: number;
-    gone: AbortSignal;
-  }): Promise<Grant[]>;
+  /** What there is now, or comes while the call may wait. @throws Refusal DRAINING */
+  lease(request: LeaseCall): Promise<Grant[]>;
   /** In order: the state that the job took, or why the report is refused. */
   ack(outcomes: readonly OutcomeReport[]): Promise<(State | Refusal)[]>;
   extend(
     leases: readonly { token: string; duration: number; progress: Progress | undefined }[],
-  ): Promise<({ expiresAt: number; cancelRequested: boolean; drain: boolean } | Refusal)[]>;
+  ): Promise<(Extended | Refusal)[]>;
   /** A session. The sink is called from then on until it, or the session, is closed. @throws Refusal DRAINING */
   attach(hello: Hello, sink: SessionSink): Promise<Session>;
 }
@@ -70,6 +82,7 @@ export interface Hello {
 export interface SessionSink {
   attached(hello: {
     broker: string;
+    /** ms, as the timeout. */
     pingInterval: number;
     sessionTimeout: number;
     held: readonly { token: string; leaseId: number; cancelRequested: boolean }[];
@@ -81,6 +94,7 @@ export interface SessionSink {
     refused: readonly { leaseId: number; token: string; refusal: Refusal }[],
   ): void;
   cancel(leases: readonly { leaseId: number; reason: "requested" | "time-limit" | "lease-lost" }[]): void;
+  /** ms since 1970, by the nats-server. */
   ping(serverTime: number): void;
   drain(): void;
   /** The broker ends the session: silent for too long, or replaced by one of the same instance. */
@@ -89,6 +103,7 @@ export interface SessionSink {
 
 /** What a worker says to a broker. */
 export interface Session {
+  /** The most that it wants to hold at a time, of all its tasks. */
   credit(jobs: number, bytes: number): void;
   outcomes(outcomes: readonly OutcomeReport[]): void;
   progress(reports: readonly { leaseId: number; progress: Progress }[]): void;

@@ -238,7 +238,27 @@ export function newJob(spec: Spec, submitNonce: string): Job {
   };
 }
 
-/** Public state of a stored message (READY may turn out to be RUNNING: only the holders know). */
+/** Where a job stands. An alarm (`due`) stands where the schedule stood that fired; a `kept` record as it ended. */
+export type Standing = "ready" | "held" | "later" | "blocked" | "succeeded" | "failed" | "cancelled";
+
+export function standingOf(stored: Pick<Stored, "phase" | "firedFrom" | "job">): Standing {
+  const phase = stored.phase === "due" ? (stored.firedFrom ?? "later") : stored.phase;
+  switch (phase) {
+    case "held-a":
+    case "held-b":
+      return "held";
+    case "kept":
+      return stored.job.outcome === "failed"
+        ? "failed"
+        : stored.job.outcome === "cancelled"
+          ? "cancelled"
+          : "succeeded";
+    default:
+      return phase;
+  }
+}
+
+/** What the public is told of a job: READY may turn out to be RUNNING, which only the holders know. */
 export type State =
   | "SCHEDULED"
   | "BLOCKED"
@@ -249,33 +269,19 @@ export type State =
   | "FAILED"
   | "CANCELLED";
 
+const stateAs: Readonly<Record<Exclude<Standing, "later">, State>> = {
+  ready: "READY",
+  held: "RUNNING",
+  blocked: "BLOCKED",
+  succeeded: "SUCCEEDED",
+  failed: "FAILED",
+  cancelled: "CANCELLED",
+};
+
 export function stateOf(stored: Pick<Stored, "phase" | "firedFrom" | "job">): State {
-  const phase = stored.phase === "due" ? (stored.firedFrom ?? "later") : stored.phase;
-  switch (phase) {
-    case "ready":
-      return "READY";
-    case "held-a":
-    case "held-b":
-      return "RUNNING";
-    case "later":
-      return stored.job.failures > 0 || stored.job.crashes > 0 ? "RETRYING" : "SCHEDULED";
-    case "blocked":
-      return "BLOCKED";
-    case "succeeded":
-      return "SUCCEEDED";
-    case "failed":
-      return "FAILED";
-    case "cancelled":
-      return "CANCELLED";
-    case "kept":
-      return stored.job.outcome === "failed"
-        ? "FAILED"
-        : stored.job.outcome === "cancelled"
-          ? "CANCELLED"
-          : "SUCCEEDED";
-    default:
-      return "READY";
-  }
+  const standing = standingOf(stored);
+  if (standing !== "later") return stateAs[standing];
+  return stored.job.failures > 0 || stored.job.crashes > 0 ? "RETRYING" : "SCHEDULED";
 }
 
 export function hasEnded(state: State): boolean {

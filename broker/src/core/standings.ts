@@ -1,4 +1,4 @@
-// Where a job can stand, and the message that puts it there: what it keeps of itself, when it raises its alarm, and what
+// The message that puts a job where it is to stand: what the job keeps of itself there, when it raises its alarm, and what
 // of it has to go. Which event leads where is no matter of this file.
 
 import {
@@ -11,26 +11,6 @@ import {
   specOf,
 } from "./job.js";
 import { flowLimits, times } from "./limits.js";
-
-/** Where a job stands. An alarm (`due`) stands where the schedule stood that fired; a `kept` record as it ended. */
-export type Standing = "ready" | "held" | "later" | "blocked" | "succeeded" | "failed" | "cancelled";
-
-export function standingOf(stored: Pick<Stored, "phase" | "firedFrom" | "job">): Standing {
-  const phase = stored.phase === "due" ? (stored.firedFrom ?? "later") : stored.phase;
-  switch (phase) {
-    case "held-a":
-    case "held-b":
-      return "held";
-    case "kept":
-      return stored.job.outcome === "failed"
-        ? "failed"
-        : stored.job.outcome === "cancelled"
-          ? "cancelled"
-          : "succeeded";
-    default:
-      return phase;
-  }
-}
 
 /** The schedule that a next message has to purge along with being written, if one is set. */
 export function armedSchedule(stored: Stored): ScheduledPhase | undefined {

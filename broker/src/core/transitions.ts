@@ -14,8 +14,10 @@ import {
   newJob,
   type Progress,
   type Spec,
+  type Standing,
   type Stored,
   specOf,
+  standingOf,
 } from "./job.js";
 import { counts } from "./limits.js";
 import {
@@ -27,8 +29,6 @@ import {
   parked,
   ready,
   record,
-  type Standing,
-  standingOf,
   waiting,
 } from "./standings.js";
 

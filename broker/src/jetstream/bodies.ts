@@ -4,8 +4,7 @@
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { Jobs } from "../app/ports.js";
 import type { Log, Telemetry } from "../app/telemetry.js";
-import type { JobRef } from "../core/job.js";
-import { stateOf } from "../core/job.js";
+import { type JobRef, stateOf } from "../core/job.js";
 import { purgeBelow } from "./purge.js";
 import { parseBodySubject, type Subjects } from "./subjects.js";
 

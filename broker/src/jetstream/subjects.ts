@@ -203,6 +203,13 @@ export class Subjects {
   }
 }
 
+/** Whether a subject matches a filter whose only wildcards are those for one token. */
+export function isUnder(filter: string, subject: string): boolean {
+  const wanted = filter.split(".");
+  const tokens = subject.split(".");
+  return wanted.length === tokens.length && wanted.every((token, i) => token === "*" || token === tokens[i]);
+}
+
 /** The parts of a job's subject, or undefined when it is no job's. */
 export function parseJobSubject(subject: string): JobSubject | undefined {
   const tokens = subject.split(".");

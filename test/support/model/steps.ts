@@ -8,8 +8,7 @@ import { retrying } from "../stored-jobs.js";
 import type { ModelBroker } from "./broker.js";
 import { type Fate, theLane } from "./ports.js";
 import { recordPhases } from "./store.js";
-import type { ModelWorker } from "./worker.js";
-import { reportOf } from "./worker.js";
+import { type ModelWorker, reportOf } from "./worker.js";
 import { settled, type World } from "./world.js";
 
 export type Step = readonly [name: StepName, a: number, b: number];

@@ -3,7 +3,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import type { Standing } from "../../../broker/src/core/standings.js";
+import type { Standing } from "../../../broker/src/core/job.js";
 import { transitions } from "../../../broker/src/core/transitions.js";
 
 const broker = fileURLToPath(new URL("../../../broker/", import.meta.url));

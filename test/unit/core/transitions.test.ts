@@ -2,9 +2,16 @@
 // standing, and all that it may make of it.
 
 import { describe, expect, test } from "vitest";
-import { FailureReason, type Job, type Phase, type ScheduledPhase } from "../../../broker/src/core/job.js";
+import {
+  FailureReason,
+  type Job,
+  type Phase,
+  type ScheduledPhase,
+  type Standing,
+  standingOf,
+} from "../../../broker/src/core/job.js";
 import { counts, sizes } from "../../../broker/src/core/limits.js";
-import { armedSchedule, type Standing, standingOf } from "../../../broker/src/core/standings.js";
+import { armedSchedule } from "../../../broker/src/core/standings.js";
 import { advance, type Event, isAllowed, transitions } from "../../../broker/src/core/transitions.js";
 import { aHold, alarmOf, now, retrying, standingAs, stored } from "../../support/stored-jobs.js";
 

@@ -4,6 +4,7 @@ import { shardOf } from "../../../broker/src/core/names.js";
 import {
   asName,
   asToken,
+  isUnder,
   keyIn,
   parseBodySubject,
   parseJobSubject,
@@ -192,4 +193,14 @@ describe("what is no job's is not taken for one", () => {
     expect(parseBodySubject(subjects.job("ready", { task: "a", key: "k" }, "q", 5))).toBeUndefined();
     expect(parseBodySubject("drover.default.0.body.a")).toBeUndefined();
   });
+});
+
+test.each([
+  ["a.*.c", "a.b.c", true],
+  ["a.*.c", "a.b.d", false],
+  ["a.*.c", "a.b.b.c", false],
+  ["a.*", "a", false],
+  ["a.b", "a.b", true],
+])("%s takes %s: %s", (filter, subject, takes) => {
+  expect(isUnder(filter, subject)).toBe(takes);
 });

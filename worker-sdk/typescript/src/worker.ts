@@ -69,7 +69,8 @@ export class Worker {
     const addresses = addressesOf(options);
     const channel = channelOf(options);
     const metadata = () => metadataOf(options);
-    const roster = Roster.for(capacity.concurrency + capacity.prefetch);
+    // As many again may be reported and not settled yet.
+    const roster = Roster.for(2 * (capacity.concurrency + capacity.prefetch));
     this.#holdings = new Holdings(roster);
     this.#vigil = new Vigil(roster, { ...options, addresses, logger: this.#logger });
     this.#inputs = new Inputs(addresses, channel, metadata);

@@ -1744,7 +1744,8 @@ func (x *QueueSubscription) GetWeight() uint32 {
 	return 0
 }
 
-// How much the worker can hold at a time, leased and not yet reported. Replaces what was said before.
+// How much the worker can run at a time: leased and not yet reported. Replaces what was said before. While outcomes are being
+// stored the next leases come already, so that up to twice as many jobs (10,000 at most) are not settled yet.
 type Credit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 0 to 10,000.
@@ -2028,7 +2029,7 @@ func (x *Outcomes) GetOutcomes() []*Outcome {
 	return nil
 }
 
-// Which outcomes are recorded, and which are refused. The credit of both is free again.
+// Which outcomes are recorded, and which are refused: those leases may be forgotten.
 type Settled struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Recorded      []uint64               `protobuf:"varint,1,rep,packed,name=recorded,proto3" json:"recorded,omitempty"`

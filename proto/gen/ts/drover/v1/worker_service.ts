@@ -261,7 +261,10 @@ export interface QueueSubscription {
   weight: number;
 }
 
-/** How much the worker can hold at a time, leased and not yet reported. Replaces what was said before. */
+/**
+ * How much the worker can run at a time: leased and not yet reported. Replaces what was said before. While outcomes are being
+ * stored the next leases come already, so that up to twice as many jobs (10,000 at most) are not settled yet.
+ */
 export interface Credit {
   /** 0 to 10,000. */
   jobs: number;
@@ -298,7 +301,7 @@ export interface Outcomes {
   outcomes: Outcome[];
 }
 
-/** Which outcomes are recorded, and which are refused. The credit of both is free again. */
+/** Which outcomes are recorded, and which are refused: those leases may be forgotten. */
 export interface Settled {
   recorded: number[];
   refused: RefusedOutcome[];
