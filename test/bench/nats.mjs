@@ -1,7 +1,7 @@
 // A nats-server alone, with the settings that the broker gives its embedded one.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,6 +20,15 @@ export class NatsForBench {
       await fetch(`http://127.0.0.1:${this.profPort}/debug/pprof/heap?gc=1&debug=1`)
     ).text();
     return Number(/# HeapInuse = (\d+)/.exec(profile)?.[1] ?? 0);
+  }
+
+  /** Bytes of its files. */
+  diskBytes() {
+    const folder = join(this.dir, "data");
+    const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((each) =>
+      each.isFile(),
+    );
+    return files.reduce((sum, { parentPath, name }) => sum + sizeOf(join(parentPath, name)), 0);
   }
 
   static async start() {
@@ -71,4 +80,9 @@ export async function freePort() {
   server.close();
   await once(server, "close");
   return port;
+}
+
+/** Of a file that the server may have removed since it was listed: 0. */
+function sizeOf(file) {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }

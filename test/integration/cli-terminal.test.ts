@@ -135,6 +135,13 @@ test("work on many shows how far it is, on a line that is gone afterwards", asyn
   expect(await submitted.ended).toBe(0);
   expect(submitted.shown).toContain(`${anew}1,000 submitted`);
   expect(submitted.shown.endsWith(`${anew}2,500 submitted\r\n`)).toBe(true);
+  const listed = drover(["list", "-q", "many", "--limit", "1500"]);
+  expect(await listed.ended).toBe(0);
+  expect(listed.shown).toContain(`${anew}1,000 read${anew}`);
+  const counted = drover(["cancel", "-q", "many", "--dry-run"]);
+  expect(await counted.ended).toBe(0);
+  expect(counted.shown).toContain(`${anew}cancel: `);
+  expect(counted.lines.join("\n")).toContain("cancel would meet 2,500 jobs; nothing was changed");
   const cancelled = drover(["cancel", "-q", "many"]);
   expect(await cancelled.ended).toBe(0);
   expect(cancelled.shown).toContain(`${anew}cancel: `);

@@ -137,6 +137,31 @@ test("what is cancelled before it ran ends under its submit, and members of a fl
   ]);
 });
 
+test("spans have the times of what they are about", async () => {
+  const from = Date.now();
+  const traceparent = `00-${"1".repeat(32)}-${"2".repeat(16)}-01`;
+  const job = await client.submit("mail.send", {}, { headers: { traceparent } });
+  await job.result({ timeout: 30_000 });
+  const spans = await collector.trace("1".repeat(32), "outcome mail.send");
+  const to = Date.now();
+  for (const { name, start, end } of spans.filter(({ service }) => service === "drover-broker")) {
+    // In nanoseconds; the nats-server's clock is this machine's.
+    expect(Number(start) / 1e6, name).toBeGreaterThanOrEqual(from - 1_000);
+    expect(Number(end) / 1e6, name).toBeLessThanOrEqual(to + 1_000);
+  }
+});
+
+test("a broker that is stopped sends what it has before it ends", async () => {
+  const broker = await Broker.start({ env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint } });
+  const other = new Client({ address: broker.address });
+  const traceparent = `00-${"3".repeat(32)}-${"4".repeat(16)}-01`;
+  await (await other.submit("nobody.serves", {}, { headers: { traceparent } })).cancel();
+  other.close();
+  await broker.stop();
+  const names = collector.spans.filter(({ traceId }) => traceId === "3".repeat(32)).map(({ name }) => name);
+  expect(names.sort()).toEqual(["outcome nobody.serves", "submit nobody.serves"]);
+});
+
 test("a collector that is away costs a warning, and no job", async () => {
   const env = {
     OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${await freePort()}/`,

@@ -101,7 +101,14 @@ function toText(line: string): string {
     err === undefined
       ? ""
       : `\n  ${String((err as { stack?: unknown }).stack ?? plain(err)).replaceAll("\n", "\n  ")}`;
-  return `${[head.join(" "), ...said].join("  ")}${stack}\n`;
+  return `${safe(`${[head.join(" "), ...said].join("  ")}${stack}`)}\n`;
+}
+
+/** A worker may call itself anything, and a terminal obeys control characters: none gets there but the line break. */
+function safe(text: string): string {
+  return text.replace(/[^\P{Cc}\n]|[\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, (character) => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
 }
 
 function plain(value: unknown): string {

@@ -44,6 +44,15 @@ test("a terminal gets a line to read, with the stack of an error below", async (
   );
 });
 
+test("a terminal gets no control character that somebody put into a name or an error", async () => {
+  const { log, writes, lines } = logger({ level: "info", format: "text" });
+  log.warn({ worker: "w\u001b[2J\u009b1m\u202e", err: new Error("a\u0007b") }, "worker lost");
+  await lines();
+  expect(writes.join("")).toContain("worker=w\\u001b[2J\\u009b1m\\u202e");
+  expect(writes.join("")).toContain("Error: a\\u0007b");
+  expect(writes.join("").replaceAll("\n", "")).not.toMatch(/[\p{Cc}\u202e]/u);
+});
+
 describe("levels", () => {
   test.each([
     ["debug", 5],

@@ -210,16 +210,20 @@ async function* namedOf({ client }: Session, ids: readonly string[]): AsyncGener
 }
 
 async function dryRun(
-  { view, client }: Session,
+  { view, client, io }: Session,
   jobs: AsyncIterable<Listed>,
   verb: Deed["verb"],
 ): Promise<void> {
   const first: JobStatus[] = [];
   let matched = 0;
+  const progress = new Progress(io, (found) => `${verb}: ${count(found)} found`);
   for await (const { id, job } of jobs) {
+    if (io.interrupted.aborted) throw new Exit(exits.interrupted, "interrupted; nothing was changed");
     matched++;
     if (first.length < sample) first.push(job ?? (await client.job(id).status()));
+    progress.at(matched);
   }
+  progress.over();
   view.show({ matched, sample: first.map(({ id, state }) => ({ id, state })) }, () => {
     for (const line of view.table(first, jobColumns)) view.line(line);
     if (matched > first.length) view.line(`... and ${count(matched - first.length)} more`);

@@ -11,6 +11,7 @@ import { aboutOf, explainTo, jobColumns, recordOf, tintOf } from "./job-view.js"
 import { toWhole, wordOption } from "./parse.js";
 import { type Session, withSession } from "./session.js";
 import { count, json, oneLine } from "./text.js";
+import { Progress } from "./view.js";
 
 export const states = [
   "SCHEDULED",
@@ -22,6 +23,9 @@ export const states = [
   "FAILED",
   "CANCELLED",
 ] as const satisfies readonly JobState[];
+
+/** Jobs of a list that are asked for at a time. */
+const page = 1_000;
 
 export interface Filter {
   state?: JobState;
@@ -137,10 +141,11 @@ async function list(
   options: Filter & { limit: number; payload?: true },
 ): Promise<void> {
   const includePayload = options.payload === true;
-  const filter = { ...filterOf(options), includePayload, pageSize: Math.min(options.limit, 1_000) };
+  const filter = { ...filterOf(options), includePayload, pageSize: Math.min(options.limit, page) };
   const shown: JobStatus[] = [];
   let told = 0;
   let more = false;
+  const progress = new Progress(io, (found) => `${count(found)} read`);
   for await (const job of client.list(filter)) {
     if (io.interrupted.aborted) throw new Exit(exits.interrupted, "");
     if (told === options.limit) {
@@ -150,7 +155,9 @@ async function list(
     told++;
     if (view.machine) view.line(json(job));
     else shown.push(job);
+    if (!view.machine && told % page === 0) progress.at(told);
   }
+  progress.over();
   if (!view.machine) view.rows(shown, jobColumns, "no jobs match");
   if (more) view.note(`the first ${count(told)}; --limit shows more`);
 }
