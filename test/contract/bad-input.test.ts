@@ -394,6 +394,60 @@ describe("is INVALID_ARGUMENT with the fields to mend", () => {
     },
   );
 
+  test.each<[what: string, method: string, request: Message, said: string]>([
+    [
+      "30 February",
+      "ScheduleService/Put",
+      put({ cron: "0 0 30 2 *" }),
+      'schedules[0].cron: "0 0 30 2 *" never comes: no such month has that day',
+    ],
+    [
+      "an unknown zone",
+      "ScheduleService/Put",
+      put({ timeZone: "Mars/Olympus" }),
+      'schedules[0].time_zone: "Mars/Olympus" is no IANA time zone: say for example Europe/Berlin',
+    ],
+    [
+      "an interval under a second",
+      "ScheduleService/Put",
+      put({ cron: undefined, interval: { nanos: 999_000_000 } }),
+      "schedules[0].interval: is 999 ms, must be 1 s to 365 days",
+    ],
+    [
+      "a cycle",
+      "FlowService/Submit",
+      flow(member(1), member(0)),
+      "flow.members[0].depends_on[0]: is 1, must be below the member's own position 0",
+    ],
+    ["an empty flow", "FlowService/Submit", flow(), "flow.members: has 0 items, must have 1 to 10,000"],
+    [
+      "a missing dependency",
+      "FlowService/Submit",
+      flow(member(), member(7)),
+      "flow.members[1].depends_on[0]: there is no member 7: the last one is 1",
+    ],
+    [
+      "10,001 members",
+      "FlowService/Submit",
+      flow(...many(10_001, member())),
+      "flow.members: has 10,001 items, must have 1 to 10,000",
+    ],
+    [
+      "a route that matches nothing",
+      "QueueService/PutRoutes",
+      routes({ task: "mail.[a-z]+" }),
+      'routes[0].task: "mail.[a-z]+" matches no task: use A-Z a-z 0-9 _ . - and * for any characters',
+    ],
+    [
+      "10/fortnight",
+      "QueueService/Update",
+      limits({ rate: { count: 10, period: { seconds: 14 * day } } }),
+      "limits.rate.period: is 14 days, must be 100 ms to 1 day",
+    ],
+  ])("of %s it says where it is and what would do", async (_, method, request, said) => {
+    expect((await stranger.refused(method, request)).message).toContain(said);
+  });
+
   test("every method that takes something to check is among them", () => {
     const takesNothing = [
       "QueueService/List",

@@ -7,6 +7,7 @@ import {
   FlowFailedError,
   FlowNotFoundError,
   FlowTimeoutError,
+  graph,
   group,
   step,
 } from "@drover/client";
@@ -70,6 +71,16 @@ describe("what a flow comes to", () => {
     ["a chord: the callback gets the list", chord([number(1), number(2), number(3)], sum), [6]],
     ["a chain in a group in a chord", chord([chain(number(5), double), number(1)], sum), [11]],
     ["a group in a chain", chain(number(4), group([double, double]), sum), [16]],
+    [
+      "a graph: each vertex gets the results it names, and what nobody waits for are the flow's",
+      graph({
+        total: { node: sum, after: ["five", "twice"] },
+        twice: { node: double, after: ["five"] },
+        five: { node: number(5) },
+        other: { node: number(1) },
+      }),
+      [15, 1],
+    ],
   ])("%s", async (_what, node, results) => {
     const flow = await client.flows.submit(node);
     expect(await flow.results({ timeout: 30_000 })).toEqual(results);

@@ -37,10 +37,12 @@ export {
   chain,
   chord,
   type FlowNode,
+  graph,
   group,
   type OnFailure,
   type StepOptions,
   step,
+  type Vertex,
 } from "./flow-builders.js";
 export type { FlowMemberStatus, FlowState, FlowStatus } from "./flow-status.js";
 export type { FlowFilter, FlowHandle, FlowOptions, Flows } from "./flows.js";

@@ -3,6 +3,7 @@ import {
   chain,
   chord,
   type FlowNode,
+  graph,
   group,
   membersOf,
   step,
@@ -29,6 +30,26 @@ describe("what is built becomes members that wait for one another", () => {
     ["a chain in a group in a chord", chord([chain(a, b), c], d), ["a<-", "b<-0", "c<-", "d<-1,2"]],
     ["a chord in a chord", chord([chord([a, b], c)], d), ["a<-", "b<-", "c<-0,1", "d<-2"]],
     ["a group in a group", group([group([a, b]), c]), ["a<-", "b<-", "c<-"]],
+    [
+      "a graph in any order, inputs in the order of after",
+      graph({
+        last: { node: d, after: ["c", "b"] },
+        b: { node: b, after: ["a"] },
+        c: { node: c, after: ["a"] },
+        a: { node: a },
+      }),
+      ["a<-", "c<-0", "b<-0", "d<-1,2"],
+    ],
+    [
+      "a graph in a chain begins behind it, and ends in what nobody waits for",
+      chain(a, graph({ one: { node: b }, two: { node: c, after: ["one"] }, three: { node: b } }), d),
+      ["a<-", "b<-0", "c<-1", "b<-0", "d<-2,3"],
+    ],
+    [
+      "a group in a graph",
+      graph({ all: { node: group([a, b]) }, last: { node: c, after: ["all"] } }),
+      ["a<-", "b<-", "c<-0,1"],
+    ],
   ])("%s", (_what, node, graph) => {
     expect(graphOf(node)).toEqual(graph);
   });
@@ -52,6 +73,24 @@ test.each([
   ["group", group([])],
   ["chain", group([a, chain()])],
   ["group", chord([], a)],
+  ["graph", graph({})],
 ])("an empty %s is refused before anything is sent", (kind, node) => {
   expect(() => membersOf(node)).toThrow(`an empty ${kind}`);
+});
+
+const untyped = graph as (vertices: Record<string, { node: FlowNode; after?: string[] }>) => FlowNode;
+test.each([
+  ["a vertex that waits for itself", { x: { node: a, after: ["x"] } }, "x comes after itself, by way of x"],
+  [
+    "vertices that wait for one another",
+    { x: { node: a, after: ["y"] }, y: { node: b, after: ["x"] } },
+    "x comes after itself, by way of y",
+  ],
+  [
+    "one that there is not",
+    { x: { node: a, after: ["y"] } },
+    "x comes after y, which is no vertex of its graph",
+  ],
+])("%s is refused before anything is sent", (_what, vertices, why) => {
+  expect(() => membersOf(untyped(vertices))).toThrow(why);
 });
