@@ -113,7 +113,7 @@ describe("what the README points at is there", () => {
 test("every promise on the conformance list has a test in the table that all SDKs run", () => {
   const list = rowsOf(read("worker-sdk/README.md").split("<!-- conformance -->\n")[1] ?? "");
   expect(list.length).toBeGreaterThan(10);
-  const tests = read("test/polyglot/workers.test.ts");
+  const tests = ["workers", "bad-input"].map((name) => read(`test/polyglot/${name}.test.ts`)).join();
   for (const [, named = ""] of list)
     for (const [, title = ""] of named.matchAll(/`([^`]+)`/g)) expect(tests).toContain(title);
 });

@@ -291,6 +291,18 @@ describe("time limits", () => {
     },
   );
 
+  test("the hard one holds for a handler that returns late because it let no timer fire", () => {
+    const began = performance.now();
+    const now = vi.spyOn(performance, "now");
+    const busy = () => void now.mockReturnValue(began + 3_000);
+    const { accept, holdings, names } = running(busy);
+    accept(lease(1, { hardTimeLimit: ms(3_000) }));
+    now.mockRestore();
+    const report = holdings.takeOutcomes()[0]?.report;
+    expect(report?.$case === "failure" && report.value.reason).toBe(FailureReason.FAILURE_REASON_TIME_LIMIT);
+    expect(names()).toEqual(["task_started", "task_failed"]);
+  });
+
   test("end with the run", async () => {
     const { handler, open } = gates();
     const { accept } = running(handler);

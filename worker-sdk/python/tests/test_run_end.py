@@ -29,9 +29,14 @@ async def test_at_the_soft_limit_an_async_handler_is_told_and_may_clean_up() -> 
 
 
 async def test_the_soft_limit_reaches_through_gather_and_ends_its_children() -> None:
+    began: list[str] = []
     ends: list[str] = []
+    both = asyncio.Event()
 
     async def child() -> None:
+        began.append("child")
+        if len(began) == 2:
+            both.set()
         try:
             await asyncio.sleep(60)
         finally:
@@ -40,7 +45,9 @@ async def test_the_soft_limit_reaches_through_gather_and_ends_its_children() -> 
     async def handler() -> None:
         await asyncio.gather(child(), child())
 
-    _, heard = start(handler, soft=0.02)
+    run, heard = start(handler, soft=60)
+    await both.wait()
+    run.cancel(CancelReason.SOFT_TIME_LIMIT)
     failure = (await ended(heard)).outcomes[0].failure
     assert (failure.type, failure.reason) == ("SoftTimeLimitExceeded", job_pb2.FAILURE_REASON_ERROR)
     assert ends == ["child", "child"]

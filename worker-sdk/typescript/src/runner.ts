@@ -215,7 +215,7 @@ export class Runner {
     run.disarm?.();
     if (run.closed) this.#abandoned--;
     else {
-      const report = reported();
+      const report = isOver(run) ? timedOut() : reported();
       this.#holdings.report(run, report);
       this.#log.ended(run, report);
     }
@@ -284,6 +284,12 @@ export class Runner {
   #count(task: AnyTask, by: number): void {
     this.#runningByTask.set(task.name, (this.#runningByTask.get(task.name) ?? 0) + by);
   }
+}
+
+/** A handler that kept the event loop busy has held up the timer of its hard time limit, too. */
+function isOver(run: Run): boolean {
+  const hard = toMillis(run.lease.hardTimeLimit);
+  return hard !== undefined && performance.now() - run.startedAt >= hard;
 }
 
 function reportOfResult(result: unknown, run: Run, task: AnyTask): Report {

@@ -85,6 +85,15 @@ export type AnyTask = Task<any, any, any>;
 
 const NAME = /^[A-Za-z0-9_.-]{1,128}$/;
 
+/** What stays with the worker; all else is for whoever submits. */
+const ofRuns: Readonly<Record<keyof RunOptions, true>> = {
+  concurrency: true,
+  permanentErrors: true,
+  isPermanent: true,
+  isolation: true,
+  module: true,
+};
+
 interface Definition<H, R> extends TaskOptions {
   readonly name: string;
   readonly payload?: Schema | undefined;
@@ -112,14 +121,10 @@ export function defineTask<P, R, H>(definition: Definition<H, R>): Task<P, R, H>
 
 function made<P, R, H>(definition: Definition<H, R>): Task<P, R, H> {
   const { name, handler, payload, result, ...options } = definition;
-  const {
-    concurrency,
-    permanentErrors: _,
-    isPermanent: __,
-    isolation: ___,
-    module: ____,
-    ...defaults
-  } = options;
+  const { concurrency } = options;
+  const defaults = Object.fromEntries(
+    Object.entries(options).filter(([option]) => !Object.hasOwn(ofRuns, option)),
+  ) as TaskDefaults;
   if (!NAME.test(name))
     throw new RangeError(`task name ${JSON.stringify(name)}: use 1 to 128 of A-Z a-z 0-9 _ . -`);
   if (

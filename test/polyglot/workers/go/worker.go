@@ -1,4 +1,4 @@
-// The tasks of workers.test.ts in Go.
+// The tasks of workers.test.ts and bad-input.test.ts in Go.
 package main
 
 import (
@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strconv"
 	"time"
 
@@ -119,6 +120,34 @@ func sizes(ctx context.Context, _ struct{}) ([]string, error) {
 	return told, nil
 }
 
+type strictUser struct {
+	User struct {
+		ID int `json:"id"`
+	} `json:"user"`
+}
+
+func strict(_ context.Context, in strictUser) (int, error) { return in.User.ID, nil }
+
+func opaque(context.Context, struct{}) (any, error) { return func() {}, nil }
+
+func silent(context.Context, struct{}) (any, error) { return nil, nil }
+
+func odd(context.Context, struct{}) (any, error) { panic("no error at all") }
+
+func exits(_ context.Context, in struct{ Code int }) (any, error) {
+	os.Exit(in.Code)
+	return nil, nil
+}
+
+// forks has started a process that outlives it.
+func forks(context.Context, struct{}) (map[string]any, error) {
+	child := exec.Command("sleep", "60")
+	if err := child.Start(); err != nil {
+		return nil, err
+	}
+	return map[string]any{"by": "the worker", "pid": child.Process.Pid}, nil
+}
+
 // tlsOf is nil without a ca.
 func tlsOf(ca, cert, key string) (*tls.Config, error) {
 	if ca == "" {
@@ -167,5 +196,11 @@ func main() {
 	worker.Handle(w, "marked", marked)
 	worker.Handle(w, "ruled", ruled, worker.PermanentType[noSuchUser]())
 	worker.Handle(w, "sizes", sizes)
+	worker.Handle(w, "strict", strict)
+	worker.Handle(w, "opaque", opaque)
+	worker.Handle(w, "silent", silent)
+	worker.Handle(w, "odd", odd)
+	worker.Handle(w, "exits", exits)
+	worker.Handle(w, "forks", forks)
 	worker.Main(w)
 }

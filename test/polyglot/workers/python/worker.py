@@ -1,4 +1,4 @@
-"""The tasks of workers.test.ts in Python."""
+"""The tasks of workers.test.ts and bad-input.test.ts in Python."""
 
 import asyncio
 import hashlib
@@ -6,6 +6,8 @@ import os
 import time
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from drover_worker import App, Context, Permanent, Retry, Tls
 
@@ -93,6 +95,47 @@ def ruled() -> None:
 @app.task("sizes")
 def sizes(results: list[str]) -> list[str]:
     return [f"{result[0]}{len(result)}" for result in results]
+
+
+class User(BaseModel):
+    id: int
+
+
+@app.task("strict")
+def strict(user: User, note: str = "") -> int:
+    return user.id
+
+
+@app.task("opaque")
+def opaque() -> Any:
+    return object()
+
+
+@app.task("silent")
+def silent() -> None:
+    pass
+
+
+@app.task("odd")
+def odd() -> None:
+    raise SystemExit("no error at all")
+
+
+@app.task("exits")
+def exits(code: int) -> None:
+    os._exit(code)
+
+
+@app.task("forks")
+def forks() -> dict[str, Any]:
+    """Both processes return from here."""
+    pid = os.fork()
+    return {"by": "the worker" if pid else "its child", "pid": pid or os.getpid()}
+
+
+@app.task("forks_async")
+async def forks_async() -> dict[str, Any]:
+    return forks()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-// The tasks of workers.test.ts in TypeScript (as plain JavaScript, so that Node runs it as it stands).
+// The tasks of workers.test.ts and bad-input.test.ts in TypeScript (as plain JavaScript, so that Node runs it as it stands).
+import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { appendFileSync, existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -71,5 +72,39 @@ worker.task(
 worker.task("sizes", async (_, context) =>
   (await context.inputs()).map(({ result }) => `${result[0]}${result.length}`),
 );
+
+// As a schema library would say it: `{ user: { id: number } }`.
+const strict = {
+  "~standard": {
+    version: 1,
+    vendor: "fixture",
+    validate: (value) =>
+      Number.isInteger(value.user?.id)
+        ? { value }
+        : { issues: [{ message: "a whole number is needed", path: ["user", "id"] }] },
+  },
+};
+worker.task("strict", ({ user }) => user.id, { payload: strict });
+
+worker.task("opaque", () => {
+  const result = {};
+  result.itself = result;
+  return result;
+});
+
+worker.task("silent", () => {});
+
+worker.task("odd", () => {
+  throw "no error at all";
+});
+
+worker.task("exits", ({ code }) => process.exit(code));
+
+// Has started a process that outlives it.
+worker.task("forks", () => {
+  const child = spawn("sleep", ["60"], { stdio: "ignore", detached: true });
+  child.unref();
+  return { by: "the worker", pid: child.pid };
+});
 
 await worker.run();

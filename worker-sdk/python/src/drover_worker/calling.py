@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import os
 from collections.abc import Awaitable
 from typing import Any
 
@@ -35,7 +36,11 @@ def call_sync(task: Task, payload: job_pb2.Payload, context: Context) -> Returne
         arguments = task.binder.bind(decode(payload), context)
         with traced(context), contextlib.ExitStack() as stack:
             arguments |= open_all_sync(stack, task.resources, task.binder.plan.resources, context)
-            result = task.function(**arguments)
+            process = os.getpid()
+            try:
+                result = task.function(**arguments)
+            finally:
+                _leave_if_forked(process)
         return Returned(encode(result))
     except BaseException as error:
         return Raised(error)
@@ -45,13 +50,26 @@ async def _called(task: Task, payload: job_pb2.Payload, context: Context) -> Any
     arguments = task.binder.bind(decode(payload), context)
     with traced(context):
         if not task.binder.plan.resources:
-            return await _result_of(task.function(**arguments))
+            return await _result_of(task, arguments)
         async with contextlib.AsyncExitStack() as stack:
             arguments |= await open_all(stack, task.resources, task.binder.plan.resources, context)
-            return await _result_of(task.function(**arguments))
+            return await _result_of(task, arguments)
 
 
-async def _result_of(result: Any) -> Any:
-    if inspect.iscoroutine(result) or isinstance(result, Awaitable):
-        return await result
-    return result
+async def _result_of(task: Task, arguments: dict[str, Any]) -> Any:
+    process = os.getpid()
+    try:
+        result = task.function(**arguments)
+        if inspect.iscoroutine(result) or isinstance(result, Awaitable):
+            return await result
+        return result
+    finally:
+        _leave_if_forked(process)
+
+
+def _leave_if_forked(process: int) -> None:
+    """A handler that forked comes back in both processes. In the child the job is not ours to report, its
+    resources not ours to close, and the loops and connections are copies of the worker's, which it would
+    listen to in the worker's place."""
+    if os.getpid() != process:
+        os._exit(0)

@@ -85,7 +85,6 @@ class Child:
             )
             for task in plan.tasks
         }
-        self._process = os.getpid()
         self._runs: queue.SimpleQueue[tuple[int, bytes, float]] = queue.SimpleQueue()
         self._sending = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -144,8 +143,6 @@ class Child:
         end = self._call(task, lease, context)
         with self._lock:
             self._signal = self._coroutine = None
-        if os.getpid() != self._process:
-            os._exit(0)  # the handler forked, and this is its child: the job is not its to report
         outcome = report_of(end, context.cancel_reason, task.rules)
         self._send("ended", number, outcome and outcome.SerializeToString(), self._is_full())
 
