@@ -208,11 +208,25 @@ describe.each([1, 3])("on %i shards", (shards) => {
       const many = Array.from({ length: 60 }, (_, i) => specOf({ task, key: `many${i}`, queue: "many" }));
       await broker.api.jobs.submit(many, "return");
       await submit(broker, { task, key: "last", queue: "large" });
-      const found = await pages({ task, queue: "large" }, 5);
-      expect(sorted(found.map(idOf))).toEqual(
-        sorted(["last", ...Array.from({ length: 8 }, (_, i) => `large${i}`)].map((key) => `${task}~${key}`)),
-      );
+      const keys = ["last", ...Array.from({ length: 8 }, (_, i) => `large${i}`)];
+      for (const size of [5, 50]) {
+        const found = await pages({ task, queue: "large" }, size);
+        expect(sorted(found.map(idOf))).toEqual(sorted(keys.map((key) => `${task}~${key}`)));
+      }
       expect(await pages({ task }, 7)).toHaveLength(69);
+      // It lies behind all the others, and no page is spent on them.
+      await submit(broker, { task, key: "rare", queue: "rare" });
+      const rare = {
+        state: undefined,
+        task,
+        queue: "rare",
+        pageSize: 5,
+        pageToken: "",
+        includePayload: false,
+      };
+      expect((await broker.api.jobs.list(rare)).jobs.map(idOf)).toEqual([`${task}~rare`]);
+      // Of all that there is, too, large payloads are no end.
+      expect((await pages({}, 50)).map(idOf)).toContain(`${task}~rare`);
     });
 
     test("refuses a page token that it did not give", async () => {
