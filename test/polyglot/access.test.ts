@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { Client } from "@drover/client";
+import { Client, type JobHandle } from "@drover/client";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Broker } from "../support/broker.js";
 import { Authority, type Certificate } from "../support/certificates.js";
@@ -22,6 +22,7 @@ let stranger: Authority;
 let caller: Certificate;
 let closed: Broker;
 let open: Broker;
+let local: Client | undefined;
 const workers: FixtureWorker[] = [];
 
 beforeAll(async () => {
@@ -31,11 +32,18 @@ beforeAll(async () => {
   stranger = Authority.make(folder, "stranger");
   caller = authority.issue("caller");
   const { cert, key } = authority.issue("broker");
-  const env = { DROVER_TLS_CERT: cert, DROVER_TLS_KEY: key, DROVER_TLS_CA: authority.ca };
+  const env = {
+    DROVER_TLS_CERT: cert,
+    DROVER_TLS_KEY: key,
+    DROVER_TLS_CA: authority.ca,
+    DROVER_SESSION_TIMEOUT: "2s",
+  };
   [closed, open] = await Promise.all([Broker.start({ env }), Broker.start()]);
 }, 300_000);
 
 afterEach(async () => {
+  local?.close();
+  local = undefined;
   for (const worker of workers) if (worker.running) worker.kill("SIGKILL");
   await Promise.all(workers.splice(0).map((worker) => worker.ended()));
 });
@@ -102,17 +110,48 @@ describe.each(languages)("in %s", (language) => {
     expect(started.running).toBe(true);
   });
 
+  /** A job that computes for longer than the broker lets a worker be silent. */
+  async function busy(queue: string): Promise<JobHandle> {
+    const { ca, cert, key } = { ca: authority.ca, ...caller };
+    local = new Client({ address: closed.address, tls: { ca, cert, key } });
+    return local.submit("busy", { milliseconds: 5_000, diary: "/dev/null" }, { queue });
+  }
+
+  test("a handler that computes for long keeps its job over TLS, whatever its calls carry", async () => {
+    const queue = `${language}-busy`;
+    worker(queue, { ...known(), FIXTURE_NAMESPACES: "default" });
+    const { state, attempt, crashes } = await (await busy(queue)).wait({ timeout: patience });
+    expect({ state, attempt, crashes }).toEqual({ state: "SUCCEEDED", attempt: 1, crashes: 0 });
+  });
+
+  test("what a worker's session carries reaches the broker", async () => {
+    const started = worker(`${language}-elsewhere`, { ...known(), FIXTURE_NAMESPACES: "elsewhere" });
+    await until("the refusal", () => started.lines.some((line) => line.includes("elsewhere")), patience);
+  });
+
   test("what a call carries is asked anew for each call", async () => {
-    const local = new Client({ address: open.address });
+    local = new Client({ address: open.address });
     const env = { FIXTURE_TASK: `${language}-nobodys`, FIXTURE_QUEUE: "none" };
     const told = await client(open.address, { ...env, FIXTURE_NAMESPACES: "default,elsewhere" });
     // The submit was for the broker's namespace, and what came after it for one that it does not serve.
     expect(told.error).toContain("elsewhere");
     const jobs = [];
     for await (const job of local.list({ task: env.FIXTURE_TASK })) jobs.push(job.state);
-    local.close();
+
     expect(jobs).toEqual(["READY"]);
   });
+});
+
+test("the vouching for a TypeScript handler that computes carries what calls do", async () => {
+  const queue = "vouching-elsewhere";
+  // The session is let in. What vouches for it is not: no such namespace.
+  const env = { ...known(), FIXTURE_NAMESPACES: "default,elsewhere" };
+  const started = FixtureWorker.start("typescript", { address: closed.address, queue, name: queue, env });
+  workers.push(started);
+  const { ca, cert, key } = { ca: authority.ca, ...caller };
+  local = new Client({ address: closed.address, tls: { ca, cert, key } });
+  const job = await local.submit("busy", { milliseconds: 8_000, diary: "/dev/null" }, { queue });
+  await until("the lease to be lost", async () => (await job.status()).crashes === 1, patience);
 });
 
 interface Told {

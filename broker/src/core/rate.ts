@@ -1,7 +1,7 @@
 // How rates are kept exactly although several brokers start jobs and none of them at the very moment it planned. Starts
 // are reserved ahead, each for a time of its own, and one that is not used within the tolerance is lost. Two starts that
-// are a period apart by plan may thus come closer by the tolerance: so the plan spreads them further, by 3 %. The
-// tolerance is two thirds of that. The rest is for what nobody can look at: the moment between the decision to start a
+// are a period apart by plan may thus come closer by the tolerance: so the plan spreads them further, by 4 %. The
+// tolerance is three quarters of that. The rest is for what nobody can look at: the moment between the decision to start a
 // job and its start, in which a busy machine may let the broker wait, and what brokers' clocks differ by.
 
 /** A bucket of `burst` tokens that fills by `count` in each `period`, one at a time. */
@@ -33,7 +33,7 @@ export interface Reservation {
 
 export const unused: RateBook = { fullAt: 0, interval: 0 };
 
-const spread = { share: 0.03, least: 10, used: 2 / 3 } as const;
+const spread = { share: 0.04, least: 10, used: 3 / 4 } as const;
 
 /** What the planned starts of a period are spread further by, ms. */
 export function spreadOf({ period }: Rate): number {

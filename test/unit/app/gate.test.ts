@@ -104,9 +104,9 @@ describe("a gate whose rate is used up", () => {
     gate = gateOf(perSecond);
     gate.want(1);
     await pass(0);
-    await pass(19);
+    await pass(29);
     expect(gate.open).toBe(true);
-    // Planned 30 ms further apart than they have to be: a third of that is left for the way to the worker.
+    // Planned 40 ms further apart than they have to be: a quarter of that is left for the way to the worker.
     await pass(2);
     expect(gate.open).toBe(false);
   });

@@ -102,7 +102,7 @@ describe("however starts are reserved and used", () => {
   });
 });
 
-test("a backlog that is asked for in time uses 97 % of the rate", () => {
+test("a backlog that is asked for in time uses 96 % of the rate", () => {
   for (const rate of [
     tenASecond,
     { count: 10, period: 60_000, burst: 1 },
@@ -115,7 +115,7 @@ test("a backlog that is asked for in time uses 97 % of the rate", () => {
       book = reserved.books[0] ?? book;
       used += reserved.starts.length;
     }
-    expect(used / (20 * rate.count)).toBeGreaterThan(0.97);
+    expect(used / (20 * rate.count)).toBeGreaterThan(0.96);
   }
 });
 

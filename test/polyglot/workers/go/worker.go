@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"time"
 
 	worker "github.com/drover-dev/drover/worker-sdk/go"
@@ -167,6 +168,19 @@ func tlsOf(ca, cert, key string) (*tls.Config, error) {
 	return trusted, err
 }
 
+// namespaces are told one with each call, the last one from then on.
+type namespaces []string
+
+func (n *namespaces) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	next := (*n)[0]
+	if len(*n) > 1 {
+		*n = (*n)[1:]
+	}
+	return map[string]string{"drover-namespace": next}, nil
+}
+
+func (n *namespaces) RequireTransportSecurity() bool { return false }
+
 func main() {
 	concurrency, err := strconv.Atoi(os.Getenv("FIXTURE_CONCURRENCY"))
 	if err != nil {
@@ -180,13 +194,18 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	w := worker.New(worker.Config{
+	config := worker.Config{
 		TLS:          trusted,
 		Name:         os.Getenv("FIXTURE_NAME"),
 		Queues:       []worker.Queue{{Name: os.Getenv("FIXTURE_QUEUE")}},
 		Concurrency:  concurrency,
 		DrainTimeout: time.Duration(drain * float64(time.Second)),
-	})
+	}
+	if given := os.Getenv("FIXTURE_NAMESPACES"); given != "" {
+		names := namespaces(strings.Split(given, ","))
+		config.Credentials = &names
+	}
+	w := worker.New(config)
 	worker.Handle(w, "echo", echo)
 	worker.Handle(w, "measure", measure)
 	worker.Handle(w, "gate", gate)

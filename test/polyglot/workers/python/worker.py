@@ -14,10 +14,19 @@ from drover_worker import App, Context, Permanent, Retry, Tls
 env = os.environ.get
 ca = env("FIXTURE_TLS_CA")
 
+namespaces = env("FIXTURE_NAMESPACES", "").split(",")
+
+
+def metadata() -> dict[str, str]:
+    """One namespace for each time that it is asked for, the last one from then on."""
+    return {"drover-namespace": namespaces.pop(0) if len(namespaces) > 1 else namespaces[0]}
+
+
 app = App(
     queues=os.environ["FIXTURE_QUEUE"],
     concurrency=int(os.environ["FIXTURE_CONCURRENCY"]),
     drain_timeout=float(os.environ["FIXTURE_DRAIN_SECONDS"]),
+    metadata=metadata if namespaces[0] else None,
     tls=Tls(ca, env("FIXTURE_TLS_CERT"), env("FIXTURE_TLS_KEY")) if ca else None,
 )
 

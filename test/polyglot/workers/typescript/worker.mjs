@@ -7,12 +7,16 @@ import { Permanent, Retry, Worker } from "@drover/worker";
 
 const { FIXTURE_NAME, FIXTURE_QUEUE, FIXTURE_CONCURRENCY, FIXTURE_DRAIN_SECONDS } = process.env;
 const { FIXTURE_TLS_CA: ca, FIXTURE_TLS_CERT: cert, FIXTURE_TLS_KEY: key } = process.env;
+// One for each time that it is asked for, the last one from then on.
+const namespaces = process.env.FIXTURE_NAMESPACES?.split(",");
+const namespace = () => (namespaces.length > 1 ? namespaces.shift() : namespaces[0]);
 
 const worker = new Worker({
   name: FIXTURE_NAME,
   queues: [FIXTURE_QUEUE],
   concurrency: Number(FIXTURE_CONCURRENCY),
   drainTimeout: Number(FIXTURE_DRAIN_SECONDS) * 1_000,
+  ...(namespaces && { metadata: () => ({ "drover-namespace": namespace() }) }),
   ...(ca && { tls: { ca, ...(cert && { cert, key }) } }),
 });
 
