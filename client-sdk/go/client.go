@@ -116,7 +116,7 @@ func dial(config Config) (*grpc.ClientConn, error) {
 	reconnect := backoff.Config{BaseDelay: firstBackoff, Multiplier: 2, Jitter: 0.5, MaxDelay: maxBackoff}
 	transport := insecure.NewCredentials()
 	if config.TLS != nil {
-		transport = credentials.NewTLS(config.TLS)
+		transport = transportOf(config.TLS)
 	}
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(transport),
