@@ -123,7 +123,7 @@ class Declared:
     changed: tuple[str, ...]
     unchanged: tuple[str, ...]
     undeclared: tuple[str, ...]
-    """What the owner has and did not declare, the first 1,000 by name; removed only where that was asked for."""
+    """What the owner has and did not declare, the first 1,000 by name; removed only where asked for."""
 
 
 class Schedules:
