@@ -107,8 +107,12 @@ withMemory("an embedded nats-server", () => {
       await removed(linkOf(batch));
     }
     expect(readdirSync(inMemory())).toHaveLength(1);
+    const other = openStaging(server.storeDir);
     staging.close();
     expect(existsSync(inMemory())).toBe(false);
+    expect(existsSync(dirname(inMemory()))).toBe(true);
+    other?.close();
+    expect(existsSync(dirname(inMemory()))).toBe(false);
   });
 
   test("stages on the disk what there is no room for in memory", async () => {
@@ -154,7 +158,6 @@ withMemory("the folder in memory", () => {
     closing.push(() => rmSync(shared, { recursive: true }));
     const first = openStaging(dataDir, shared);
     expect(first).toBeDefined();
-    first?.close();
     const [own = ""] = readdirSync(shared);
     chmodSync(join(shared, own), 0o777);
     expect(openStaging(dataDir, shared)).toBeUndefined();

@@ -15,12 +15,13 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  rmdirSync,
   rmSync,
   statfsSync,
   symlinkSync,
 } from "node:fs";
 import { userInfo } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 export interface Staging {
   /** Has a batch staged in memory, if there is room for it. To be called before its first message is sent. */
@@ -93,6 +94,11 @@ class MemoryStaging implements Staging {
 
   close(): void {
     rmSync(this.folder, { recursive: true, force: true });
+    try {
+      rmdirSync(dirname(this.folder));
+    } catch {
+      // Another process of this store's is still there.
+    }
   }
 
   /** The server answers a commit before it removes the folder, and removes no more of a link than the link. */
