@@ -20,7 +20,6 @@ import {
   statfsSync,
   symlinkSync,
 } from "node:fs";
-import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
 
 export interface Staging {
@@ -57,7 +56,7 @@ export function openStaging(storeDir: string, folder: string = stagingRules.fold
 /** Removes what brokers left that were killed. Not while a server has yet to restore from it. */
 export function clearStaging(storeDir: string, folder: string = stagingRules.folder): void {
   const path = pathOf(storeDir, folder);
-  if (!existsSync(path) || lstatSync(path).uid !== userInfo().uid) return;
+  if (!existsSync(path) || !isOurs(path)) return;
   for (const left of readdirSync(path)) rmSync(join(path, left), { recursive: true, force: true });
 }
 
@@ -120,9 +119,14 @@ function isThere(link: string): boolean {
 function ownFolder(storeDir: string, folder: string): string {
   const path = pathOf(storeDir, folder);
   mkdirSync(path, { recursive: true, mode: 0o700 });
-  const { uid, mode } = lstatSync(path);
-  if (uid !== userInfo().uid || (mode & 0o077) !== 0) throw new Error(`${path} is somebody else's`);
+  if (!isOurs(path)) throw new Error(`${path} is somebody else's`);
   return path;
+}
+
+/** A folder of this user's alone, who need not have a name on this machine. */
+function isOurs(path: string): boolean {
+  const { uid, mode } = lstatSync(path);
+  return uid === process.getuid?.() && (mode & 0o077) === 0;
 }
 
 /** The same for every process that uses the store, and for the next one. */
