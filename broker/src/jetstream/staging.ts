@@ -18,6 +18,7 @@ import {
   rmdirSync,
   rmSync,
   statfsSync,
+  statSync,
   symlinkSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
@@ -129,9 +130,11 @@ function isOurs(path: string): boolean {
   return uid === process.getuid?.() && (mode & 0o077) === 0;
 }
 
-/** The same for every process that uses the store, and for the next one. */
+/** The same for every process that uses the store, and for the next one. By what the store's folder is, not by its name:
+ *  two containers that share this memory may both call theirs /data. */
 function pathOf(storeDir: string, folder: string): string {
-  return join(folder, `drover-${createHash("sha256").update(storeDir).digest("hex").slice(0, 16)}`);
+  const { dev, ino } = statSync(storeDir);
+  return join(folder, `drover-${dev.toString(36)}-${ino.toString(36)}`);
 }
 
 /** What the server calls a batch's folder. [events.go, getHash] */
