@@ -2,22 +2,21 @@
 // member ended, which is written with the job's own record and delivered here.
 
 import type { JetStreamManager } from "@nats-io/jetstream";
-import { type NatsConnection, TimeoutError } from "nats";
+import type { NatsConnection } from "nats";
 import type { FlowEnd, FlowEntry, FlowRecord, Flows, FlowTicket } from "../app/flow-ports.js";
 import { times } from "../core/limits.js";
-import { at, header, headersOf, line } from "./codec.js";
+import { at, header, line } from "./codec.js";
 import { Feed } from "./feed.js";
-import { memberHeaders, type Outgoing } from "./messages.js";
+import type { Outgoing } from "./messages.js";
+import { publishBatch } from "./publish-batch.js";
 import type { Delivery, PullInbox } from "./puller.js";
 import { purgeBelow } from "./purge.js";
 import { type JobReads, unavailable } from "./reads.js";
 import { storage } from "./storage-proto.js";
 import { parseFlowEnd, type Subjects } from "./subjects.js";
-import { verdictOf } from "./verdict.js";
 
 const partBytes = 256 * 1024;
 const readAtOnce = 200;
-const timeout = 5_000;
 const tries = 20;
 const flowConsumer = "flows";
 /** Ends that wait to be looked into together: what comes while one pass is under way makes the next. */
@@ -178,23 +177,8 @@ export class FlowStore implements Flows {
     return () => subscription.unsubscribe();
   }
 
-  async #publish(messages: readonly Outgoing[]) {
-    const batch = `${this.nonce()}f${this.#batches++}`;
-    try {
-      for (const [i, message] of messages.entries()) {
-        const last = i === messages.length - 1;
-        const hdrs =
-          messages.length === 1 ? headersOf(message.head) : memberHeaders(message, batch, i + 1, last);
-        if (!last) this.nc.publish(message.subject, message.data, { headers: hdrs });
-        else
-          return verdictOf(await this.nc.request(message.subject, message.data, { headers: hdrs, timeout }));
-      }
-      throw new Error("an empty batch");
-    } catch (error) {
-      if (error instanceof TimeoutError || (error as Error).name === "TimeoutError")
-        return "unanswered" as const;
-      throw unavailable((error as Error).message);
-    }
+  #publish(messages: readonly Outgoing[]) {
+    return publishBatch(this.nc, `${this.nonce()}f${this.#batches++}`, messages);
   }
 
   async #asked<T>(ask: () => Promise<T>): Promise<T> {

@@ -6,10 +6,11 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { NatsConnection } from "nats";
 import { header, line } from "./codec.js";
-import { memberHeaders, type Outgoing, plainHeaders } from "./messages.js";
+import type { Outgoing } from "./messages.js";
+import { publishBatch } from "./publish-batch.js";
 import { type JobReads, unavailable } from "./reads.js";
-import { asked, type SharedCodec } from "./shared-message.js";
-import { type Verdict, verdictOf } from "./verdict.js";
+import type { SharedCodec } from "./shared-message.js";
+import type { Verdict } from "./verdict.js";
 
 /** Keys that are changed together: as many as one read takes. */
 const mostAtOnce = 200;
@@ -17,7 +18,6 @@ const mostAtOnce = 200;
 const plain = 12;
 /** How often a change is begun anew because others were faster. */
 const attempts = 20;
-const timeout = 5_000;
 
 interface Entry<T> {
   subject: string;
@@ -145,28 +145,14 @@ export class KeyUpdates<T> {
 
   async #publishInTime(writes: readonly Write<T>[]): Promise<Verdict> {
     for (let attempt = 1; ; attempt++) {
-      const verdict = await this.#publish(writes);
+      const verdict = await publishBatch(
+        this.nc,
+        this.nonce(),
+        writes.map(({ message }) => message),
+      );
+      if (verdict === "unanswered") throw unavailable("it does not answer");
       if (verdict !== "again" || attempt === attempts) return verdict;
       await pause(5 + Math.random() * 20);
     }
-  }
-
-  async #publish(writes: readonly Write<T>[]): Promise<Verdict> {
-    const [only] = writes;
-    if (writes.length === 1 && only !== undefined) {
-      const options = { headers: plainHeaders(only.message), timeout };
-      return verdictOf(await asked(() => this.nc.request(only.message.subject, only.message.data, options)));
-    }
-    const batch = this.nonce();
-    for (const [i, { message }] of writes.entries()) {
-      const last = i === writes.length - 1;
-      const hdrs = memberHeaders(message, batch, i + 1, last);
-      if (!last) this.nc.publish(message.subject, message.data, { headers: hdrs });
-      else
-        return verdictOf(
-          await asked(() => this.nc.request(message.subject, message.data, { headers: hdrs, timeout })),
-        );
-    }
-    throw new Error("nothing to write");
   }
 }

@@ -7,20 +7,20 @@
 // time share an alarm, which names them.
 
 import type { JetStreamManager } from "@nats-io/jetstream";
-import { type NatsConnection, TimeoutError } from "nats";
+import type { NatsConnection } from "nats";
 import type { FiringTicket, KnownSchedule, Schedules } from "../app/schedule-ports.js";
 import { at, header, line } from "./codec.js";
 import { Feed } from "./feed.js";
-import { memberHeaders, type Outgoing, plainHeaders } from "./messages.js";
+import type { Outgoing } from "./messages.js";
+import { publishBatch } from "./publish-batch.js";
 import type { Delivery, PullInbox } from "./puller.js";
 import { purgeBelow } from "./purge.js";
 import { type JobReads, unavailable } from "./reads.js";
 import { storage } from "./storage-proto.js";
 import { cronStreamName } from "./stream-config.js";
 import { type Subjects, scheduleIn } from "./subjects.js";
-import { type Verdict, verdictOf } from "./verdict.js";
+import type { Verdict } from "./verdict.js";
 
-const timeout = 5_000;
 const tries = 20;
 const readAtOnce = 250;
 const sweepEvery = 10_000;
@@ -168,22 +168,8 @@ export class ScheduleStore implements Schedules {
     }
   }
 
-  async #publish(messages: readonly Outgoing[]): Promise<Verdict | "unanswered"> {
-    const batch = `${this.nonce()}s${this.#batches++}`;
-    try {
-      for (const [i, message] of messages.entries()) {
-        const last = i === messages.length - 1;
-        const hdrs =
-          messages.length === 1 ? plainHeaders(message) : memberHeaders(message, batch, i + 1, last);
-        if (!last) this.nc.publish(message.subject, message.data, { headers: hdrs });
-        else
-          return verdictOf(await this.nc.request(message.subject, message.data, { headers: hdrs, timeout }));
-      }
-      throw new Error("an empty batch");
-    } catch (error) {
-      if (error instanceof TimeoutError || (error as Error).name === "TimeoutError") return "unanswered";
-      throw unavailable((error as Error).message);
-    }
+  #publish(messages: readonly Outgoing[]): Promise<Verdict | "unanswered"> {
+    return publishBatch(this.nc, `${this.nonce()}s${this.#batches++}`, messages);
   }
 
   #firingsIn({ subject, data }: Delivery, ack: () => void): FiringTicket[] {
