@@ -67,6 +67,7 @@ export class ShardJournal {
   #sending = 0;
   /** Jobs with a change under way: the next one waits, it could only be a guess at the sequence. */
   readonly #busy = new Map<string, Entry>();
+  readonly #plain: number;
   #up = true;
   #closed = false;
   #scheduled = false;
@@ -83,7 +84,9 @@ export class ShardJournal {
     readonly patience: number,
     /** Where the server's batches can be staged in memory, by this broker. */
     readonly staging: Staging | undefined,
-  ) {}
+  ) {
+    this.#plain = staging === undefined ? journalLimits.plain : journalLimits.plainBesideMemory;
+  }
 
   get depth(): number {
     return this.#queue.length + this.#sending;
@@ -192,8 +195,7 @@ export class ShardJournal {
 
   /** Settles every entry, whatever happens; never rejects. */
   async #send(entries: Entry[]): Promise<void> {
-    const small =
-      entries.length < (this.staging === undefined ? journalLimits.plain : journalLimits.plainBesideMemory);
+    const small = entries.length < this.#plain;
     const alone = small ? entries.filter((entry) => !entry.group.atomic) : [];
     const together = small ? entries.filter((entry) => entry.group.atomic) : entries;
     await Promise.all([

@@ -38,17 +38,23 @@ export const stagingRules = {
   least: 48 * 1024 * 1024,
   /** What a message takes there beyond its own bytes. */
   perMessage: 128,
+  /** A batch that the server has not begun or ended by then never came to it, ms: it gives up an open one after 10 s. */
+  lost: 300_000,
 } as const;
 
 const tmpfs = 0x01021994;
 const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /** Undefined: there is no such file system, or it is not ours to use. `storeDir` is the embedded server's. */
-export function openStaging(storeDir: string, folder: string = stagingRules.folder): Staging | undefined {
+export function openStaging(
+  storeDir: string,
+  folder: string = stagingRules.folder,
+  now: () => number = () => performance.now(),
+): Staging | undefined {
   try {
     const { type, bsize, bavail } = statfsSync(folder);
     if (type !== tmpfs || bsize * bavail < stagingRules.least) return undefined;
-    return new MemoryStaging(storeDir, mkdtempSync(join(ownFolder(storeDir, folder), "broker-")));
+    return new MemoryStaging(storeDir, mkdtempSync(join(ownFolder(storeDir, folder), "broker-")), now);
   } catch {
     return undefined;
   }
@@ -63,17 +69,20 @@ export function clearStaging(storeDir: string, folder: string = stagingRules.fol
 
 class MemoryStaging implements Staging {
   /** Link -> what it leads to, until the server has removed the one. */
-  readonly #placed = new Map<string, { target: string; bytes: number }>();
+  readonly #placed = new Map<string, { target: string; bytes: number; at: number }>();
   #bytes = 0;
   #next = 0;
+  #clearing = false;
 
   constructor(
     readonly storeDir: string,
     readonly folder: string,
+    readonly now: () => number,
   ) {}
 
   inMemory(stream: string, batch: string, bytes: number): void {
-    this.#clear();
+    if (this.#bytes + bytes > stagingRules.most) this.#clear();
+    else this.#clearSoon();
     if (this.#bytes + bytes > stagingRules.most) return;
     const batches = join(this.storeDir, "jetstream/$G/streams", stream, "batches");
     const link = join(batches, folderOf(batch));
@@ -88,7 +97,7 @@ class MemoryStaging implements Staging {
       rmSync(target, { recursive: true, force: true });
       return;
     }
-    this.#placed.set(link, { target, bytes });
+    this.#placed.set(link, { target, bytes, at: this.now() });
     this.#bytes += bytes;
   }
 
@@ -101,9 +110,20 @@ class MemoryStaging implements Staging {
     }
   }
 
+  /** Behind the batch that goes out now: it need not wait for that. */
+  #clearSoon(): void {
+    if (this.#clearing) return;
+    this.#clearing = true;
+    setImmediate(() => {
+      this.#clearing = false;
+      this.#clear();
+    });
+  }
+
   /** The server answers a commit before it removes the folder, and removes no more of a link than the link. */
   #clear(): void {
-    for (const [link, { target, bytes }] of this.#placed) {
+    for (const [link, { target, bytes, at }] of this.#placed) {
+      if (this.now() - at > stagingRules.lost) rmSync(link, { force: true });
       if (isThere(link)) continue;
       rmSync(target, { recursive: true, force: true });
       this.#placed.delete(link);
