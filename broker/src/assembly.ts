@@ -11,6 +11,7 @@ import { Dispatcher } from "./app/dispatcher.js";
 import { Explain } from "./app/explain.js";
 import { Firings } from "./app/firings.js";
 import { FlowGraphs } from "./app/flow-graphs.js";
+import { FlowReads } from "./app/flow-reads.js";
 import { FlowSteps } from "./app/flow-steps.js";
 import { FlowControl } from "./app/flows.js";
 import { Granting } from "./app/granting.js";
@@ -75,6 +76,8 @@ export async function assemble(config: Config, store: Store, told: Telemetry, lo
   const promoter = new Promoter(agenda, ledger, jobs, clock, telemetry, log);
   const holdings = new Holdings();
   const settling = new Settling(ledger, holdings, jobs, clock, telemetry, log, broker, run);
+  const graphs = new FlowGraphs(store.flows);
+  const flowReads = new FlowReads(store.flows, graphs, jobs);
   const granting = new Granting(
     ledger,
     settling,
@@ -85,7 +88,7 @@ export async function assemble(config: Config, store: Store, told: Telemetry, lo
     clock,
     telemetry,
     log,
-    (spec) => flows.inlineInputs(spec),
+    (spec) => flowReads.inlineInputs(spec),
     (ref, known, origin) => keys.enter(ref, known, origin),
   );
   const deliveries: Deliveries = new Deliveries(
@@ -147,10 +150,10 @@ export async function assemble(config: Config, store: Store, told: Telemetry, lo
     log,
     unique,
   );
-  const graphs = new FlowGraphs(store.flows);
   const flowSteps = new FlowSteps(store.flows, graphs, jobs, ledger, cancel, clock, log);
-  const flows: FlowControl = new FlowControl(
+  const flows = new FlowControl(
     store.flows,
+    flowReads,
     graphs,
     flowSteps,
     ledger,
@@ -256,6 +259,7 @@ export async function assemble(config: Config, store: Store, told: Telemetry, lo
     explain,
     submit,
     flows,
+    flowReads,
     schedules,
     firings,
     queues,

@@ -138,7 +138,7 @@ function storageLook(storage: Store["storage"] | undefined): StorageLook | undef
 
 /** What the edges are given. */
 function apiOf(config: Config, parts: Parts, readiness: BrokerApi["readiness"]): BrokerApi {
-  const { store, reader, waiting, cancel, submit, unary, sessions, inspect } = parts;
+  const { store, reader, waiting, cancel, submit, unary, sessions, inspect, flows, flowReads } = parts;
   const startedAt = store.clock.now();
   return {
     jobs: {
@@ -161,7 +161,16 @@ function apiOf(config: Config, parts: Parts, readiness: BrokerApi["readiness"]):
     queues: parts.queues,
     tasks: parts.tasks,
     routes: parts.routes,
-    flows: parts.flows,
+    flows: {
+      submit: (flow) => flows.submit(flow),
+      get: (key) => flowReads.get(key),
+      members: (key, from, count, options) => flowReads.members(key, from, count, options),
+      list: (query) => flowReads.list(query),
+      watch: (key, gone) => flowReads.watch(key, gone),
+      cancel: (key, reason) => flows.cancel(key, reason),
+      redrive: (key) => flows.redrive(key),
+      inputs: (ref, from, count) => flowReads.inputs(ref, from, count),
+    },
     schedules: parts.schedules,
     inspect: {
       workers: () => inspect.workers(),

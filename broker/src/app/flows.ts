@@ -1,18 +1,19 @@
-// Flows: submitted as a whole, read, cancelled and redriven. All members are stored blocked first; the flow's record,
+// Flows: submitted as a whole, cancelled and redriven. All members are stored blocked first; the flow's record,
 // written together with a ticket for the flow itself, is the moment from which it exists, whatever the number of
 // members and their shards. What a crash leaves before that moment runs nothing, and a repeated submit finishes it or a
 // sweep removes it.
 
-import { flowNotFound, invalid, Refusal } from "../core/errors.js";
-import { begun, countsOf, graphOf, hasMemberEnded, redriven, Stop } from "../core/flow.js";
+import { Refusal } from "../core/errors.js";
+import { begun, graphOf, hasMemberEnded, redriven, Stop } from "../core/flow.js";
 import type { FlowSpec } from "../core/flow-spec.js";
-import { type JobRef, type Spec, type Stored, specOf, stateOf } from "../core/job.js";
+import { type JobRef, type Spec, type Stored, stateOf } from "../core/job.js";
 import { flowLimits } from "../core/limits.js";
 import { jobId, makeKey } from "../core/names.js";
 import { isPassing } from "./fences.js";
-import type { FlowInput, FlowMemberView, FlowsApi, FlowView } from "./flow-api.js";
+import type { FlowView } from "./flow-api.js";
 import type { FlowGraphs } from "./flow-graphs.js";
-import type { FlowEnd, FlowRecord, Flows } from "./flow-ports.js";
+import type { FlowRecord, Flows } from "./flow-ports.js";
+import { type FlowReads, viewOf } from "./flow-reads.js";
 import type { FlowSteps } from "./flow-steps.js";
 import type { Ledger } from "./ledger.js";
 import type { Clock, Jobs, StorageGauge } from "./ports.js";
@@ -24,15 +25,13 @@ const firstRest = 25;
 const longestRest = 3_000;
 const storedAtOnce = 1_000;
 const readAtOnce = 200;
-const slowLook = 5_000;
-/** Between two answers of a watch, ms. */
-const watchPause = 50;
 
-export class FlowControl implements FlowsApi {
+export class FlowControl {
   #timer: NodeJS.Timeout | undefined;
 
   constructor(
     readonly flows: Flows,
+    readonly reads: Pick<FlowReads, "found">,
     readonly graphs: FlowGraphs,
     readonly steps: FlowSteps,
     readonly ledger: Ledger,
@@ -141,109 +140,9 @@ export class FlowControl implements FlowsApi {
     await new Promise((resolve) => setTimeout(resolve, ms));
   }
 
-  async get(key: string): Promise<FlowView> {
-    return viewOf(await this.#read(key));
-  }
-
-  async members(
-    key: string,
-    from: number,
-    count: number,
-    options: { results: boolean; lastOnly: boolean },
-  ): Promise<{ flow: FlowView; members: FlowMemberView[]; next: number }> {
-    const record = await this.#read(key);
-    const { entries } = await this.graphs.of(record);
-    const all = options.lastOnly ? record.lastMembers : [...entries.keys()];
-    const positions = all.filter((i) => i >= from).slice(0, count);
-    const views: FlowMemberView[] = [];
-    let bytes = 0;
-    let cut: number | undefined;
-    for (let n = 0; n < positions.length && cut === undefined; n += endsAtOnce) {
-      const some = positions.slice(n, n + endsAtOnce);
-      const ends = options.results ? await this.flows.ends(key, some) : new Map<number, FlowEnd>();
-      for (const i of some) {
-        const entry = entries[i];
-        if (entry === undefined) continue;
-        const end = hasMemberEnded(record.members[i]) ? ends.get(i) : undefined;
-        bytes += bytesOf(end) + entry.name.length + entry.dependsOn.length * 3 + 256;
-        if (bytes > flowLimits.page && views.length > 0) {
-          cut = i;
-          break;
-        }
-        const status = record.members[i] ?? 0;
-        views.push({ ...entry, member: i, status, result: end?.result, failure: end?.failure });
-      }
-    }
-    const next = cut ?? all.find((i) => i > (positions.at(-1) ?? Number.POSITIVE_INFINITY)) ?? 0;
-    return { flow: viewOf(record), members: views, next };
-  }
-
-  async list(query: {
-    state: FlowView["state"] | undefined;
-    name: string;
-    pageSize: number;
-    pageToken: string;
-  }): Promise<{ flows: FlowView[]; nextPageToken: string }> {
-    const from = parsePageToken(query.pageToken);
-    const all = (await this.flows.list()).filter((record) => !record.preparing).map(viewOf);
-    const fitting = all
-      .filter(({ state }) => query.state === undefined || state === query.state)
-      .filter(({ record }) => query.name === "" || record.name === query.name)
-      .sort((a, b) => b.record.submittedAt - a.record.submittedAt || (a.record.key < b.record.key ? -1 : 1))
-      .filter(({ record }) => from === undefined || isAfter(record, from));
-    const flows = fitting.slice(0, query.pageSize);
-    const last = flows.at(-1)?.record;
-    const more = fitting.length > flows.length && last !== undefined;
-    return { flows, nextPageToken: more ? `${last.submittedAt}-${last.key}` : "" };
-  }
-
-  async *watch(key: string, gone: AbortSignal): AsyncIterable<FlowView> {
-    let wake: (() => void) | undefined;
-    let rung = false;
-    const ring = () => {
-      rung = true;
-      wake?.();
-    };
-    const stop = this.flows.watch(key, ring);
-    gone.addEventListener("abort", ring);
-    try {
-      let told = "";
-      while (!gone.aborted) {
-        const found = await this.flows.read(key);
-        if (found === undefined || found.record.preparing) {
-          if (told === "") throw flowNotFound(key);
-          return;
-        }
-        const view = viewOf(found.record);
-        if (found.record.nonce !== told) {
-          told = found.record.nonce;
-          yield view;
-          if (view.state !== "RUNNING") return;
-        }
-        // A hint may be early: what it announces is read a little later, together with what follows it.
-        await new Promise((resolve) => setTimeout(resolve, watchPause));
-        if (!rung && !gone.aborted) {
-          await new Promise<void>((resolve) => {
-            const timer = setTimeout(resolve, slowLook);
-            wake = () => {
-              clearTimeout(timer);
-              resolve();
-            };
-          });
-          wake = undefined;
-          if (rung) await new Promise((resolve) => setTimeout(resolve, watchPause));
-        }
-        rung = false;
-      }
-    } finally {
-      stop();
-      gone.removeEventListener("abort", ring);
-    }
-  }
-
   async cancel(key: string, reason: string) {
     for (let attempt = 0; attempt < attempts; attempt++) {
-      const { record, seq } = await this.#found(key);
+      const { record, seq } = await this.reads.found(key);
       const view = viewOf(record);
       if (view.state !== "RUNNING") return { cancelled: 0, requested: 0, alreadyFinished: true };
       // With its ticket: whatever becomes of this broker, the wish is carried out.
@@ -263,7 +162,7 @@ export class FlowControl implements FlowsApi {
 
   async redrive(key: string): Promise<{ flow: FlowView; redriven: number }> {
     for (let attempt = 0; attempt < attempts; attempt++) {
-      const { record, seq } = await this.#found(key);
+      const { record, seq } = await this.reads.found(key);
       const { state } = viewOf(record);
       if (state !== "FAILED" && state !== "CANCELLED") {
         throw new Refusal(
@@ -289,55 +188,6 @@ export class FlowControl implements FlowsApi {
         return { flow: viewOf(next), redriven: again.length };
     }
     throw busy(key);
-  }
-
-  /** A page of what the members that a job depends on came to. */
-  async inputs(ref: JobRef, from: number, count: number): Promise<{ inputs: FlowInput[]; next: number }> {
-    const [snapshot] = await this.jobs.read([ref]);
-    if (snapshot?.current === undefined) {
-      throw new Refusal(
-        "JOB_NOT_FOUND",
-        `no job ${jobId(ref)}: never submitted, or its record has aged out`,
-        {
-          metadata: { id: jobId(ref) },
-        },
-      );
-    }
-    const { flow } = specOf(snapshot.current.job);
-    if (flow === undefined) return { inputs: [], next: 0 };
-    return this.#inputs(flow.flow, flow.dependsOn, from, count, flowLimits.page);
-  }
-
-  /** All inputs of a member, unless they are more than goes with a lease. */
-  async inlineInputs(spec: Spec): Promise<FlowInput[]> {
-    const { flow } = spec;
-    if (flow === undefined || flow.dependsOn.length > flowLimits.inlineInputs / leastInput) return [];
-    const { inputs, next } = await this.#inputs(
-      flow.flow,
-      flow.dependsOn,
-      0,
-      flow.dependsOn.length,
-      flowLimits.inlineInputs,
-    );
-    const bytes = inputs.reduce((sum, input) => sum + bytesOf(input.end), 0);
-    return next > 0 || bytes > flowLimits.inlineInputs ? [] : inputs;
-  }
-
-  async #inputs(flow: string, parents: readonly number[], from: number, count: number, most: number) {
-    const inputs: FlowInput[] = [];
-    const until = Math.min(parents.length, from + count);
-    let bytes = 0;
-    for (let i = from; i < until; i += endsAtOnce) {
-      const some = parents.slice(i, Math.min(until, i + endsAtOnce));
-      const ends = await this.flows.ends(flow, some);
-      for (const [n, member] of some.entries()) {
-        const end = ends.get(member) ?? missing;
-        bytes += bytesOf(end);
-        if (bytes > most && inputs.length > 0) return { inputs, next: i + n };
-        inputs.push({ member, end });
-      }
-    }
-    return { inputs, next: until < parents.length ? until : 0 };
   }
 
   /** What crashes left, what has aged out, and what is not moved on by any ticket. */
@@ -408,45 +258,6 @@ export class FlowControl implements FlowsApi {
     const { entries } = await this.graphs.of(record);
     return { key: record.key, deduplicated: true, jobIds: entries.map((entry) => jobId(entry)) };
   }
-
-  async #read(key: string): Promise<FlowRecord> {
-    return (await this.#found(key)).record;
-  }
-
-  async #found(key: string): Promise<{ record: FlowRecord; seq: number }> {
-    const found = await this.flows.read(key);
-    if (found === undefined || found.record.preparing) throw flowNotFound(key);
-    return found;
-  }
-}
-
-const endsAtOnce = 200;
-/** Bytes that an input takes at the least. */
-const leastInput = 64;
-const missing: FlowEnd = { jobId: "", outcome: "", result: undefined, failure: undefined, run: 0 };
-
-function bytesOf(end: FlowEnd | undefined): number {
-  if (end === undefined) return 0;
-  const { result, failure } = end;
-  return (
-    leastInput +
-    end.jobId.length +
-    (result?.data.length ?? 0) +
-    (failure === undefined ? 0 : failure.message.length + failure.stack.length + failure.type.length)
-  );
-}
-
-function viewOf(record: FlowRecord): FlowView {
-  // While it is not over it runs; how it ended was settled by the policies when the last member did.
-  const state =
-    record.finishedAt === 0
-      ? "RUNNING"
-      : record.stop === Stop.CANCELLED
-        ? "CANCELLED"
-        : record.stop !== Stop.NONE || record.failedMember > 0
-          ? "FAILED"
-          : "SUCCEEDED";
-  return { record, state, counts: countsOf(record.members) };
 }
 
 /** What a flow is told from another of the same key by. */
@@ -470,20 +281,4 @@ function busy(key: string): Refusal {
   return new Refusal("STORE_UNAVAILABLE", `the flow ${key} is being changed by many at once`, {
     retryAfter: 200,
   });
-}
-
-function isAfter(record: FlowRecord, from: { submittedAt: number; key: string }): boolean {
-  return (
-    record.submittedAt < from.submittedAt ||
-    (record.submittedAt === from.submittedAt && record.key > from.key)
-  );
-}
-
-function parsePageToken(token: string): { submittedAt: number; key: string } | undefined {
-  if (token === "") return undefined;
-  const [, submittedAt, key] = /^(\d{1,15})-([A-Za-z0-9_.-]+)$/.exec(token) ?? [];
-  if (submittedAt !== undefined && key !== undefined) return { submittedAt: Number(submittedAt), key };
-  throw invalid([
-    { field: "page_token", description: "not a token of List: pass next_page_token as it came" },
-  ]);
 }
