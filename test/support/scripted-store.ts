@@ -53,7 +53,11 @@ export class ScriptedStore {
       hear() {},
     });
     const lanes = { has: () => true, ensure: async () => undefined, filled: () => void this.filled++ };
-    this.ledger = new Ledger(journal, jobs, lanes, { now: () => now }, this.hints, new Agenda(), () => 0.5);
+    const { hints } = this;
+    this.ledger = new Ledger(
+      { journal, jobs, lanes, clock: { now: () => now }, hints, agenda: new Agenda() },
+      () => 0.5,
+    );
   }
 
   close(): void {

@@ -54,17 +54,21 @@ export interface Changed extends Known {
   next: Next;
 }
 
+export interface LedgerParts {
+  journal: Journal;
+  jobs: Jobs;
+  lanes: Pick<Lanes, "has" | "ensure" | "filled">;
+  clock: Clock;
+  hints: Hints;
+  agenda: Agenda;
+}
+
 export class Ledger {
   /** Hears of every change of a job that has a concurrency key. */
   keyed: ((changed: Changed) => void) | undefined;
 
   constructor(
-    readonly journal: Journal,
-    readonly jobs: Jobs,
-    readonly lanes: Pick<Lanes, "has" | "ensure" | "filled">,
-    readonly clock: Clock,
-    readonly hints: Hints,
-    readonly agenda: Agenda,
+    readonly parts: LedgerParts,
     readonly random: () => number = Math.random,
   ) {}
 
@@ -92,20 +96,20 @@ export class Ledger {
     failed: (error: Error) => void,
   ): void {
     const { stored, last } = known;
-    const nonce = this.journal.nonce();
+    const nonce = this.parts.journal.nonce();
     const next = isAllowed(stored, event.type)
-      ? advance(stored, event, { now: this.clock.now(), random: this.random, nonce })
+      ? advance(stored, event, { now: this.parts.clock.now(), random: this.random, nonce })
       : undefined;
     // It may need a lane, or a place among what is kept in mind.
     if (next === undefined || next.phase === "ready" || next.phase === "later") {
       this.change(ref, known, event, fence).then(changed, failed);
       return;
     }
-    this.journal.write(
+    this.parts.journal.write(
       changeOf(ref, stored, last, next, nonce, none),
       (seq) => {
         const now = after(stored, next, seq, nonce);
-        this.hints.changed(jobId(ref), now);
+        this.parts.hints.changed(jobId(ref), now);
         changed(this.#told({ before: stored, stored: now, last: seq, next }));
       },
       (error) => {
@@ -136,16 +140,16 @@ export class Ledger {
       if (!isAllowed(stored, event.type)) {
         throw fence(stored, true) ?? new Refusal("LEASE_LOST", `${jobId(ref)} has moved on`);
       }
-      const nonce = this.journal.nonce();
-      const next = advance(stored, event, { now: this.clock.now(), random: this.random, nonce });
+      const nonce = this.parts.journal.nonce();
+      const next = advance(stored, event, { now: this.parts.clock.now(), random: this.random, nonce });
       try {
         await this.#ensureLane(ref, next);
         const write = (fireAt: number) =>
-          this.journal.commit(changeOf(ref, stored, last, { ...next, fireAt }, nonce, extra));
+          this.parts.journal.commit(changeOf(ref, stored, last, { ...next, fireAt }, nonce, extra));
         const seq =
           next.phase === "later" ? await this.#delayed(ref, next.job.dueAt, write) : await write(next.fireAt);
         const now = after(stored, next, seq, nonce);
-        this.hints.changed(jobId(ref), now);
+        this.parts.hints.changed(jobId(ref), now);
         return this.#told({ before: stored, stored: now, last: seq, next });
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;
@@ -175,9 +179,9 @@ export class Ledger {
     claim?: Write,
   ): Promise<Created> {
     const lane = { task: spec.task, queue: spec.queue, priority: spec.priority };
-    const waits = !blocked && spec.runAt > this.clock.now();
+    const waits = !blocked && spec.runAt > this.parts.clock.now();
     // Also for a job that waits: it will need its lane, and where there is no room for one its submitter has to know.
-    if (!this.lanes.has(lane)) await this.lanes.ensure(lane);
+    if (!this.parts.lanes.has(lane)) await this.parts.lanes.ensure(lane);
     return this.#create(spec, blocked, waits, claim, 0);
   }
 
@@ -185,12 +189,12 @@ export class Ledger {
    *  the two, once; they must not throw. */
   createNow(spec: Spec, done: (made: Created) => void, failed: (error: Error) => void): void {
     const lane = { task: spec.task, queue: spec.queue, priority: spec.priority };
-    if (spec.runAt > this.clock.now() || !this.lanes.has(lane)) {
+    if (spec.runAt > this.parts.clock.now() || !this.parts.lanes.has(lane)) {
       this.create(spec).then(done, failed);
       return;
     }
     const ref = { task: spec.task, key: spec.key };
-    const nonce = this.journal.nonce();
+    const nonce = this.parts.journal.nonce();
     const { inline, body } = apart(spec);
     const job = newJob(inline, nonce);
     job.dueAt = 0;
@@ -199,11 +203,11 @@ export class Ledger {
       { kind: "job", phase: "ready", job, rev: 1, queue, priority, fireAt: 0, keepFor: 0 },
     ];
     if (body !== undefined) writes.push({ kind: "body", data: body });
-    this.journal.write(
+    this.parts.journal.write(
       { ref, expected: 0, nonce, writes },
       () => {
-        this.lanes.filled(lane);
-        this.hints.created(jobId(ref));
+        this.parts.lanes.filled(lane);
+        this.parts.hints.created(jobId(ref));
         done(created);
       },
       (error) => {
@@ -214,7 +218,7 @@ export class Ledger {
   }
 
   async #createAgain(spec: Spec): Promise<Created> {
-    const [existing] = await this.jobs.read([spec]);
+    const [existing] = await this.parts.jobs.read([spec]);
     if (existing?.current !== undefined) return { created: false, existing };
     return this.#create(spec, false, false, undefined, existing?.last ?? 0);
   }
@@ -230,7 +234,7 @@ export class Ledger {
     const lane = { task: spec.task, queue: spec.queue, priority: spec.priority };
     let expected = last;
     for (let attempt = 0; attempt < attempts; attempt++) {
-      const nonce = this.journal.nonce();
+      const nonce = this.parts.journal.nonce();
       const { inline, body } = apart(spec);
       const job = newJob(inline, nonce);
       const write: Write = {
@@ -248,17 +252,17 @@ export class Ledger {
           const first: Write = { ...write, fireAt };
           const writes: Write[] = body === undefined ? [first] : [first, { kind: "body", data: body }];
           if (claim !== undefined) writes.push(claim);
-          return this.journal.commit({ ref, expected, nonce, writes });
+          return this.parts.journal.commit({ ref, expected, nonce, writes });
         };
         await (waits
           ? this.#delayed(ref, spec.runAt, store)
           : store(blocked ? spec.startBy || times.never : 0));
-        if (!waits && !blocked) this.lanes.filled(lane);
-        this.hints.created(jobId(ref));
+        if (!waits && !blocked) this.parts.lanes.filled(lane);
+        this.parts.hints.created(jobId(ref));
         return created;
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;
-        const [existing] = await this.jobs.read([ref]);
+        const [existing] = await this.parts.jobs.read([ref]);
         if (existing?.current !== undefined) return { created: false, existing };
         if (claim !== undefined && expected === (existing?.last ?? 0)) throw error;
         // What is there are tombstones: of a job that has aged out, or nothing at all any more.
@@ -272,11 +276,11 @@ export class Ledger {
 
   /** Records a job whose message cannot be read as failed, with the bytes. @throws Refusal */
   async bury(ref: JobRef, buried: Stored): Promise<void> {
-    const [snapshot] = await this.jobs.read([ref]);
+    const [snapshot] = await this.parts.jobs.read([ref]);
     // A later message that can be read is the job; the unreadable one is a leftover.
     if (snapshot?.current !== undefined && snapshot.current.seq !== buried.seq) return;
-    const nonce = this.journal.nonce();
-    await this.journal.commit({
+    const nonce = this.parts.journal.nonce();
+    await this.parts.journal.commit({
       ref,
       expected: snapshot?.last ?? buried.seq,
       nonce,
@@ -284,7 +288,7 @@ export class Ledger {
         {
           kind: "job",
           phase: "failed",
-          job: { ...buried.job, attempt: 0, failure: unreadable, finishedAt: this.clock.now() },
+          job: { ...buried.job, attempt: 0, failure: unreadable, finishedAt: this.parts.clock.now() },
           rev: buried.rev + 1,
           queue: buried.queue,
           priority: buried.priority,
@@ -294,7 +298,7 @@ export class Ledger {
         },
       ],
     });
-    this.hints.changed(jobId(ref));
+    this.parts.hints.changed(jobId(ref));
   }
 
   /** Leaves nothing of a job that has ended: its key is free again. @throws Refusal JOB_NOT_FOUND, STORE_UNAVAILABLE */
@@ -303,8 +307,8 @@ export class Ledger {
     if (!hasEnded(stateOf(stored))) throw new Refusal("LEASE_LOST", `${jobId(ref)} has moved on`);
     const { phase, queue, priority } = stored;
     try {
-      const nonce = this.journal.nonce();
-      await this.journal.commit({
+      const nonce = this.parts.journal.nonce();
+      await this.parts.journal.commit({
         ref,
         expected: last,
         nonce,
@@ -314,24 +318,24 @@ export class Ledger {
       if (!(error instanceof Conflict)) throw error;
       throw new Refusal("LEASE_LOST", `${jobId(ref)} has moved on`);
     }
-    this.hints.changed(jobId(ref));
+    this.parts.hints.changed(jobId(ref));
   }
 
   /** Stores what waits for its time, and keeps it in mind where there is room. */
   async #delayed(ref: JobRef, dueAt: number, store: (fireAt: number) => Promise<number>): Promise<number> {
-    if (!this.agenda.book(dueAt, this.clock.now())) return store(dueAt);
+    if (!this.parts.agenda.book(dueAt, this.parts.clock.now())) return store(dueAt);
     try {
       const seq = await store(netUnder(dueAt));
-      this.agenda.keep({ dueAt, ref });
+      this.parts.agenda.keep({ dueAt, ref });
       return seq;
     } catch (error) {
-      this.agenda.release();
+      this.parts.agenda.release();
       throw error;
     }
   }
 
   async #read(ref: JobRef): Promise<Known> {
-    const [snapshot] = await this.jobs.read([ref]);
+    const [snapshot] = await this.parts.jobs.read([ref]);
     if (snapshot?.current === undefined) throw jobNotFound(jobId(ref));
     return { stored: snapshot.current, last: snapshot.last };
   }
@@ -340,7 +344,7 @@ export class Ledger {
     if (phase !== "ready") return;
     const { queue, priority } = specOf(job);
     const lane = { task, queue, priority };
-    if (!this.lanes.has(lane)) await this.lanes.ensure(lane);
+    if (!this.parts.lanes.has(lane)) await this.parts.lanes.ensure(lane);
   }
 }
 

@@ -20,8 +20,10 @@ beforeEach(() => {
   const claims = { read: async () => ({ holder: undefined, last: 0 }) };
   const unique = new UniqueJobs(claims, store.ledger, jobs, clock);
   // Keys that are made repeat no job: none of them is read first.
-  const bytes = (n: number) => new Uint8Array(n).fill(++keys);
-  submit = new Submit(store.ledger, jobs, { full: false }, clock, silent, bytes, unique);
+  const randomBytes = (n: number) => new Uint8Array(n).fill(++keys);
+  const { ledger } = store;
+  const storage = { full: false };
+  submit = new Submit({ ledger, jobs, storage, clock, telemetry: silent, randomBytes, unique });
 });
 afterEach(() => store.close());
 
