@@ -18,6 +18,7 @@ import { Granting } from "./app/granting.js";
 import { Hints } from "./app/hints.js";
 import { Holdings } from "./app/holdings.js";
 import { Inspect } from "./app/inspect.js";
+import { Intake } from "./app/intake.js";
 import { Keeper } from "./app/keeper.js";
 import { KeyPlaces } from "./app/key-places.js";
 import { Ledger } from "./app/ledger.js";
@@ -63,7 +64,9 @@ export async function assemble(config: Config, store: Store, told: Telemetry, lo
   const tokens = new SignedTokens(store.tokenKey);
   const hints = new Hints(jobs, peers);
   const agenda = new Agenda();
-  const ledger = new Ledger({ journal, jobs, lanes, clock, hints, agenda });
+  const writing = { journal, jobs, lanes, clock, hints, agenda };
+  const intake = new Intake(writing);
+  const ledger = new Ledger(writing);
   const promoter = new Promoter({ agenda, ledger, jobs, clock, telemetry, log });
   const holdings = new Holdings();
   const settling = new Settling({ ledger, holdings, jobs, clock, telemetry, log, broker }, run);
@@ -108,11 +111,11 @@ export async function assemble(config: Config, store: Store, told: Telemetry, lo
   // What can be done with jobs.
   const reader = new Reader(jobs, peers, holdings);
   const waiting = new Waiting(reader, hints);
-  const unique = new UniqueJobs(store.claims, ledger, jobs, clock);
+  const unique = new UniqueJobs(store.claims, intake, jobs, clock);
   const changing = { ledger, jobs, reader, peers, holdings, settling, dispatcher };
   const cancel = new Cancel({ ...changing, clock, telemetry, log, unique });
   const move = new Move({ ...changing, lanes });
-  const submit = new Submit({ ledger, jobs, storage, clock, telemetry, randomBytes, unique });
+  const submit = new Submit({ intake, ledger, jobs, storage, clock, telemetry, randomBytes, unique });
   const alarms = new Alarms({ ledger, jobs, peers, clock, telemetry, log });
   const due = new DueFeed(store.jsm, store.inbox, store.subjects, (found) => alarms.look(found));
 
@@ -121,6 +124,7 @@ export async function assemble(config: Config, store: Store, told: Telemetry, lo
   const flowSteps = new FlowSteps(flowing);
   const flows = new FlowControl({
     ...flowing,
+    intake,
     reads: flowReads,
     steps: flowSteps,
     storage,

@@ -16,6 +16,7 @@ import type { FlowGraphs } from "./flow-graphs.js";
 import type { FlowRecord, Flows } from "./flow-ports.js";
 import { type FlowReads, viewOf } from "./flow-reads.js";
 import type { FlowSteps } from "./flow-steps.js";
+import type { Intake } from "./intake.js";
 import type { Ledger } from "./ledger.js";
 import type { Clock, Jobs, StorageGauge } from "./ports.js";
 import type { Log, Telemetry } from "./telemetry.js";
@@ -33,7 +34,8 @@ export interface FlowControlParts {
   graphs: FlowGraphs;
   steps: FlowSteps;
   cancel: Pick<Cancel, "cancel">;
-  ledger: Ledger;
+  intake: Pick<Intake, "create">;
+  ledger: Pick<Ledger, "forget">;
   jobs: Pick<Jobs, "read">;
   storage: StorageGauge;
   clock: Clock;
@@ -219,7 +221,7 @@ export class FlowControl {
   }
 
   async #store(spec: Spec, member: number): Promise<void> {
-    const made = await this.parts.ledger.create(spec, true);
+    const made = await this.parts.intake.create(spec, true);
     if (made.created) {
       this.parts.telemetry.submitted(spec);
       this.parts.telemetry.traces?.stored(spec, this.parts.clock.now());

@@ -5,13 +5,15 @@ import { type JobRef, type Snapshot, type Spec, type State, stateOf } from "../c
 import { isMadeKey, jobId, makeKey } from "../core/names.js";
 import { isReplaceable } from "../core/transitions.js";
 import type { Submitted } from "./api.js";
-import { apart, type Created, type Ledger } from "./ledger.js";
+import { apart, type Created, type Intake } from "./intake.js";
+import type { Ledger } from "./ledger.js";
 import type { Clock, Jobs, StorageGauge } from "./ports.js";
 import type { Telemetry } from "./telemetry.js";
 import { refOf, type UniqueJobs } from "./unique.js";
 
 export interface SubmitParts {
-  ledger: Ledger;
+  intake: Intake;
+  ledger: Pick<Ledger, "change">;
   jobs: Pick<Jobs, "read">;
   storage: StorageGauge;
   clock: Clock;
@@ -65,7 +67,7 @@ export class Submit {
           this.#one(spec, known, onConflict).then(answered, failed);
           return;
         }
-        this.parts.ledger.createNow(
+        this.parts.intake.createNow(
           spec,
           (made) => {
             if (made.created) answered(this.#created(spec));
@@ -156,7 +158,7 @@ export class Submit {
 
   #create(spec: Spec): Promise<Created> {
     return spec.unique === undefined
-      ? this.parts.ledger.create(spec)
+      ? this.parts.intake.create(spec)
       : this.parts.unique.create(spec, spec.unique);
   }
 

@@ -10,10 +10,17 @@ import { Granting } from "../../../broker/src/app/granting.js";
 import { Hints } from "../../../broker/src/app/hints.js";
 import { Holdings } from "../../../broker/src/app/holdings.js";
 import { Inspect } from "../../../broker/src/app/inspect.js";
+import { Intake } from "../../../broker/src/app/intake.js";
 import { Keeper } from "../../../broker/src/app/keeper.js";
-import { type Changed, type Fence, type Known, Ledger } from "../../../broker/src/app/ledger.js";
+import {
+  type Changed,
+  type Fence,
+  type Known,
+  Ledger,
+  type LedgerParts,
+} from "../../../broker/src/app/ledger.js";
 import { Move } from "../../../broker/src/app/move.js";
-import type { Jobs, Lanes, Ticket } from "../../../broker/src/app/ports.js";
+import type { Ticket } from "../../../broker/src/app/ports.js";
 import { Promoter } from "../../../broker/src/app/promoter.js";
 import { Reader } from "../../../broker/src/app/reader.js";
 import { Sessions } from "../../../broker/src/app/sessions.js";
@@ -50,6 +57,7 @@ export class ModelBroker implements Host {
   readonly told = new Map<string, ((body: unknown, broker: string) => void)[]>();
   /** Few places, so that some delays are left to the store. */
   readonly agenda = new Agenda({ places: 2, distantPlaces: 2, distant: 1e9 });
+  readonly intake: Intake;
   readonly ledger: Ledger;
   readonly holdings = new Holdings();
   readonly settling: Settling;
@@ -76,7 +84,9 @@ export class ModelBroker implements Host {
     const lanes = new OneLane();
     const hints = new Hints(jobs, peers);
     this.#hints = hints;
-    const ledger = new WatchedLedger(this, jobs, lanes, hints, agenda);
+    const writing = { journal: new ModelJournal(this), jobs, lanes, clock, hints, agenda };
+    this.intake = new Intake(writing);
+    const ledger = new WatchedLedger(writing, shared);
     this.ledger = ledger;
     this.promoter = new Promoter({ agenda, ledger, jobs, clock, telemetry, log });
     const settling = new Settling({ ledger, holdings, jobs, clock, telemetry, log, broker: name });
@@ -182,20 +192,19 @@ export class ModelBroker implements Host {
 
 /** Bugs come out as what must not happen; and a world without fences can be had. */
 class WatchedLedger extends Ledger {
-  readonly #shared: Shared;
-
-  constructor(broker: ModelBroker, jobs: Jobs, lanes: Lanes, hints: Hints, agenda: Agenda) {
-    const { clock } = broker.shared;
-    super({ journal: new ModelJournal(broker), jobs, lanes, clock, hints, agenda }, () => 0.5);
-    this.#shared = broker.shared;
+  constructor(
+    parts: LedgerParts,
+    readonly shared: Shared,
+  ) {
+    super(parts, () => 0.5);
   }
 
   override async change(ref: JobRef, known: Known | undefined, event: Event, fence: Fence): Promise<Changed> {
     try {
-      return await super.change(ref, known, event, this.#shared.fenced ? fence : () => undefined);
+      return await super.change(ref, known, event, this.shared.fenced ? fence : () => undefined);
     } catch (error) {
       if (error instanceof Refusal) throw error;
-      this.#shared.broken(`${event.type} of ${ref.key}: ${String(error)}`);
+      this.shared.broken(`${event.type} of ${ref.key}: ${String(error)}`);
       throw new Refusal("LEASE_LOST", "broken");
     }
   }

@@ -22,7 +22,7 @@ export const steps = {
   submit(world, a, b) {
     const spec = aSpec(world, b, a >> 1);
     void brokerOf(world, a)
-      .ledger.create(spec)
+      .intake.create(spec)
       .catch(() => undefined);
   },
 

@@ -21,7 +21,7 @@ afterEach(() => world.close());
 async function submit(key: string, wait = delay): Promise<JobRef> {
   const ref = { task: theLane.task, key };
   const spec = retrying({}, { ...ref, queue: theLane.queue, runAt: world.time + wait });
-  const stored = broker.ledger.create(spec);
+  const stored = broker.intake.create(spec);
   await world.goAll();
   await stored;
   return ref;
