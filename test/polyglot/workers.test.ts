@@ -15,8 +15,8 @@ import {
   RawPayload,
   step,
 } from "@drover/client";
+import { parseJson } from "@drover/proto/sdk/json-text";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { parseJson } from "../../client-sdk/typescript/src/json-text.js";
 import { Broker } from "../support/broker.js";
 import { LaterBroker } from "../support/later-broker.js";
 import { NatsServer } from "../support/nats.js";

@@ -28,6 +28,8 @@ const forbidden: [folder: string, ...imports: string[]][] = [
   ["broker/src/ops", "../jetstream/journal.js"],
   ["broker/src", "nats", "@nats-io/jetstream", "@grpc/grpc-js", "@drover/proto/storage"],
   ["broker/src", "@opentelemetry/api"],
+  ["proto/sdk", "nats", "@nats-io/jetstream", "@drover/broker", "@drover/worker", "@drover/client"],
+  ["proto/sdk", "../../broker/src/core/job.js", "@drover/proto/storage"],
   ["worker-sdk/typescript/src", "nats", "@nats-io/jetstream", "@drover/broker", "@drover/client"],
   ["worker-sdk/typescript/src", "../../../broker/src/core/job.js", "@drover/proto/storage"],
   ["client-sdk/typescript/src", "nats", "@nats-io/jetstream", "@drover/broker", "@drover/worker"],
@@ -44,7 +46,8 @@ const allowed: typeof forbidden = [
   ["broker/src/ops", "pino", "prom-client", "node:http", "../app/submit.js", "../core/job.js"],
   ["broker/src/ops", "@opentelemetry/sdk-trace", "@opentelemetry/exporter-trace-otlp-http"],
   ["broker/src", "./jetstream/journal.js", "./grpc/server.js", "./ops/metrics.js", "pino"],
-  ["worker-sdk/typescript/src", "@grpc/grpc-js", "@drover/proto/v1", "./worker.js"],
+  ["proto/sdk", "@grpc/grpc-js", "@drover/proto/v1", "@drover/proto/rpc/status", "./time.js"],
+  ["worker-sdk/typescript/src", "@grpc/grpc-js", "@drover/proto/v1", "@drover/proto/sdk/time", "./worker.js"],
   ["client-sdk/typescript/src/cli", "@grpc/grpc-js", "@drover/proto/rpc", "../client.js"],
 ];
 

@@ -1,7 +1,7 @@
 // The connections to the brokers. All brokers are alike: calls go to one of them until it fails, then to the next.
 
+import { Ring } from "@drover/proto/sdk/addresses";
 import { type ChannelCredentials, Client, type Metadata } from "@grpc/grpc-js";
-import { Ring } from "./addresses.js";
 
 export interface Connection {
   readonly address: string;

@@ -1,9 +1,9 @@
 // What a call ended with, as an error of this package.
 
+import { detailsOf } from "@drover/proto/sdk/rpc-status";
 import type { ItemStatus } from "@drover/proto/v1";
 import { type ServiceError, status } from "@grpc/grpc-js";
 import { type CallError, callError } from "./errors.js";
-import { detailsOf } from "./rpc-status.js";
 
 export function fromServiceError(error: ServiceError): CallError {
   const details = detailsOf(error.metadata);

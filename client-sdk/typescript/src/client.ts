@@ -1,6 +1,7 @@
-import { JobServiceService, JobState as WireJobState } from "@drover/proto/v1";
-import { type AccessOptions, channelOf, metadataOf } from "./access.js";
-import { type AddressOptions, addressesOf } from "./addresses.js";
+import { type AccessOptions, channelOf, metadataOf } from "@drover/proto/sdk/access";
+import { type AddressOptions, addressesOf } from "@drover/proto/sdk/addresses";
+import { JobState as WireJobState } from "@drover/proto/v1/job";
+import { JobServiceService } from "@drover/proto/v1/job_service";
 import { Brokers } from "./brokers.js";
 import { Caller, type CallOptions } from "./call.js";
 import type { CallError } from "./errors.js";

@@ -1,10 +1,10 @@
 // What can go wrong, as classes to catch. The reason is the broker's word for it and part of the contract; the message
 // is for people. Nothing of gRPC is loaded for it: a command line that is wrong ends before that.
 
+import type { FieldViolation } from "@drover/proto/sdk/rpc-status";
 import type { status } from "@grpc/grpc-js";
 import type { FlowMemberStatus, FlowStatus } from "./flow-status.js";
 import type { Failure, JobStatus } from "./job.js";
-import type { FieldViolation } from "./rpc-status.js";
 
 /** Of google.rpc.Code, those that errors have classes for. */
 const codes = {

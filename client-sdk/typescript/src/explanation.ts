@@ -1,8 +1,8 @@
 // Why a job is not running, in the words of the contract.
 
-import { type ExplainResponse, ObstacleKind as WireObstacleKind } from "@drover/proto/v1";
+import { toDate } from "@drover/proto/sdk/time";
+import { type ExplainResponse, ObstacleKind as WireObstacleKind } from "@drover/proto/v1/job_service";
 import { type JobState, jobState } from "./job.js";
-import { toDate } from "./time.js";
 
 export type ObstacleKind =
   /** It waits for its time (`until`). */

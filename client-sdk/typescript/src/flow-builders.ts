@@ -2,7 +2,7 @@
 // the broker takes is one list of members with the positions of those that have to end first.
 
 import type { FlowMember, JobSpec } from "@drover/proto/v1";
-import { FailurePolicy } from "@drover/proto/v1";
+import { FailurePolicy } from "@drover/proto/v1/flow_service";
 import { InvalidArgumentError } from "./errors.js";
 import { type JobOptions, jobSpec, type TaskRef } from "./spec.js";
 

@@ -1,9 +1,9 @@
 // A flow and its members as they stand, for people.
 
-import { type Flow, type FlowMemberView, FlowState as WireFlowState } from "@drover/proto/v1";
+import { decode } from "@drover/proto/sdk/payload";
+import { toDate } from "@drover/proto/sdk/time";
+import { type Flow, type FlowMemberView, FlowState as WireFlowState } from "@drover/proto/v1/flow_service";
 import { type Failure, failureOf, type JobState, jobState } from "./job.js";
-import { decode } from "./payload.js";
-import { toDate } from "./time.js";
 
 export type FlowState = "UNSPECIFIED" | "RUNNING" | "SUCCEEDED" | "FAILED" | "CANCELLED";
 

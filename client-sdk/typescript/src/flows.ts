@@ -5,7 +5,7 @@ import {
   FlowServiceService,
   type FlowServiceWatchResponse,
   FlowState as WireFlowState,
-} from "@drover/proto/v1";
+} from "@drover/proto/v1/flow_service";
 import type { Caller, CallOptions } from "./call.js";
 import { FlowFailedError, FlowTimeoutError } from "./errors.js";
 import { type FlowNode, membersOf } from "./flow-builders.js";

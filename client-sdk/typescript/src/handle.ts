@@ -1,15 +1,11 @@
-import {
-  type Job,
-  JobServiceService,
-  CancelOutcome as WireCancelOutcome,
-  JobState as WireJobState,
-} from "@drover/proto/v1";
+import { decode } from "@drover/proto/sdk/payload";
+import { type Job, JobState as WireJobState } from "@drover/proto/v1/job";
+import { JobServiceService, CancelOutcome as WireCancelOutcome } from "@drover/proto/v1/job_service";
 import type { Caller, CallOptions } from "./call.js";
 import { InvalidArgumentError, JobCancelledError, JobFailedError } from "./errors.js";
 import { type Explanation, explanation } from "./explanation.js";
 import { type JobState, type JobStatus, jobState, jobStatus } from "./job.js";
 import type { Lookup } from "./lookup.js";
-import { decode } from "./payload.js";
 import type { Submitted } from "./submit.js";
 import type { WaitOptions, Waits } from "./wait.js";
 import { watchJob } from "./watch.js";

@@ -1,4 +1,7 @@
-export type { AccessOptions, CallMetadata, TlsFiles } from "./access.js";
+export type { AccessOptions, CallMetadata, TlsFiles } from "@drover/proto/sdk/access";
+export { PayloadError, RawPayload } from "@drover/proto/sdk/payload";
+export type { FieldViolation } from "@drover/proto/sdk/rpc-status";
+export type { InputOf, OutputOf, Schema } from "@drover/proto/sdk/schema";
 export type { CallOptions } from "./call.js";
 export {
   type BatchItem,
@@ -67,10 +70,8 @@ export type {
 } from "./job.js";
 export { newKey } from "./key.js";
 export { type LimitStatus, parseRate, type Rate, type Retention, type RunLimits } from "./limits.js";
-export { PayloadError, RawPayload } from "./payload.js";
 export type { Purged, PurgeOptions, QueueChange, QueueStatus, Queues } from "./queues.js";
 export type { OwnedRoute, Route, Routes, RoutesPut, RouteTest } from "./routes.js";
-export type { FieldViolation } from "./rpc-status.js";
 export type {
   Firing,
   FiringOutcome,
@@ -82,7 +83,6 @@ export type {
   Schedules,
   SchedulesPut,
 } from "./schedules.js";
-export type { InputOf, OutputOf, Schema } from "./schema.js";
 export {
   type JobOptions,
   type RetryOptions,

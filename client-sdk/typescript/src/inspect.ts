@@ -1,6 +1,6 @@
-import { InspectServiceService } from "@drover/proto/v1";
+import { toDate, toMillis } from "@drover/proto/sdk/time";
+import { InspectServiceService } from "@drover/proto/v1/inspect_service";
 import type { Caller, CallOptions } from "./call.js";
-import { toDate, toMillis } from "./time.js";
 
 /** Answers of all brokers together. A broker that was silent for 300 ms is left out. */
 export interface Inspected<T> {

@@ -1,5 +1,7 @@
 // A job as this package speaks of it: plain objects, Dates and the words of the contract, ready for a status page.
 
+import { decode } from "@drover/proto/sdk/payload";
+import { toDate, toMillis } from "@drover/proto/sdk/time";
 import {
   type Job,
   type Payload,
@@ -7,9 +9,7 @@ import {
   AttemptOutcome as WireAttemptOutcome,
   FailureReason as WireFailureReason,
   JobState as WireJobState,
-} from "@drover/proto/v1";
-import { decode } from "./payload.js";
-import { toDate, toMillis } from "./time.js";
+} from "@drover/proto/v1/job";
 
 /** The name of an enum's value without the enum's own: JOB_STATE_READY is READY. */
 type Short<Name, Prefix extends string> = Name extends `${Prefix}_${infer Rest}` ? Rest : never;

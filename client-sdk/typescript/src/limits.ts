@@ -1,8 +1,8 @@
 // Limits of queues and tasks, as people write them and as the wire has them.
 
+import { toDate, toDuration, toMillis } from "@drover/proto/sdk/time";
 import type { RateLimit, Retention as WireRetention, RunLimits as WireRunLimits } from "@drover/proto/v1";
 import { InvalidArgumentError } from "./errors.js";
-import { toDate, toDuration, toMillis } from "./time.js";
 
 /** Starts per period, over all brokers and workers. */
 export interface Rate {

@@ -1,6 +1,7 @@
 // Status look-ups: one goes as it is, many at a time as a batch.
 
-import { type Job, JobServiceService, type StatusResult } from "@drover/proto/v1";
+import type { Job } from "@drover/proto/v1";
+import { JobServiceService, type StatusResult } from "@drover/proto/v1/job_service";
 import { status } from "@grpc/grpc-js";
 import type { Caller } from "./call.js";
 import { fromItemStatus } from "./call-errors.js";

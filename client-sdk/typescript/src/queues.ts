@@ -1,4 +1,5 @@
-import { type Queue, QueueServiceService } from "@drover/proto/v1";
+import { toMillis } from "@drover/proto/sdk/time";
+import { type Queue, QueueServiceService } from "@drover/proto/v1/queue_service";
 import { status } from "@grpc/grpc-js";
 import type { Caller, CallOptions } from "./call.js";
 import { callError } from "./errors.js";
@@ -11,7 +12,6 @@ import {
   toWireLimits,
   toWireRetention,
 } from "./limits.js";
-import { toMillis } from "./time.js";
 
 /** Counts are at most 15 s old. */
 export interface QueueStatus {

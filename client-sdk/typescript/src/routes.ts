@@ -1,9 +1,9 @@
 // Routes: rules kept by the broker that say where jobs of a task go. What a submit says itself wins over them.
 
-import { QueueServiceService, type Route as WireRoute } from "@drover/proto/v1";
+import { toDate } from "@drover/proto/sdk/time";
+import { QueueServiceService, type Route as WireRoute } from "@drover/proto/v1/queue_service";
 import type { Caller, CallOptions } from "./call.js";
 import { type JobOptions, jobSpec } from "./spec.js";
-import { toDate } from "./time.js";
 
 export interface Route {
   /** Unique over all owners. */

@@ -1,20 +1,20 @@
 // Schedules: rules kept by the broker that submit jobs by time. Declared by name, with an owner, so that an application
 // says all of its own at each start and nothing is declared twice.
 
+import { decode } from "@drover/proto/sdk/payload";
+import { toDate, toDuration, toMillis } from "@drover/proto/sdk/time";
+import type { Timestamp } from "@drover/proto/v1";
 import {
   MisfirePolicy,
   OverlapPolicy,
   ScheduleServiceService,
-  type Timestamp,
   FiringOutcome as WireOutcome,
   type Schedule as WireSchedule,
   type ScheduleView as WireView,
-} from "@drover/proto/v1";
+} from "@drover/proto/v1/schedule_service";
 import type { Caller, CallOptions } from "./call.js";
 import { InvalidArgumentError } from "./errors.js";
-import { decode } from "./payload.js";
 import { type JobOptions, jobSpec } from "./spec.js";
-import { toDate, toDuration, toMillis } from "./time.js";
 
 export interface ScheduleRule {
   /** Five fields (minute, hour, day of month, month, day of week) or six (second first), or @daily and its like. */

@@ -1,11 +1,11 @@
 // From what a submitter writes to what the broker takes. Only what cannot be put on the wire is refused here; the limits
 // are the broker's, and it names them.
 
+import { encode, PayloadError } from "@drover/proto/sdk/payload";
+import { conform, type InputOf, type OutputOf, type Schema } from "@drover/proto/sdk/schema";
+import { toDuration } from "@drover/proto/sdk/time";
 import type { Duration, JobSpec, RetryPolicy, Timestamp } from "@drover/proto/v1";
 import { InvalidArgumentError } from "./errors.js";
-import { encode, PayloadError } from "./payload.js";
-import { conform, type InputOf, type OutputOf, type Schema } from "./schema.js";
-import { toDuration } from "./time.js";
 
 /** How often and when a failed job runs again. What is unset takes the broker's default, named in brackets. */
 export interface RetryOptions {

@@ -1,13 +1,8 @@
 // Submitting: from single submits to batches and back. Every job has its key before the first try, so a submit whose
 // answer was lost is repeated without making a second job.
 
-import {
-  ConflictPolicy,
-  JobServiceService,
-  type JobSpec,
-  JobState,
-  type SubmitResult,
-} from "@drover/proto/v1";
+import { type JobSpec, JobState } from "@drover/proto/v1/job";
+import { ConflictPolicy, JobServiceService, type SubmitResult } from "@drover/proto/v1/job_service";
 import { status } from "@grpc/grpc-js";
 import type { Brokers } from "./brokers.js";
 import { attempt, tryTimeout } from "./call.js";

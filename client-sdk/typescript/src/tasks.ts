@@ -1,4 +1,4 @@
-import { QueueServiceService, type Task } from "@drover/proto/v1";
+import { QueueServiceService, type Task } from "@drover/proto/v1/queue_service";
 import type { Caller, CallOptions } from "./call.js";
 import { fromWireLimits, type LimitStatus, type RunLimits, toWireLimits } from "./limits.js";
 

@@ -1,26 +1,10 @@
-// Spans of submits, where the program has OpenTelemetry (@opentelemetry/api) and has registered a tracer provider. Where it
-// has not, nothing is imported and nothing is done. The trace goes along in the job's headers, as W3C has them.
+// Spans of submits, where the program uses OpenTelemetry. The trace goes along in the job's headers, as W3C has them.
 
+import { telemetry } from "@drover/proto/sdk/telemetry";
 import type { JobSpec } from "@drover/proto/v1";
-import type * as Api from "@opentelemetry/api";
 import { VERSION } from "./version.js";
 
-type Otel = typeof Api;
-
-let loading: Promise<Otel | undefined> | undefined;
-
-function load(): Promise<Otel | undefined> {
-  loading ??= import("@opentelemetry/api").catch(() => undefined);
-  return loading;
-}
-
-/** Whether anybody would see a span: without a provider the API stands in for one. */
-function isUsed({ trace, ProxyTracerProvider }: Otel): boolean {
-  const provider = trace.getTracerProvider();
-  return (
-    !(provider instanceof ProxyTracerProvider) || provider.getDelegateTracer("@drover/client") !== undefined
-  );
-}
+const TRACER = "@drover/client";
 
 /** Submits inside of a span, which is written into the headers of each job; headers that a submit has itself win. */
 export async function traced<T>(
@@ -29,10 +13,10 @@ export async function traced<T>(
   submit: () => Promise<T>,
   idOf: (submitted: T) => string | undefined,
 ): Promise<T> {
-  const otel = await load();
-  if (otel === undefined || !isUsed(otel)) return submit();
+  const otel = await telemetry(TRACER);
+  if (otel === undefined) return submit();
   const { context, propagation, SpanKind, SpanStatusCode, trace } = otel;
-  const span = trace.getTracer("@drover/client", VERSION).startSpan(name, {
+  const span = trace.getTracer(TRACER, VERSION).startSpan(name, {
     kind: SpanKind.PRODUCER,
     attributes: {
       "messaging.system": "drover",

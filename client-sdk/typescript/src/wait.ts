@@ -2,7 +2,8 @@
 // jobs has ended. An answer tells of all its jobs, so the more wait, the longer a round rests before it asks again:
 // what the broker reads for it stays below some 10,000 jobs a second.
 
-import { type Job, JobServiceService, type StatusResult, WaitMode } from "@drover/proto/v1";
+import type { Job } from "@drover/proto/v1";
+import { JobServiceService, type StatusResult, WaitMode } from "@drover/proto/v1/job_service";
 import type { Brokers } from "./brokers.js";
 import { type Attempt, attempt } from "./call.js";
 import { fromItemStatus } from "./call-errors.js";

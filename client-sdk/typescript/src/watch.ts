@@ -1,6 +1,7 @@
 // Following one job.
 
-import { type Job, JobServiceService, type WatchResponse } from "@drover/proto/v1";
+import type { Job } from "@drover/proto/v1";
+import { JobServiceService, type WatchResponse } from "@drover/proto/v1/job_service";
 import type { Brokers } from "./brokers.js";
 import { type FollowRules, follow } from "./follow.js";
 import { hasEnded } from "./job.js";

@@ -115,14 +115,6 @@ describe("rounds of waiting", () => {
 
 const read = (file: string) => readFileSync(new URL(`../../../${file}`, import.meta.url), "utf8");
 
-// The SDKs stand alone, so what both need is there twice; this keeps it the same.
-test.each(["addresses.ts", "payload.ts", "rpc-status.ts", "time.ts"])(
-  "%s is the same in both SDKs",
-  (file) => {
-    expect(read(`client-sdk/typescript/src/${file}`)).toBe(read(`worker-sdk/typescript/src/${file}`));
-  },
-);
-
 test("the client names the version of its package", () => {
   expect(VERSION).toBe(JSON.parse(read("client-sdk/typescript/package.json")).version);
 });

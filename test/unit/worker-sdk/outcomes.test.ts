@@ -1,3 +1,4 @@
+import { PayloadError } from "@drover/proto/sdk/payload";
 import { FailureReason } from "@drover/proto/v1";
 import { describe, expect, test } from "vitest";
 import {
@@ -10,7 +11,6 @@ import {
   WorkerDraining,
 } from "../../../worker-sdk/typescript/src/errors.js";
 import { cut, succeeded, threw, timedOut, typeName } from "../../../worker-sdk/typescript/src/outcomes.js";
-import { PayloadError } from "../../../worker-sdk/typescript/src/payload.js";
 
 class CardRefused extends Error {}
 class CardExpired extends CardRefused {}

@@ -1,11 +1,11 @@
 // Payloads with schemas. The schema here is made by hand, so that nothing but the Standard Schema interface is relied on;
 // test/polyglot/packages.test.ts does the same with zod and valibot themselves.
 
+import { PayloadError } from "@drover/proto/sdk/payload";
+import type { Schema } from "@drover/proto/sdk/schema";
 import { describe, expect, expectTypeOf, test } from "vitest";
 import { InvalidArgumentError } from "../../../client-sdk/typescript/src/errors.js";
 import { checkPayload, taskRef } from "../../../client-sdk/typescript/src/spec.js";
-import { PayloadError } from "../../../worker-sdk/typescript/src/payload.js";
-import type { Schema } from "../../../worker-sdk/typescript/src/schema.js";
 import { defineTask, implement } from "../../../worker-sdk/typescript/src/task.js";
 
 interface Order {

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
+import { PayloadError } from "@drover/proto/sdk/payload";
 import { describe, expect, test } from "vitest";
 import { detachedContext } from "../../../worker-sdk/typescript/src/context.js";
 import { jsonLogger } from "../../../worker-sdk/typescript/src/log.js";
 import { capacityOf, queuesOf } from "../../../worker-sdk/typescript/src/options.js";
-import { PayloadError } from "../../../worker-sdk/typescript/src/payload.js";
 import { defineTask } from "../../../worker-sdk/typescript/src/task.js";
 import { VERSION } from "../../../worker-sdk/typescript/src/version.js";
 import { Worker } from "../../../worker-sdk/typescript/src/worker.js";

@@ -1,10 +1,10 @@
+import { parseJson } from "@drover/proto/sdk/json-text";
+import { encodeJson, PayloadError } from "@drover/proto/sdk/payload";
+import { toDate, toMillis } from "@drover/proto/sdk/time";
 import type { Lease } from "@drover/proto/v1";
 import type { Interrupted } from "./errors.js";
 import type { FlowInput } from "./inputs.js";
-import { parseJson } from "./json-text.js";
 import { type Logger, withFields } from "./log.js";
-import { encodeJson, PayloadError } from "./payload.js";
-import { toDate, toMillis } from "./time.js";
 
 export interface ProgressReport {
   readonly value: number | undefined;

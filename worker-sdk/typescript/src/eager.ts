@@ -2,13 +2,13 @@
 // into a payload are as they are with a broker; what takes time there takes none here, but is told.
 
 import { randomUUID } from "node:crypto";
-import { FailureReason } from "@drover/proto/v1";
+import { decode, encode } from "@drover/proto/sdk/payload";
+import { toMillis } from "@drover/proto/sdk/time";
+import { FailureReason } from "@drover/proto/v1/job";
 import { type DetachedRun, detachedContext } from "./context.js";
 import { type Around, invoke } from "./invoke.js";
 import { type Report, reportOfError, succeeded } from "./outcomes.js";
-import { decode, encode } from "./payload.js";
 import type { AnyTask, TaskContract, TaskDefaults, TaskRetry } from "./task.js";
-import { toMillis } from "./time.js";
 
 /** The broker's defaults. */
 const RETRY = { retries: 3, initialDelay: 1_000, factor: 2, maxDelay: 600_000, maxCrashes: 3 };

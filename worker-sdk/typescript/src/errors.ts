@@ -1,4 +1,5 @@
-// What a handler throws to say more than "it failed", and what its signal is aborted with.
+// What a handler throws to say more than "it failed", what its signal is aborted with, and what it comes to that ends
+// without a word.
 
 /** The job fails for good: no retry. */
 export class Permanent extends Error {
@@ -77,6 +78,11 @@ export class WorkerDraining extends Interrupted {
   constructor() {
     super("the worker is stopping");
   }
+}
+
+/** A thread or process ended before the run in it was reported: by process.exit(), by a signal, for want of memory. */
+export class IsolatedRunEnded extends Error {
+  override readonly name = "IsolatedRunEnded";
 }
 
 const THIRTY_DAYS = 30 * 24 * 3600 * 1000;

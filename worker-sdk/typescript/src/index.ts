@@ -1,8 +1,12 @@
-export type { AccessOptions, CallMetadata, TlsFiles } from "./access.js";
+export type { AccessOptions, CallMetadata, TlsFiles } from "@drover/proto/sdk/access";
+export { PayloadError, RawPayload } from "@drover/proto/sdk/payload";
+export type { FieldViolation } from "@drover/proto/sdk/rpc-status";
+export type { InputOf, OutputOf, Schema } from "@drover/proto/sdk/schema";
 export { type DetachedRun, detachedContext, type TaskContext } from "./context.js";
 export {
   HardTimeLimitExceeded,
   Interrupted,
+  IsolatedRunEnded,
   JobCancelled,
   LeaseLost,
   Permanent,
@@ -14,14 +18,10 @@ export {
 } from "./errors.js";
 export type { FlowInput } from "./inputs.js";
 export type { Around } from "./invoke.js";
-export { IsolatedRunEnded } from "./isolated-runs.js";
 export type { Isolation, ModuleRef } from "./isolation.js";
 export { jsonLogger, type Logger } from "./log.js";
 export type { QueueOption, WorkerOptions } from "./options.js";
 export type { ErrorRule, FailureRules } from "./outcomes.js";
-export { PayloadError, RawPayload } from "./payload.js";
-export type { FieldViolation } from "./rpc-status.js";
-export type { InputOf, OutputOf, Schema } from "./schema.js";
 export { SessionError } from "./session-error.js";
 export {
   type AnyTask,

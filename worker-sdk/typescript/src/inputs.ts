@@ -1,17 +1,11 @@
 // What the members of a flow came to that a job depends on. They travel with its lease as long as they are small together;
 // beyond that they are read in pages, when the handler asks for them.
 
-import {
-  FlowServiceClient,
-  type Input,
-  type InputsResponse,
-  JobState,
-  type Lease,
-  FailureReason as WireFailureReason,
-} from "@drover/proto/v1";
+import { Ring } from "@drover/proto/sdk/addresses";
+import { decode } from "@drover/proto/sdk/payload";
+import type { FlowServiceClient, Input, InputsResponse, Lease } from "@drover/proto/v1";
+import { JobState, FailureReason as WireFailureReason } from "@drover/proto/v1/job";
 import { type ChannelCredentials, type Metadata, type ServiceError, status } from "@grpc/grpc-js";
-import { Ring } from "./addresses.js";
-import { decode } from "./payload.js";
 
 export interface FlowInput {
   readonly jobId: string;
@@ -77,7 +71,9 @@ export class Inputs {
     }
   }
 
-  #ask(jobId: string, firstInput: number): Promise<InputsResponse> {
+  async #ask(jobId: string, firstInput: number): Promise<InputsResponse> {
+    // Few workers ever ask: their start does not wait for what they ask with.
+    const { FlowServiceClient } = await import("@drover/proto/v1/flow_service");
     this.#client ??= new FlowServiceClient(this.#ring.current, this.#credentials);
     const client = this.#client;
     return new Promise((resolve, reject) => {

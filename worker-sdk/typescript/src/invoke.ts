@@ -1,9 +1,9 @@
 // One call of a handler with all that belongs around it: the payload made to fit, what the run needs opened and closed, the
 // result made to fit. Synchronous wherever all of it is, since a worker starts tens of thousands of runs a second.
 
+import { PayloadError } from "@drover/proto/sdk/payload";
+import { conform, type Schema, told } from "@drover/proto/sdk/schema";
 import type { TaskContext } from "./context.js";
-import { PayloadError } from "./payload.js";
-import { conform, type Schema, told } from "./schema.js";
 import type { AnyTask } from "./task.js";
 
 /** Runs around each handler: opens what a run needs and closes it whatever happens. Has to give back what `run`

@@ -2,7 +2,8 @@
 // one lease at a time. It has no connection of its own: all goes through the worker that started it.
 
 import { isMainThread, parentPort, Worker as Thread } from "node:worker_threads";
-import { Lease } from "@drover/proto/v1";
+import { decode, encode } from "@drover/proto/sdk/payload";
+import { Lease } from "@drover/proto/v1/worker_service";
 import { TaskContext } from "./context.js";
 import {
   HardTimeLimitExceeded,
@@ -18,7 +19,6 @@ import { invoke } from "./invoke.js";
 import { becomeIsolated, type FromIsolated, type RunHooks, type ToIsolated } from "./isolation.js";
 import type { Logger, LogLevel } from "./log.js";
 import { type Report, reportOfError, succeeded } from "./outcomes.js";
-import { decode, encode } from "./payload.js";
 import type { AnyTask } from "./task.js";
 
 interface Current {

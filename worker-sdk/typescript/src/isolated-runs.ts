@@ -4,9 +4,9 @@
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { Worker as Thread } from "node:worker_threads";
-import { Lease } from "@drover/proto/v1";
+import { Lease } from "@drover/proto/v1/worker_service";
 import type { ProgressReport } from "./context.js";
-import type { Interrupted } from "./errors.js";
+import { type Interrupted, IsolatedRunEnded } from "./errors.js";
 import type { FlowInput } from "./inputs.js";
 import { type FromIsolated, moduleOf, type ToIsolated } from "./isolation.js";
 import type { Logger } from "./log.js";
@@ -15,11 +15,6 @@ import type { AnyTask } from "./task.js";
 
 /** What an idle one waits for the next run, in ms. */
 const IDLE_TIMEOUT = 60_000;
-
-/** A thread or process ended before the run in it was reported: by process.exit(), by a signal, for want of memory. */
-export class IsolatedRunEnded extends Error {
-  override readonly name = "IsolatedRunEnded";
-}
 
 export interface IsolatedRun {
   /** Rejects with IsolatedRunEnded. */

@@ -1,8 +1,8 @@
 // Keeps a worker attached to some broker, for as long as it wants to be: opens sessions one after the other, and while a
 // broker stops, the next one beside it, so that no lease is ever without a session for longer than it has to be.
 
+import { Ring } from "@drover/proto/sdk/addresses";
 import type { Attach, Attached, CancelLeases, Lease, Settled } from "@drover/proto/v1";
-import { Ring } from "./addresses.js";
 import type { Logger } from "./log.js";
 import { Reconnect } from "./reconnect.js";
 import { type Incoming, type Outgoing, Session, type SessionOptions } from "./session.js";

@@ -1,5 +1,5 @@
-import type { AccessOptions } from "./access.js";
-import type { AddressOptions } from "./addresses.js";
+import type { AccessOptions } from "@drover/proto/sdk/access";
+import type { AddressOptions } from "@drover/proto/sdk/addresses";
 import type { Around } from "./invoke.js";
 import type { Logger } from "./log.js";
 import type { AnyTask } from "./task.js";

@@ -1,7 +1,11 @@
 // What the end of a handler means, as one value: the report that goes up. Every way a run can end comes through here,
 // so that none can be reported in two ways.
 
-import { FailureReason, type FailureReport, type Outcome, type Payload } from "@drover/proto/v1";
+import { jsonText } from "@drover/proto/sdk/json-text";
+import { PayloadError } from "@drover/proto/sdk/payload";
+import { toDuration } from "@drover/proto/sdk/time";
+import type { FailureReport, Outcome } from "@drover/proto/v1";
+import { FailureReason, type Payload } from "@drover/proto/v1/job";
 import {
   HardTimeLimitExceeded,
   type Interrupted,
@@ -12,9 +16,6 @@ import {
   Snooze,
   WorkerDraining,
 } from "./errors.js";
-import { jsonText } from "./json-text.js";
-import { PayloadError } from "./payload.js";
-import { toDuration } from "./time.js";
 
 export type Report = NonNullable<Outcome["report"]>;
 

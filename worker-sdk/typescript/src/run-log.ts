@@ -1,12 +1,12 @@
 // The events that a worker logs of each run, the same in every SDK: job_id, task, attempt, duration_ms. Never payloads,
 // nor results.
 
-import { FailureReason } from "@drover/proto/v1";
+import { toMillis } from "@drover/proto/sdk/time";
+import { FailureReason } from "@drover/proto/v1/job";
 import type { Interrupted } from "./errors.js";
 import type { Run } from "./holdings.js";
 import type { Logger, LogLevel } from "./log.js";
 import type { Report } from "./outcomes.js";
-import { toMillis } from "./time.js";
 
 export class RunLog {
   constructor(private readonly logger: Logger) {}

@@ -1,7 +1,9 @@
 // Runs handlers. A slot is taken from a handler's start until it has really ended, also when its lease was lost or its
 // time limit passed meanwhile: a worker never runs more handlers than its concurrency, whatever the broker believes.
 
-import { CancelReason, type Lease } from "@drover/proto/v1";
+import { decode, encode } from "@drover/proto/sdk/payload";
+import { toMillis } from "@drover/proto/sdk/time";
+import { CancelReason, type Lease } from "@drover/proto/v1/worker_service";
 import { TaskContext } from "./context.js";
 import {
   HardTimeLimitExceeded,
@@ -16,10 +18,8 @@ import { type Around, invoke, isPromise } from "./invoke.js";
 import type { IsolatedRun, RunEvents } from "./isolated-runs.js";
 import type { Logger } from "./log.js";
 import { CANCELLED, RELEASED, type Report, reportOfError, succeeded, threw, timedOut } from "./outcomes.js";
-import { decode, encode } from "./payload.js";
 import { RunLog } from "./run-log.js";
 import type { AnyTask } from "./task.js";
-import { toMillis } from "./time.js";
 import { after } from "./timer.js";
 import type { Tracing } from "./tracing.js";
 

@@ -1,5 +1,5 @@
+import { detailsOf, type FieldViolation } from "@drover/proto/sdk/rpc-status";
 import { type ServiceError, status } from "@grpc/grpc-js";
-import { detailsOf, type FieldViolation } from "./rpc-status.js";
 
 /** Why a session ended or did not come about. */
 export class SessionError extends Error {

@@ -1,13 +1,14 @@
 // One Work stream, from attach to its end. It answers pings and watches over silence by itself; everything else goes to
 // whoever opened it.
 
+import { toMillis } from "@drover/proto/sdk/time";
 import {
   type Attach,
   type Attached,
   WorkerServiceClient,
   type WorkRequest,
   type WorkResponse,
-} from "@drover/proto/v1";
+} from "@drover/proto/v1/worker_service";
 import {
   type ChannelCredentials,
   type ClientDuplexStream,
@@ -16,7 +17,6 @@ import {
   status,
 } from "@grpc/grpc-js";
 import { SessionError, sessionError } from "./session-error.js";
-import { toMillis } from "./time.js";
 
 export interface SessionEvents {
   /** Called before any other message is, so that what follows finds its leases by their new names. */

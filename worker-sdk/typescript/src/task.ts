@@ -1,8 +1,8 @@
+import type { InputOf, OutputOf, Schema } from "@drover/proto/sdk/schema";
 import { detachedContext, type TaskContext } from "./context.js";
 import { invoke } from "./invoke.js";
 import { type Isolation, isolated, type ModuleRef } from "./isolation.js";
 import type { FailureRules } from "./outcomes.js";
-import type { InputOf, OutputOf, Schema } from "./schema.js";
 
 export type Handler<P, R> = (payload: P, context: TaskContext) => R | Promise<R>;
 

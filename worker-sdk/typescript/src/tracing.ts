@@ -1,26 +1,23 @@
-// Spans of runs, where the program has OpenTelemetry (@opentelemetry/api) and has registered a tracer provider. Where it has
-// not, nothing is imported and nothing is done. A run's span continues the trace that the submit wrote into the headers.
+// Spans of runs, where the program uses OpenTelemetry: a run's span continues the trace that the submit wrote into the
+// headers.
 
+import { type Telemetry, telemetry } from "@drover/proto/sdk/telemetry";
 import type { Lease } from "@drover/proto/v1";
-import type * as Api from "@opentelemetry/api";
 import { isPromise } from "./invoke.js";
 import { VERSION } from "./version.js";
+
+const TRACER = "@drover/worker";
 
 /** Runs a handler's invocation inside of a span. */
 export type Tracing = (lease: Lease, invocation: () => unknown) => unknown;
 
-/** Undefined where there is no OpenTelemetry, or nobody who would see a span. */
+/** Undefined where nobody would see a span. */
 export async function tracing(): Promise<Tracing | undefined> {
-  const otel = await import("@opentelemetry/api").catch(() => undefined);
-  if (otel === undefined) return undefined;
-  const provider = otel.trace.getTracerProvider();
-  const unused =
-    provider instanceof otel.ProxyTracerProvider &&
-    provider.getDelegateTracer("@drover/worker") === undefined;
-  return unused ? undefined : (lease, invocation) => inSpan(otel, lease, invocation);
+  const otel = await telemetry(TRACER);
+  return otel && ((lease, invocation) => inSpan(otel, lease, invocation));
 }
 
-function inSpan(otel: typeof Api, lease: Lease, invocation: () => unknown): unknown {
+function inSpan(otel: Telemetry, lease: Lease, invocation: () => unknown): unknown {
   const { context, propagation, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } = otel;
   const submitted = propagation.extract(ROOT_CONTEXT, lease.headers);
   const of = trace.getSpanContext(submitted);
@@ -34,7 +31,7 @@ function inSpan(otel: typeof Api, lease: Lease, invocation: () => unknown): unkn
   };
   const links = of === undefined ? [] : [{ context: of }];
   const options = { kind: SpanKind.CONSUMER, attributes, links };
-  const span = trace.getTracer("@drover/worker", VERSION).startSpan(`run ${lease.task}`, options, submitted);
+  const span = trace.getTracer(TRACER, VERSION).startSpan(`run ${lease.task}`, options, submitted);
   const failed = (error: unknown) => {
     span.recordException(error instanceof Error ? error : String(error));
     span.setStatus({ code: SpanStatusCode.ERROR });

@@ -5,7 +5,7 @@
 
 import { fileURLToPath } from "node:url";
 import { Worker as Thread } from "node:worker_threads";
-import { type AccessOptions, metadataOf, type TlsFiles } from "./access.js";
+import { type AccessOptions, metadataOf, type TlsFiles } from "@drover/proto/sdk/access";
 import type { Logger } from "./log.js";
 import type { Roster } from "./roster.js";
 import { shares, type Watch } from "./watch.js";

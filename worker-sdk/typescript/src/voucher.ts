@@ -1,10 +1,10 @@
 // Says to a broker that runs go on. Loaded by the thread that keeps vigil only once it has something to say.
 
-import { type ExtendRequest, WorkerServiceClient } from "@drover/proto/v1";
+import { channelOf } from "@drover/proto/sdk/access";
+import { toDuration } from "@drover/proto/sdk/time";
+import { type ExtendRequest, WorkerServiceClient } from "@drover/proto/v1/worker_service";
 import { Metadata } from "@grpc/grpc-js";
-import { channelOf } from "./access.js";
 import { CHANNEL_OPTIONS } from "./session.js";
-import { toDuration } from "./time.js";
 import type { Watch } from "./watch.js";
 
 /** The contract's limit. */

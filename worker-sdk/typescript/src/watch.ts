@@ -1,6 +1,6 @@
 // What the worker and the thread that keeps vigil agree on.
 
-import type { TlsFiles } from "./access.js";
+import type { TlsFiles } from "@drover/proto/sdk/access";
 
 /** What the thread has to know. */
 export interface Watch {

@@ -1,12 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
+import { channelOf, metadataOf } from "@drover/proto/sdk/access";
+import { addressesOf } from "@drover/proto/sdk/addresses";
+import { toMillis } from "@drover/proto/sdk/time";
 import type { Attach, Attached, CancelLeases, Settled } from "@drover/proto/v1";
-import { channelOf, metadataOf } from "./access.js";
-import { addressesOf } from "./addresses.js";
 import { LeaseLost, WorkerDraining } from "./errors.js";
 import { Holdings } from "./holdings.js";
 import { Inputs } from "./inputs.js";
-import { IsolatedRuns } from "./isolated-runs.js";
+import type { IsolatedRuns } from "./isolated-runs.js";
 import { isolated } from "./isolation.js";
 import { Link } from "./link.js";
 import { jsonLogger, type Logger } from "./log.js";
@@ -24,7 +25,6 @@ import {
   type TaskContract,
   type TaskOptions,
 } from "./task.js";
-import { toMillis } from "./time.js";
 import { tracing } from "./tracing.js";
 import { Uplink } from "./uplink.js";
 import { VERSION } from "./version.js";
@@ -48,11 +48,12 @@ export class Worker {
   readonly #holdings: Holdings;
   readonly #runner: Runner;
   readonly #inputs: Inputs;
-  readonly #isolated = new IsolatedRuns();
   readonly #vigil: Vigil;
   readonly #link: Link;
   readonly #uplink: Uplink;
   readonly #attachOnce: Omit<Attach, "tasks" | "credit" | "held">;
+  /** There once the worker has started, if any of its tasks is isolated. */
+  #isolated: IsolatedRuns | undefined;
   #started: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
   #onAttached: () => void = () => {};
@@ -77,7 +78,7 @@ export class Worker {
     this.#runner = new Runner(this.#holdings, {
       ...capacity,
       inputs: (lease) => this.#inputs.of(lease),
-      isolated: (task, lease, events) => this.#isolated.start(task, lease, events),
+      isolated: (task, lease, events) => (this.#isolated as IsolatedRuns).start(task, lease, events),
       tasks: this.#tasks,
       around,
       logger: this.#logger,
@@ -166,6 +167,7 @@ export class Worker {
     if (this.#tasks.size === 0)
       throw new Error("the worker has no tasks: add one with worker.task(name, handler)");
     this.#runner.trace(await tracing());
+    await this.#prepareIsolation();
     await this.#options.onStart?.();
     const attached = new Promise<void>((resolve) => {
       this.#onAttached = resolve;
@@ -177,6 +179,12 @@ export class Worker {
       await this.#options.onStop?.();
       throw error;
     }
+  }
+
+  async #prepareIsolation(): Promise<void> {
+    if (![...this.#tasks.values()].some(({ options }) => options.isolation !== undefined)) return;
+    const { IsolatedRuns } = await import("./isolated-runs.js");
+    this.#isolated = new IsolatedRuns();
   }
 
   /** Takes no more jobs, lets running handlers finish for up to the drain timeout, tells the rest to end, gives their
@@ -207,7 +215,7 @@ export class Worker {
     this.#uplink.close();
     this.#vigil.close();
     this.#inputs.close();
-    this.#isolated.close();
+    this.#isolated?.close();
     await this.#options.onStop?.();
     const left = { unsettled: settled ? 0 : this.#holdings.size, abandoned: this.#runner.abandoned };
     this.#logger.info({ event: "worker_stopped", ...left }, "worker_stopped");

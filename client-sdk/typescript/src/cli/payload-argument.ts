@@ -1,7 +1,7 @@
 // Payloads as they are written on a command line.
 
-import { parseJson } from "../json-text.js";
-import { RawPayload } from "../payload.js";
+import { parseJson } from "@drover/proto/sdk/json-text";
+import { RawPayload } from "@drover/proto/sdk/payload";
 import { usage } from "./exit.js";
 import type { Io } from "./io.js";
 import { readAll } from "./session.js";

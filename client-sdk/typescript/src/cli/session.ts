@@ -1,9 +1,9 @@
 // What every command begins with: the options they share, a client made of them, and a view of the answer.
 
 import { readFileSync } from "node:fs";
+import type { TlsFiles } from "@drover/proto/sdk/access";
+import { DEFAULT_ADDRESS } from "@drover/proto/sdk/addresses";
 import { type Command, Option } from "commander";
-import type { TlsFiles } from "../access.js";
-import { DEFAULT_ADDRESS } from "../addresses.js";
 import type { Client } from "../client.js";
 import { usage } from "./exit.js";
 import type { Io } from "./io.js";

@@ -1,7 +1,7 @@
 // Text for a terminal. What came from a job (payloads, errors, names of workers) may hold anything: control characters
 // could move the cursor, change colours or worse, so none of them gets there as it is.
 
-import { jsonText } from "../json-text.js";
+import { jsonText } from "@drover/proto/sdk/json-text";
 
 /** C0, DEL and C1, line and paragraph separators, and what turns the direction of writing around. */
 const unsafe = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;

@@ -1,11 +1,7 @@
+import * as client from "@drover/client";
+import { decode, encode, isJson, PayloadError, RawPayload } from "@drover/proto/sdk/payload";
+import * as worker from "@drover/worker";
 import { describe, expect, test } from "vitest";
-import {
-  decode,
-  encode,
-  isJson,
-  PayloadError,
-  RawPayload,
-} from "../../../worker-sdk/typescript/src/payload.js";
 
 const json = (value: unknown) => Buffer.from(encode(value).data).toString();
 const roundTrip = (value: unknown) => decode(encode(value));
@@ -69,4 +65,9 @@ describe("a payload", () => {
   `("of type '$contentType' is JSON: $is", ({ contentType, is }) => {
     expect(isJson(contentType)).toBe(is);
   });
+});
+
+test("what is made for one SDK is known to the other", () => {
+  expect(client.RawPayload).toBe(worker.RawPayload);
+  expect(client.PayloadError).toBe(worker.PayloadError);
 });

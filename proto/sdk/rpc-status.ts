@@ -1,7 +1,8 @@
 // What a gRPC error says beyond its code: google.rpc.Status travels in a trailer, and its details say why (ErrorInfo),
 // where (BadRequest) and when to try again (RetryInfo).
 
-import { BadRequest, ErrorInfo, RetryInfo, Status } from "@drover/proto/rpc";
+import { BadRequest, ErrorInfo, RetryInfo } from "@drover/proto/rpc/error_details";
+import { Status } from "@drover/proto/rpc/status";
 import type { Metadata } from "@grpc/grpc-js";
 import { toMillis } from "./time.js";
 
