@@ -1,7 +1,8 @@
 // Concurrency keys: of the jobs of a task that have the same one only so many run at a time, over all brokers. Before a
 // ticket is handed out it takes a place of its key; where none is free the job is parked, so that the lane goes on, and
 // whoever ends one of those that run admits the next. Every step may be cut short by a crash: a place whose lease is over
-// is worth nothing (`stale-places.ts`), a parked job is found through its key, and keys that jobs wait for are looked through now and then.
+// is worth nothing (`stale-places.ts`), a parked job is found through its key, and keys that jobs wait for are looked
+// through now and then.
 
 import { Refusal } from "../core/errors.js";
 import { hasEnded, type JobRef, type Spec, type Stored, specOf, stateOf } from "../core/job.js";
