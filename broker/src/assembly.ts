@@ -18,20 +18,19 @@ import { Granting } from "./app/granting.js";
 import { Hints } from "./app/hints.js";
 import { Holdings } from "./app/holdings.js";
 import { Inspect } from "./app/inspect.js";
+import { Intake } from "./app/intake.js";
 import { Keeper } from "./app/keeper.js";
 import { KeyPlaces } from "./app/key-places.js";
 import { Ledger } from "./app/ledger.js";
-import { LimitWatch } from "./app/limit-watch.js";
 import { LimitControl } from "./app/limits.js";
 import { Move } from "./app/move.js";
-import { Overdue } from "./app/overdue.js";
 import { Promoter } from "./app/promoter.js";
 import { QueueControl } from "./app/queues.js";
 import { Reader } from "./app/reader.js";
 import { RouteControl } from "./app/routes.js";
 import { ScheduleOwners } from "./app/schedule-owners.js";
 import { ScheduleControl } from "./app/schedules.js";
-import { Sessions } from "./app/sessions.js";
+import { Sessions, type SessionTimes } from "./app/sessions.js";
 import { Settling } from "./app/settling.js";
 import { Submit } from "./app/submit.js";
 import { TaskControl } from "./app/tasks.js";
@@ -42,42 +41,39 @@ import { UniqueJobs } from "./app/unique.js";
 import { Waiting } from "./app/waiting.js";
 import type { Config } from "./config.js";
 import type { RunTimes } from "./core/limits.js";
+import { started } from "./duties.js";
 import { readSchedule } from "./grpc/schedule-service.js";
-import { Bodies } from "./jetstream/bodies.js";
 import { DueFeed } from "./jetstream/due.js";
-import { OldestReady } from "./jetstream/oldest-ready.js";
-import { PhaseCounts } from "./jetstream/phase-counts.js";
 import type { Store } from "./jetstream/store.js";
-import { Sweeps } from "./jetstream/sweeps.js";
 import { randomPool } from "./random-pool.js";
 import { SignedTokens } from "./tokens.js";
+import { upkeepOf } from "./upkeep.js";
 
+/** The usual time between two pings of a session, ms. */
 const pingEvery = 5_000;
-
-/** What goes on by itself for as long as a broker runs. */
-interface Duty {
-  start(): void | Promise<void>;
-  stop(): void;
-}
 
 export type Parts = Awaited<ReturnType<typeof assemble>>;
 
 /** Running when it is returned. @throws Error where the store does not answer */
 export async function assemble(config: Config, store: Store, told: Telemetry, log: Log, run: RunTimes) {
-  const { jobs, journal, lanes, peers, clock } = store;
+  const { jobs, journal, lanes, peers, clock, storage } = store;
   const traffic = new Traffic(() => performance.now());
   const telemetry = traffic.seen(told);
   const broker = peers.self;
-  const random = randomPool();
+  const randomBytes = randomPool();
   const tokens = new SignedTokens(store.tokenKey);
   const hints = new Hints(jobs, peers);
   const agenda = new Agenda();
-  const ledger = new Ledger(journal, jobs, lanes, clock, hints, agenda);
-  const promoter = new Promoter(agenda, ledger, jobs, clock, telemetry, log);
+  const writing = { journal, jobs, lanes, clock, hints, agenda };
+  const intake = new Intake(writing);
+  const ledger = new Ledger(writing);
+  const promoter = new Promoter({ agenda, ledger, jobs, clock, telemetry, log });
   const holdings = new Holdings();
-  const settling = new Settling(ledger, holdings, jobs, clock, telemetry, log, broker, run);
+  const settling = new Settling({ ledger, holdings, jobs, clock, telemetry, log, broker }, run);
   const graphs = new FlowGraphs(store.flows);
   const flowReads = new FlowReads(store.flows, graphs, jobs);
+
+  // Handing jobs out.
   const granting = new Granting(
     ledger,
     settling,
@@ -91,145 +87,102 @@ export async function assemble(config: Config, store: Store, told: Telemetry, lo
     (spec) => flowReads.inlineInputs(spec),
     (ref, known, origin) => keys.enter(ref, known, origin),
   );
-  const deliveries: Deliveries = new Deliveries(
+  const deliveries: Deliveries = new Deliveries({
     ledger,
     jobs,
     peers,
     holdings,
     telemetry,
     log,
-    (ticket) => dispatcher.accept(ticket),
-    (id) => dispatcher.isBuffered(id),
-  );
+    accept: (ticket) => dispatcher.accept(ticket),
+    isBuffered: (id) => dispatcher.isBuffered(id),
+  });
   const dispatcher: Dispatcher = new Dispatcher(
     lanes,
     (ticket) => deliveries.giveBack(ticket),
     (ticket) => deliveries.examine(ticket),
     run,
   );
-  const sessions = new Sessions(
-    broker,
-    {
-      // A worker that has nothing to say is heard by its pongs: there must be some in every timeout.
-      pingEvery: Math.min(pingEvery, config.sessionTimeout / 3),
-      timeout: config.sessionTimeout,
-      grace: config.sessionGrace,
-    },
-    { settling, granting, tokens, hints, clock },
-    ledger,
-    jobs,
-    holdings,
-    dispatcher,
-    telemetry,
-  );
-  const unary = new UnaryWorkers(
-    ledger,
-    settling,
-    granting,
-    holdings,
-    dispatcher,
-    tokens,
-    clock,
-    broker,
-    peers,
-  );
+  const leasing = { ledger, jobs, settling, granting, holdings, dispatcher, tokens, clock, broker };
+  const sessions = new Sessions({ ...leasing, hints, telemetry }, sessionTimes(config));
+  const unary = new UnaryWorkers({ ...leasing, peers });
   const keeper = new Keeper(holdings, settling, clock, log);
+
+  // What can be done with jobs.
   const reader = new Reader(jobs, peers, holdings);
   const waiting = new Waiting(reader, hints);
-  const unique = new UniqueJobs(store.claims, ledger, jobs, clock);
-  const cancel = new Cancel(
-    ledger,
-    jobs,
-    reader,
-    peers,
-    holdings,
-    settling,
-    dispatcher,
-    clock,
+  const unique = new UniqueJobs(store.claims, intake, jobs, clock);
+  const changing = { ledger, jobs, reader, peers, holdings, settling, dispatcher };
+  const cancel = new Cancel({ ...changing, clock, telemetry, log, unique });
+  const move = new Move({ ...changing, lanes });
+  const submit = new Submit({ intake, ledger, jobs, storage, clock, telemetry, randomBytes, unique });
+  const alarms = new Alarms({ ledger, jobs, peers, clock, telemetry, log });
+  const due = new DueFeed(store.jsm, store.inbox, store.subjects, (found) => alarms.look(found));
+
+  // Flows.
+  const flowing = { flows: store.flows, graphs, jobs, ledger, cancel, clock, log };
+  const flowSteps = new FlowSteps(flowing);
+  const flows = new FlowControl({
+    ...flowing,
+    intake,
+    reads: flowReads,
+    steps: flowSteps,
+    storage,
     telemetry,
-    log,
-    unique,
-  );
-  const flowSteps = new FlowSteps(store.flows, graphs, jobs, ledger, cancel, clock, log);
-  const flows = new FlowControl(
-    store.flows,
-    flowReads,
-    graphs,
-    flowSteps,
-    ledger,
-    jobs,
-    store.storage,
-    clock,
-    telemetry,
-    log,
-    random,
+    randomBytes,
     digest,
-  );
-  const submit = new Submit(ledger, jobs, store.storage, clock, telemetry, random, unique);
-  const limits = new LimitControl(store.limits, dispatcher, holdings, peers, clock, log);
-  const keys = new KeyPlaces(
-    store.keys,
+  });
+
+  // Limits, queues and tasks.
+  const limits = new LimitControl({ store: store.limits, dispatcher, holdings, peers, clock, log });
+  const keys = new KeyPlaces({
+    store: store.keys,
     ledger,
     jobs,
-    (task, queue) => limits.perKey(task, queue),
+    most: (task, queue) => limits.perKey(task, queue),
     peers,
     clock,
     log,
-  );
+  });
   ledger.keyed = (changed) => keys.changed(changed);
+  const oldest = { ages: () => upkeep.oldest.ages() };
   const queues = new QueueControl(
-    store.queues,
-    lanes,
-    dispatcher,
-    holdings,
-    peers,
-    clock,
-    log,
-    limits,
-    traffic,
-    { ages: () => upkeep.oldest.ages() },
+    { queues: store.queues, lanes, dispatcher, holdings, peers, clock, log, limits, traffic, oldest },
     run,
   );
+
+  // Schedules, and the routes that their jobs take.
   const routes = new RouteControl(store.routes, peers, clock, log);
+  const scheduling = { schedules: store.schedules, clock, routes, read: readSchedule };
   const firings = new Firings(
-    store.schedules,
-    jobs,
-    submit,
-    cancel,
-    peers,
-    clock,
-    routes,
-    readSchedule,
-    random,
-    log,
+    { ...scheduling, jobs, submit, cancel, peers, randomBytes, log, telemetry },
     run,
-    telemetry,
   );
   const owners = new ScheduleOwners(store.schedules, peers, clock);
-  const schedules = new ScheduleControl(store.schedules, owners, firings, clock, routes, readSchedule);
+  const schedules = new ScheduleControl({ ...scheduling, owners, firings });
+
+  // Looking.
   const inspect = new Inspect(peers, holdings, sessions, dispatcher, keeper);
-  const move = new Move(ledger, jobs, lanes, reader, peers, holdings, settling, dispatcher);
-  const explain = new Explain(
+  const tasks = new TaskControl(store.queues, limits, inspect);
+  const explain = new Explain({
     reader,
-    queues,
-    store.queues,
+    settings: queues,
+    queues: store.queues,
     limits,
-    store.flows,
+    flows: store.flows,
     graphs,
     keys,
     dispatcher,
     peers,
     clock,
-  );
-  const tasks = new TaskControl(store.queues, limits, inspect);
-  const alarms = new Alarms(ledger, jobs, peers, clock, telemetry, log);
-  const due = new DueFeed(store.jsm, store.inbox, store.subjects, (found) => alarms.look(found));
-  const upkeep = upkeepOf(store, queues, limits, telemetry, log);
+  });
+
+  const upkeep = upkeepOf({ store, queues, limits, telemetry, log });
   const stop = await started([
-    { start: idle, stop: () => hints.close() },
-    { start: idle, stop: () => sessions.stop() },
-    { start: idle, stop: () => keeper.stop() },
-    { start: idle, stop: () => limits.stop() },
+    { stop: () => hints.close() },
+    { stop: () => sessions.stop() },
+    { stop: () => keeper.stop() },
+    { stop: () => limits.stop() },
     due,
     { start: () => store.flows.start((tickets) => flowSteps.look(tickets)), stop: () => store.flows.stop() },
     flows,
@@ -260,6 +213,7 @@ export async function assemble(config: Config, store: Store, told: Telemetry, lo
     submit,
     flows,
     flowReads,
+    flowSteps,
     schedules,
     firings,
     queues,
@@ -273,50 +227,14 @@ export async function assemble(config: Config, store: Store, told: Telemetry, lo
   };
 }
 
-/** What keeps the store small and in order, and counts what lies in it. */
-function upkeepOf(store: Store, queues: QueueControl, limits: LimitControl, telemetry: Telemetry, log: Log) {
-  const { nc, jsm, jobs, journal, lanes, clock, subjects } = store;
+/** What a worker that has nothing to say is heard by are its pongs: there must be some in every timeout. */
+function sessionTimes({ sessionTimeout, sessionGrace }: Config): SessionTimes {
   return {
-    overdue: new Overdue(jobs, journal, clock, store.storage, log),
-    sweeps: new Sweeps(nc, jsm, subjects, lanes, (queue) => queues.settingsOf(queue), clock, telemetry, log),
-    bodies: new Bodies(jsm, subjects, jobs, telemetry, log),
-    oldest: new OldestReady({
-      nc,
-      lanes,
-      stream: (shard) => subjects.stream(shard),
-      now: () => clock.now(),
-      problem: (error) => log.debug({ err: error }, "the oldest ready jobs could not be looked up"),
-    }),
-    counts: new PhaseCounts({
-      nc,
-      subjects,
-      lanes,
-      problem: (error) => log.debug({ err: error }, "jobs could not be counted"),
-    }),
-    limitWatch: new LimitWatch(limits, log),
+    pingEvery: Math.min(pingEvery, sessionTimeout / 3),
+    timeout: sessionTimeout,
+    grace: sessionGrace,
   };
 }
-
-/** Starts them in this order, and returns what stops them in the reverse. */
-async function started(duties: readonly Duty[]): Promise<() => void> {
-  const running: Duty[] = [];
-  const stop = () => {
-    for (const duty of running.splice(0).reverse()) duty.stop();
-  };
-  try {
-    for (const duty of duties) {
-      await duty.start();
-      running.push(duty);
-    }
-  } catch (error) {
-    stop();
-    throw error;
-  }
-  return stop;
-}
-
-/** Of what goes on from when it is built. */
-function idle(): void {}
 
 /** SHA-256. */
 function digest(content: readonly (string | Uint8Array)[]): Uint8Array {

@@ -10,7 +10,7 @@ import { type RunTimes, times } from "./core/limits.js";
 import { startGrpc } from "./grpc/server.js";
 import { StartupError } from "./jetstream/startup-error.js";
 import type { OwnServer } from "./jetstream/storage.js";
-import { Store } from "./jetstream/store.js";
+import { openStore, type Store } from "./jetstream/store.js";
 import { startHttp } from "./ops/http.js";
 import { createMetrics, type StorageLook } from "./ops/metrics.js";
 import { JobTraces } from "./ops/traces.js";
@@ -60,7 +60,7 @@ export async function startBroker(
   const collector = await collectorOf(config, log);
   const traces = collector && new JobTraces(config.traceShare, collector.collect);
   const telemetry: Telemetry = { ...metrics.telemetry, traces };
-  const store = await Store.open({ ...storeOptions(config), ackWait: run.ackWait, own }, telemetry, log);
+  const store = await openStore({ ...storeOptions(config), ackWait: run.ackWait, own }, telemetry, log);
   try {
     const parts = await assemble(config, store, telemetry, log, run);
     late.parts = parts;

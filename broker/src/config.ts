@@ -1,107 +1,35 @@
 // Every setting of the broker, in one table: name, default, what it takes, what it is for. The only reader of the
 // environment; all mistakes are reported at once, and a name that nobody knows is one of them.
 
-import { randomBytes } from "node:crypto";
-import { hostname } from "node:os";
-import { parseDuration } from "./core/duration.js";
-import { isName, nameRule } from "./core/names.js";
 import { nearest } from "./core/nearest.js";
+import {
+  brokerName,
+  duration,
+  endpoint,
+  file,
+  integer,
+  type Kind,
+  Misfit,
+  name,
+  oneOf,
+  optional,
+  port,
+  replicas,
+  share,
+  sync,
+  text,
+  urls,
+} from "./setting-kinds.js";
 
-type Parse<T> = (text: string) => T;
-
-interface Setting<T> {
+interface Setting<T> extends Kind<T> {
   name: string;
   /** As it would be written; empty = unset. */
   fallback: string;
-  /** What it takes, for people. */
-  takes: string;
   help: string;
-  parse: Parse<T>;
 }
 
-function setting<T>(name: string, fallback: string, kind: [string, Parse<T>], help: string): Setting<T> {
-  return { name, fallback, takes: kind[0], parse: kind[1], help };
-}
-
-const text: [string, Parse<string>] = ["text", (value) => value];
-const optional: [string, Parse<string | undefined>] = ["text", (value) => value || undefined];
-const file: [string, Parse<string | undefined>] = ["a file", (value) => value || undefined];
-const port = integer(0, 65_535, "a port; 0 = any that is free");
-const name: [string, Parse<string>] = [
-  "a name",
-  (value) => (isName(value) ? value : fail(`is no name: use ${nameRule}`)),
-];
-const endpoint: [string, Parse<string | undefined>] = [
-  "http(s)://host:port",
-  (value) => {
-    if (value === "" || (/^https?:/.test(value) && URL.canParse(value))) return value || undefined;
-    return fail("must be an address such as http://localhost:4318");
-  },
-];
-const urls: [string, Parse<string[]>] = [
-  "addresses, comma between",
-  (value) =>
-    value
-      .split(",")
-      .map((part) => part.trim())
-      .filter((part) => part !== ""),
-];
-
-function integer(least: number, most: number, takes = `${least} to ${most}`): [string, Parse<number>] {
-  return [
-    takes,
-    (value) => {
-      const parsed = /^\d+$/.test(value) ? Number(value) : Number.NaN;
-      if (parsed >= least && parsed <= most) return parsed;
-      // What Kubernetes puts into the environment of a pod beside a service called `drover-grpc`.
-      const hint = value.startsWith("tcp://")
-        ? " (a Kubernetes service link? set enableServiceLinks: false)"
-        : "";
-      return fail(`must be a whole number from ${least} to ${most}${hint}`);
-    },
-  ];
-}
-
-function share(least: number, most: number): [string, Parse<number>] {
-  return [
-    `${least} to ${most}`,
-    (value) => {
-      const parsed = /^\d*\.?\d+$/.test(value) ? Number(value) : Number.NaN;
-      return parsed >= least && parsed <= most ? parsed : fail(`must be a number from ${least} to ${most}`);
-    },
-  ];
-}
-
-function duration(least: string, most: string): [string, Parse<number>] {
-  const bounds = { least: parseDuration(least) ?? 0, most: parseDuration(most) ?? 0 };
-  return [
-    `${least} to ${most}`,
-    (value) => {
-      const parsed = parseDuration(value);
-      if (parsed === undefined) return fail("must be a duration such as 500ms, 30s or 10m");
-      return parsed >= bounds.least && parsed <= bounds.most ? parsed : fail(`must be ${least} to ${most}`);
-    },
-  ];
-}
-
-function oneOf<const T extends string>(...values: T[]): [string, Parse<T>] {
-  return [
-    values.join(" | "),
-    (value) => values.find((known) => known === value) ?? fail(`must be one of ${values.join(", ")}`),
-  ];
-}
-
-function replicas(value: string): 1 | 3 {
-  return value === "1" ? 1 : value === "3" ? 3 : fail("must be 1 or 3");
-}
-
-/** How often nats-server fsyncs: `always`, or ms between two. */
-function sync(value: string): "always" | number {
-  if (value === "always") return value;
-  return (
-    parseDuration(value) ??
-    fail("must be `always` or a duration such as 10s (then a power cut loses that much)")
-  );
+function setting<T>(name: string, fallback: string, kind: Kind<T>, help: string): Setting<T> {
+  return { ...kind, name, fallback, help };
 }
 
 /** The broker has no authentication of its own yet, so it listens on loopback until somebody decides otherwise. */
@@ -135,12 +63,12 @@ export const settings = {
     "nats-server binary to embed; unset = found or fetched",
   ),
   dataDir: setting("DROVER_DATA_DIR", ".drover/data", text, "where the embedded nats-server stores"),
-  sync: setting("DROVER_SYNC", "always", ["always | duration", sync], "how often the embedded one fsyncs"),
+  sync: setting("DROVER_SYNC", "always", sync, "how often the embedded one fsyncs"),
   namespace: setting("DROVER_NAMESPACE", "default", name, "the namespace this broker serves"),
   replicas: setting(
     "DROVER_REPLICAS",
     "1",
-    ["1 | 3", replicas],
+    replicas,
     "nats-servers that keep each job; fixed when the namespace is made",
   ),
   shards: setting(
@@ -182,7 +110,7 @@ export const settings = {
   brokerName: setting(
     "DROVER_BROKER_NAME",
     "",
-    ["a name", brokerName],
+    brokerName,
     "what the broker calls itself; unset = host and chance",
   ),
   processes: setting(
@@ -302,18 +230,4 @@ function unknownNames(env: Readonly<Record<string, string | undefined>>): string
       const near = nearest(name, known);
       return `${name} is no setting${near === undefined ? ": see --help" : `: did you mean ${near}?`}`;
     });
-}
-
-function brokerName(value: string): string {
-  if (value !== "") return name[1](value);
-  const host = hostname()
-    .replace(/[^A-Za-z0-9_.-]/g, "-")
-    .slice(0, 100);
-  return `${host}-${randomBytes(3).toString("hex")}`;
-}
-
-class Misfit extends Error {}
-
-function fail(problem: string): never {
-  throw new Misfit(problem);
 }

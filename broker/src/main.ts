@@ -11,8 +11,9 @@ import { StartupError } from "./jetstream/startup-error.js";
 import { checkHealth } from "./ops/health-check.js";
 import { collectWhenIdle } from "./ops/idle-collector.js";
 import { createLogger } from "./ops/logger.js";
-import { PartError, startProcesses, supervisedBy } from "./processes.js";
+import { ProcessError, startProcesses } from "./processes.js";
 import { storeOptions } from "./store-options.js";
+import { supervisedBy } from "./supervised.js";
 import { version } from "./version.js";
 
 const help = `drover-broker ${version}: the Drover task broker
@@ -159,7 +160,7 @@ process.on("unhandledRejection", (error) => {
 
 main(process.argv.slice(2)).catch((error: unknown) => {
   // The process itself has said why.
-  if (error instanceof PartError) process.exit(error.code);
+  if (error instanceof ProcessError) process.exit(error.code);
   if (error instanceof ConfigError || error instanceof StartupError) {
     process.stderr.write(`drover-broker: ${error.message}\n`);
     process.exit(error instanceof ConfigError ? 2 : 1);

@@ -7,13 +7,13 @@ import cluster, { type Worker } from "node:cluster";
 import type { Log } from "./app/telemetry.js";
 import type { Config } from "./config.js";
 import type { EmbeddedServer } from "./jetstream/embedded.js";
-import type { OwnServer } from "./jetstream/storage.js";
 import { startEmbedded } from "./jetstream/store.js";
 import { contentTypes, type Format, formatFor } from "./ops/exposition.js";
 import { startHttp } from "./ops/http.js";
 import { mergeMetrics } from "./ops/merged-metrics.js";
 import { SharedRestarts } from "./shared-restarts.js";
 import { storeOptions } from "./store-options.js";
+import type { News, Order, Ports, Share } from "./supervised.js";
 
 const processRules = {
   /** The wait before one that died is started again, ms. */
@@ -27,25 +27,10 @@ const processRules = {
   stop: 15_000,
 } as const;
 
-/** What a process tells its supervisor. */
-type News =
-  | { ready: { grpcPort: number; httpPort: number } }
-  /** `known`: restarts that it had heard of when it found the trouble. */
-  | { restartNats: { why: string; known: number } };
-/** What it is told by it. `times`: restarts there have been. */
-type Order = { stop: true } | { natsRestarted: { maxFileStore: number; times: number } };
-
-/** What a process has to know that no setting says. */
-interface Share {
-  /** Of the supervisor's nats-server. */
-  storeDir: string;
-  maxFileStore: number;
-}
-
-interface Part {
+interface BrokerProcess {
   name: string;
   worker: Worker;
-  ready: { grpcPort: number; httpPort: number } | undefined;
+  ready: Ports | undefined;
 }
 
 export interface RunningProcesses {
@@ -60,13 +45,13 @@ export interface RunningProcesses {
 }
 
 /** A process could not be started, and has said why. */
-export class PartError extends Error {
+export class ProcessError extends Error {
   constructor(readonly code: number) {
     super(`a broker process ended with ${code} before it was ready`);
   }
 }
 
-/** @throws StartupError, PartError */
+/** @throws StartupError, ProcessError */
 export async function startProcesses(config: Config, log: Log): Promise<RunningProcesses> {
   const embedded =
     config.natsUrl.length === 0 ? await startEmbedded(storeOptions(config).embedded, log) : undefined;
@@ -81,7 +66,7 @@ export async function startProcesses(config: Config, log: Log): Promise<RunningP
 }
 
 class Supervisor {
-  readonly #parts = new Map<number, Part>();
+  readonly #processes = new Map<number, BrokerProcess>();
   readonly #deaths: number[] = [];
   readonly #restarts = new SharedRestarts(async (why) => this.embedded?.restart(why));
   #stopping = false;
@@ -127,28 +112,28 @@ class Supervisor {
 
   kill(): void {
     this.#stopping = true;
-    for (const { worker } of this.#parts.values()) worker.process.kill("SIGKILL");
+    for (const { worker } of this.#processes.values()) worker.process.kill("SIGKILL");
   }
 
-  /** Starts a process, and again whenever it ends. Settles when it is ready. @throws PartError when it never is */
-  async #run(n: number): Promise<{ grpcPort: number; httpPort: number }> {
+  /** Starts a process, and again whenever it ends. Settles when it is ready. @throws ProcessError when it never is */
+  async #run(n: number): Promise<Ports> {
     const name = `${this.config.brokerName}-${n}`;
     const worker = cluster.fork(this.#settings(name));
-    const part: Part = { name, worker, ready: undefined };
-    this.#parts.set(n, part);
+    const started: BrokerProcess = { name, worker, ready: undefined };
+    this.#processes.set(n, started);
     return await new Promise((resolve, reject) => {
       worker.on("message", (told: News) => {
         if ("restartNats" in told) return void this.#restartNats(told.restartNats);
-        part.ready = told.ready;
+        started.ready = told.ready;
         // What it was started with is from before them.
         if (this.#restarts.times > 0) worker.send(this.#restarted());
         resolve(told.ready);
       });
       worker.once("exit", (code, signal) => {
-        const wasReady = part.ready !== undefined;
-        part.ready = undefined;
-        if (this.#stopping) return reject(new PartError(code ?? 1));
-        if (!wasReady) reject(new PartError(code ?? 1));
+        const wasReady = started.ready !== undefined;
+        started.ready = undefined;
+        if (this.#stopping) return reject(new ProcessError(code ?? 1));
+        if (!wasReady) reject(new ProcessError(code ?? 1));
         else this.#ended(n, name, signal ?? `exit code ${code}`);
       });
     });
@@ -194,7 +179,8 @@ class Supervisor {
 
   async #restartNats({ why, known }: { why: string; known: number }): Promise<void> {
     await this.#restarts.ask(why, known);
-    for (const { worker } of this.#parts.values()) if (worker.isConnected()) worker.send(this.#restarted());
+    for (const { worker } of this.#processes.values())
+      if (worker.isConnected()) worker.send(this.#restarted());
   }
 
   #restarted(): Order {
@@ -205,8 +191,8 @@ class Supervisor {
   async #metrics(format: Format): Promise<{ type: string; body: string }> {
     const type = contentTypes[format];
     const texts = await Promise.all(
-      [...this.#parts.values()].map(async (part) => {
-        return { process: part.name, text: (await this.#ask(part, "/metrics", type))?.body };
+      [...this.#processes.values()].map(async (each) => {
+        return { process: each.name, text: (await this.#ask(each, "/metrics", type))?.body };
       }),
     );
     return { type, body: mergeMetrics(format, texts) };
@@ -215,15 +201,17 @@ class Supervisor {
   /** One that is being started again keeps nobody from the others. */
   async #readiness(): Promise<{ ready: boolean; problems: string[] }> {
     if (this.#stopping) return { ready: false, problems: ["stopping"] };
-    const parts = [...this.#parts.values()];
-    const answers = await Promise.all(parts.map((part) => this.#ask(part, "/readyz")));
+    const processes = [...this.#processes.values()];
+    const answers = await Promise.all(processes.map((each) => this.#ask(each, "/readyz")));
     if (answers.some((answer) => answer?.ok === true)) return { ready: true, problems: [] };
-    const said = answers.map((answer, i) => `${parts[i]?.name}: ${answer?.body.trim() ?? "does not answer"}`);
+    const said = answers.map(
+      (answer, i) => `${processes[i]?.name}: ${answer?.body.trim() ?? "does not answer"}`,
+    );
     return { ready: false, problems: said };
   }
 
   async #ask(
-    { ready }: Part,
+    { ready }: BrokerProcess,
     path: string,
     accept = "text/plain",
   ): Promise<{ ok: boolean; body: string } | undefined> {
@@ -242,7 +230,7 @@ class Supervisor {
     this.#stopping = true;
     const told: Order = { stop: true };
     await Promise.all(
-      [...this.#parts.values()].map(async ({ worker, name }) => {
+      [...this.#processes.values()].map(async ({ worker, name }) => {
         if (worker.isDead()) return;
         const ended = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
         if (worker.isConnected()) worker.send(told);
@@ -257,64 +245,4 @@ class Supervisor {
     await this.#http?.stop();
     await this.embedded?.close();
   }
-}
-
-/** In a process that a supervisor started. */
-export interface Supervised {
-  /** The supervisor's nats-server, if it has one. */
-  readonly own: OwnServer | undefined;
-  ready(ports: { grpcPort: number; httpPort: number }): void;
-  /** Calls back once, when it is told to stop or the supervisor is gone. */
-  onStop(stop: () => void): void;
-}
-
-/** Undefined: this process has no supervisor. `share` is what the supervisor gave it on the command line. */
-export function supervisedBy(share: string | undefined): Supervised | undefined {
-  if (!cluster.isWorker) return undefined;
-  return {
-    own: share === undefined ? undefined : new SupervisedServer(JSON.parse(share) as Share),
-    ready: (ready) => tell({ ready }),
-    onStop: (stop) => {
-      let told = false;
-      const once = () => {
-        if (!told) stop();
-        told = true;
-      };
-      process.on("message", (message: Order) => {
-        if ("stop" in message) once();
-      });
-      process.on("disconnect", once);
-    },
-  };
-}
-
-/** The supervisor's nats-server, seen from one of its processes. */
-class SupervisedServer implements OwnServer {
-  readonly storeDir: string;
-  maxFileStore: number;
-  #restarted: (() => void)[] = [];
-  /** Restarts that this process has heard of. */
-  #known = 0;
-
-  constructor(share: Share) {
-    this.storeDir = share.storeDir;
-    this.maxFileStore = share.maxFileStore;
-    process.on("message", (message: Order) => {
-      if (!("natsRestarted" in message)) return;
-      this.maxFileStore = message.natsRestarted.maxFileStore;
-      this.#known = message.natsRestarted.times;
-      for (const done of this.#restarted.splice(0)) done();
-    });
-  }
-
-  restart(why: string): Promise<void> {
-    return new Promise((resolve) => {
-      this.#restarted.push(resolve);
-      tell({ restartNats: { why, known: this.#known } });
-    });
-  }
-}
-
-function tell(told: News): void {
-  if (process.connected) process.send?.(told);
 }

@@ -275,7 +275,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
 
   test("a member whose ticket was lost and whose record is gone counts as it ended", async () => {
     const [task, next] = [freshTask(), freshTask()];
-    const steps = [first, second].map(({ parts }) => parts.flows.steps);
+    const steps = [first, second].map(({ parts }) => parts.flowSteps);
     const looks = steps.map((each) => each.look);
     for (const each of steps) {
       each.look = async (tickets) => {
@@ -312,7 +312,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
       grant.spec.flow?.member === 1 ? row.again : broken ? failure(PERMANENT) : success(),
     );
     // What follows from the failure is done only after the redrive.
-    const cancels = [first, second].map(({ parts }) => parts.flows.steps.cancel);
+    const cancels = [first, second].map(({ parts }) => parts.cancel);
     const originals = cancels.map(({ cancel }) => cancel);
     const held: (() => void)[] = [];
     let asked = 0;

@@ -21,7 +21,7 @@ afterEach(() => scene.close());
 /** The broker's own, but for what it calls overdue. */
 function overdue(lateBy: number): Overdue {
   const { jobs, journal, clock, storage } = broker.parts.store;
-  return new Overdue(jobs, journal, clock, storage, scene.log, lateBy);
+  return new Overdue({ jobs, journal, clock, storage, log: scene.log }, lateBy);
 }
 
 async function fill(): Promise<void> {

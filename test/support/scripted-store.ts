@@ -3,6 +3,7 @@
 
 import { Agenda } from "../../broker/src/app/agenda.js";
 import { Hints } from "../../broker/src/app/hints.js";
+import { Intake } from "../../broker/src/app/intake.js";
 import { Ledger } from "../../broker/src/app/ledger.js";
 import { type Change, Conflict, type Jobs, type Journal } from "../../broker/src/app/ports.js";
 import { Refusal } from "../../broker/src/core/errors.js";
@@ -22,6 +23,7 @@ export class ScriptedStore {
   /** Jobs whose lanes were told that something came. */
   filled = 0;
   readonly hints: Hints;
+  readonly intake: Intake;
   readonly ledger: Ledger;
 
   constructor() {
@@ -53,7 +55,10 @@ export class ScriptedStore {
       hear() {},
     });
     const lanes = { has: () => true, ensure: async () => undefined, filled: () => void this.filled++ };
-    this.ledger = new Ledger(journal, jobs, lanes, { now: () => now }, this.hints, new Agenda(), () => 0.5);
+    const { hints } = this;
+    const parts = { journal, jobs, lanes, clock: { now: () => now }, hints, agenda: new Agenda() };
+    this.intake = new Intake(parts);
+    this.ledger = new Ledger(parts, () => 0.5);
   }
 
   close(): void {

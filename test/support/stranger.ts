@@ -90,11 +90,20 @@ export class Stranger {
     });
   }
 
-  /** What a call is refused with. @throws Error when it is not */
+  /** What a call is refused with, whether one message answers it or a stream. @throws Error when it is not */
   async refused(method: string, request: Message, metadata: Record<string, string> = {}): Promise<Refused> {
-    const answer = await this.call(method, request, { metadata }).catch(refusalOf);
+    const { responseStream } = find(method);
+    const answered = responseStream ? this.#first(method, request) : this.call(method, request, { metadata });
+    const answer = await answered.catch(refusalOf);
     if ("code" in answer && "reason" in answer) return answer as unknown as Refused;
     throw new Error(`${method} took it: ${JSON.stringify(answer)}`);
+  }
+
+  /** The first message of a stream. @throws ServiceError */
+  #first(method: string, request: Message): Promise<Message> {
+    return new Promise((resolve, reject) => {
+      this.stream(method, request).on("error", reject).on("data", resolve);
+    });
   }
 
   /** A call that is answered by a stream. */

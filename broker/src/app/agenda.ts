@@ -2,7 +2,7 @@
 // says when the store's alarm comes; it is taken once the write is stored. Lost with the broker, to no harm.
 
 import { type Due, DueHeap } from "../core/due-heap.js";
-import { type AgendaRules, agendaRules, hasPlace } from "../core/promotion.js";
+import { type AgendaRules, agendaRules, hasPlace, netUnder } from "../core/promotion.js";
 
 export class Agenda {
   readonly #heap = new DueHeap();
@@ -35,6 +35,20 @@ export class Agenda {
 
   release(): void {
     this.#booked -= 1;
+  }
+
+  /** Stores what waits for its time, and keeps it in mind where there is room. `write` is told when the store's alarm is
+   *  to come, and what it returns is returned. */
+  async store(due: Due, now: number, write: (fireAt: number) => Promise<number>): Promise<number> {
+    if (!this.book(due.dueAt, now)) return write(due.dueAt);
+    try {
+      const seq = await write(netUnder(due.dueAt));
+      this.keep(due);
+      return seq;
+    } catch (error) {
+      this.release();
+      throw error;
+    }
   }
 
   take(now: number, most: number): Due[] {

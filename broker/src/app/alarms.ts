@@ -12,20 +12,22 @@ import type { Alarm, Clock, Jobs, Peers } from "./ports.js";
 import { lineOf, report } from "./settling.js";
 import type { Log, Telemetry } from "./telemetry.js";
 
+export interface AlarmsParts {
+  ledger: Ledger;
+  jobs: Pick<Jobs, "read">;
+  peers: Peers;
+  clock: Clock;
+  telemetry: Telemetry;
+  log: Log;
+}
+
 export class Alarms {
-  constructor(
-    readonly ledger: Ledger,
-    readonly jobs: Pick<Jobs, "read">,
-    readonly peers: Peers,
-    readonly clock: Clock,
-    readonly telemetry: Telemetry,
-    readonly log: Log,
-  ) {}
+  constructor(readonly parts: AlarmsParts) {}
 
   /** Never rejects: what could not be dealt with is not acked and comes again. */
   async look(alarms: readonly Alarm[]): Promise<void> {
     try {
-      const snapshots = await this.jobs.read(alarms.map((alarm) => alarm.ref));
+      const snapshots = await this.parts.jobs.read(alarms.map((alarm) => alarm.ref));
       const due: { alarm: Alarm; known: Known }[] = [];
       for (const [i, alarm] of alarms.entries()) {
         const snapshot = snapshots[i];
@@ -37,7 +39,7 @@ export class Alarms {
       const alive = await this.#stillHeld(due.map(({ known }) => known));
       await Promise.all(due.map(({ alarm, known }) => this.#act(alarm, known, alive)));
     } catch (error) {
-      this.log.warn({ error: String(error) }, "alarms could not be looked into");
+      this.parts.log.warn({ error: String(error) }, "alarms could not be looked into");
     }
   }
 
@@ -45,12 +47,20 @@ export class Alarms {
   async #bury(alarm: Alarm, stored: Stored): Promise<void> {
     const job = jobId(alarm.ref);
     try {
-      await this.ledger.bury(alarm.ref, stored);
-      this.log.error({ job, seq: alarm.seq }, "an alarm cannot be read: job failed");
-      this.telemetry.finished({ task: alarm.ref.task, queue: stored.queue }, "failed", "CORRUPT", undefined);
+      await this.parts.ledger.bury(alarm.ref, stored);
+      this.parts.log.error({ job, seq: alarm.seq }, "an alarm cannot be read: job failed");
+      this.parts.telemetry.finished(
+        { task: alarm.ref.task, queue: stored.queue },
+        "failed",
+        "CORRUPT",
+        undefined,
+      );
       alarm.ack();
     } catch (error) {
-      this.log.error({ job, error: String(error) }, "an alarm cannot be read nor its job recorded as failed");
+      this.parts.log.error(
+        { job, error: String(error) },
+        "an alarm cannot be read nor its job recorded as failed",
+      );
     }
   }
 
@@ -62,7 +72,7 @@ export class Alarms {
       .map(({ stored }) => jobId(stored.job.spec ?? { task: "", key: "" }));
     const alive = new Set<string>();
     if (ids.length === 0) return alive;
-    const { answers } = await this.peers.ask("holders", { ids, renew: true });
+    const { answers } = await this.parts.peers.ask("holders", { ids, renew: true });
     for (const { body } of answers) for (const { id } of body as HeldAnswer[]) alive.add(id);
     return alive;
   }
@@ -70,20 +80,20 @@ export class Alarms {
   async #act(alarm: Alarm, known: Known, alive: ReadonlySet<string>): Promise<void> {
     if (alive.has(jobId(alarm.ref))) return;
     try {
-      const changed = await this.ledger.change(alarm.ref, known, { type: "alarm" }, unmoved);
+      const changed = await this.parts.ledger.change(alarm.ref, known, { type: "alarm" }, unmoved);
       if (standingOf(known.stored) === "later") {
-        const late = (this.clock.now() - known.stored.job.dueAt) / 1_000;
-        this.telemetry.promoted(lineOf(known), "alarm", late);
+        const late = (this.parts.clock.now() - known.stored.job.dueAt) / 1_000;
+        this.parts.telemetry.promoted(lineOf(known), "alarm", late);
       } else if (standingOf(known.stored) === "held") {
-        this.telemetry.leaseLost({ task: alarm.ref.task, queue: known.stored.queue });
+        this.parts.telemetry.leaseLost({ task: alarm.ref.task, queue: known.stored.queue });
       }
-      report(changed, this.telemetry, this.log, this.clock.now());
+      report(changed, this.parts.telemetry, this.parts.log, this.parts.clock.now());
       alarm.ack();
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       if (isPassing(error)) return;
       if (error.reason === "TOO_MANY_LANES") {
-        this.log.error({ job: jobId(alarm.ref) }, `a due job has no lane: ${error.message}`);
+        this.parts.log.error({ job: jobId(alarm.ref) }, `a due job has no lane: ${error.message}`);
         return;
       }
       alarm.ack();

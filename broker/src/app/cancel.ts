@@ -29,24 +29,26 @@ const attempts = 8;
 
 export type Cancelled = { outcome: "cancelled" | "requested" | "already-finished"; previous: State };
 
+export interface CancelParts {
+  ledger: Ledger;
+  jobs: Jobs;
+  reader: Reader;
+  peers: Peers;
+  holdings: Holdings;
+  settling: Settling;
+  dispatcher: Dispatcher;
+  clock: Clock;
+  telemetry: Telemetry;
+  log: Log;
+  unique: Pick<UniqueJobs, "again">;
+}
+
 export class Cancel {
   readonly #asked = new Map<string, Promise<boolean>>();
 
-  constructor(
-    readonly ledger: Ledger,
-    readonly jobs: Jobs,
-    readonly reader: Reader,
-    readonly peers: Peers,
-    readonly holdings: Holdings,
-    readonly settling: Settling,
-    readonly dispatcher: Dispatcher,
-    readonly clock: Clock,
-    readonly telemetry: Telemetry,
-    readonly log: Log,
-    readonly unique: Pick<UniqueJobs, "again">,
-  ) {
-    peers.answer("cancel", (body) => this.#atHolder(body as { id: string; reason: string }));
-    peers.hear("cancelled", (body) => this.#wasCancelled(body as string));
+  constructor(readonly parts: CancelParts) {
+    parts.peers.answer("cancel", (body) => this.#atHolder(body as { id: string; reason: string }));
+    parts.peers.hear("cancelled", (body) => this.#wasCancelled(body as string));
   }
 
   /** With `waitingOnly` a job that runs is left alone, and one that is `spared` always: undefined. */
@@ -65,7 +67,7 @@ export class Cancel {
   ): Promise<Cancelled | undefined> {
     const id = jobId(ref);
     for (let attempt = 0; attempt < attempts; attempt++) {
-      const [snapshot] = await this.jobs.read([ref]);
+      const [snapshot] = await this.parts.jobs.read([ref]);
       const current = snapshot?.current;
       if (current === undefined) throw jobNotFound(id);
       if (spared(current)) return undefined;
@@ -94,9 +96,9 @@ export class Cancel {
               "NOT_FAILED",
               `${jobId(ref)} is ${stateOf(current)}: only a FAILED job can be redriven`,
             );
-    const again = await this.unique.again(ref);
-    const changed = await this.ledger.change(ref, undefined, { type: "redrive" }, failed, again);
-    const [view] = await this.reader.views([changed.stored], false);
+    const again = await this.parts.unique.again(ref);
+    const changed = await this.parts.ledger.change(ref, undefined, { type: "redrive" }, failed, again);
+    const [view] = await this.parts.reader.views([changed.stored], false);
     if (view === undefined) throw jobNotFound(jobId(ref));
     return view;
   }
@@ -104,7 +106,7 @@ export class Cancel {
   async #runs(stored: Stored): Promise<boolean> {
     const standing = standingOf(stored);
     if (standing !== "ready") return standing === "held";
-    const { answers } = await this.peers.ask("holders", { ids: [jobId(specOf(stored.job))] });
+    const { answers } = await this.parts.peers.ask("holders", { ids: [jobId(specOf(stored.job))] });
     return answers.some(({ body }) => (body as HeldAnswer[]).some(({ buffered }) => !buffered));
   }
 
@@ -114,29 +116,32 @@ export class Cancel {
       await this.#write(ref, known, reason);
       return { outcome: "cancelled", previous: state };
     }
-    const { answers } = await this.peers.ask("cancel", { id: jobId(ref), reason });
+    const { answers } = await this.parts.peers.ask("cancel", { id: jobId(ref), reason });
     if (answers.some(({ body }) => body === true)) return { outcome: "requested", previous: "RUNNING" };
     if (standing === "ready") {
       await this.#write(ref, known, reason);
       // A broker may have handed it out in this very moment.
-      this.peers.tell("cancelled", jobId(ref));
+      this.parts.peers.tell("cancelled", jobId(ref));
       return { outcome: "cancelled", previous: "READY" };
     }
     // Held in the store and by nobody we hear: leased in a single call, or its broker is gone. Its lease is cut short;
     // when it ends, the wish decides.
     const hold = known.stored.job.hold;
     if (hold === undefined) return undefined;
-    const leaseUntil = Math.min(hold.leaseUntil, this.clock.now() + this.settling.run.cancelGrace);
+    const leaseUntil = Math.min(
+      hold.leaseUntil,
+      this.parts.clock.now() + this.parts.settling.run.cancelGrace,
+    );
     const event = { type: "requestCancel", reason, hold: { ...hold, leaseUntil } } as const;
-    await this.ledger.change(ref, known, event, unmoved);
+    await this.parts.ledger.change(ref, known, event, unmoved);
     return { outcome: "requested", previous: "RUNNING" };
   }
 
   async #write(ref: JobRef, known: Known, reason: string): Promise<void> {
-    const changed = await this.ledger.change(ref, known, { type: "cancel", reason }, unmoved);
-    report(changed, this.telemetry, this.log, this.clock.now());
+    const changed = await this.parts.ledger.change(ref, known, { type: "cancel", reason }, unmoved);
+    report(changed, this.parts.telemetry, this.parts.log, this.parts.clock.now());
     const spec = specOf(known.stored.job);
-    if ((spec.payload?.externalSize ?? 0) > 0 && spec.flow === undefined) this.jobs.dropBody(ref);
+    if ((spec.payload?.externalSize ?? 0) > 0 && spec.flow === undefined) this.parts.jobs.dropBody(ref);
   }
 
   /** Asked by a broker that has a cancel for a job which we may be holding. */
@@ -151,26 +156,30 @@ export class Cancel {
   }
 
   async #askHolder(id: string, reason: string): Promise<boolean> {
-    const holding = this.holdings.get(id);
+    const holding = this.parts.holdings.get(id);
     if (holding === undefined || holding.settling) return false;
     if (holding.cancelRequested) return true;
     const unary = holding.holder.unary;
-    const leaseFor = unary ? this.settling.run.cancelGrace : this.settling.run.lease;
-    if (!(await this.settling.hold(holding, leaseFor, { reason }))) return false;
+    const leaseFor = unary ? this.parts.settling.run.cancelGrace : this.parts.settling.run.lease;
+    if (!(await this.parts.settling.hold(holding, leaseFor, { reason }))) return false;
     holding.cancelRequested = true;
     if (unary) {
-      holding.expiresAt = this.clock.now() + leaseFor;
+      holding.expiresAt = this.parts.clock.now() + leaseFor;
     } else {
       holding.holder.cancelled(holding, "requested");
-      this.holdings.endBy(holding, this.clock.now() + this.settling.run.cancelGrace, "cancelled");
+      this.parts.holdings.endBy(
+        holding,
+        this.parts.clock.now() + this.parts.settling.run.cancelGrace,
+        "cancelled",
+      );
     }
     return true;
   }
 
   #wasCancelled(id: string): void {
-    this.dispatcher.discard(id)?.ack();
-    const holding = this.holdings.get(id);
+    this.parts.dispatcher.discard(id)?.ack();
+    const holding = this.parts.holdings.get(id);
     if (holding === undefined || holding.settling) return;
-    this.settling.superseded(holding);
+    this.parts.settling.superseded(holding);
   }
 }

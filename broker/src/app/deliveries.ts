@@ -15,20 +15,22 @@ import type { Log, Telemetry } from "./telemetry.js";
 
 const readAtOnce = 200;
 
+export interface DeliveriesParts {
+  ledger: Pick<Ledger, "change" | "bury">;
+  jobs: Pick<Jobs, "read">;
+  peers: Pick<Peers, "ask">;
+  holdings: Holdings;
+  telemetry: Telemetry;
+  log: Log;
+  accept: (ticket: Ticket) => void;
+  isBuffered: (id: string) => boolean;
+}
+
 export class Deliveries {
   readonly #waiting: { ticket: Ticket; decided: () => void }[] = [];
   #busy = false;
 
-  constructor(
-    readonly ledger: Pick<Ledger, "change" | "bury">,
-    readonly jobs: Pick<Jobs, "read">,
-    readonly peers: Pick<Peers, "ask">,
-    readonly holdings: Holdings,
-    readonly telemetry: Telemetry,
-    readonly log: Log,
-    readonly accept: (ticket: Ticket) => void,
-    readonly isBuffered: (id: string) => boolean,
-  ) {}
+  constructor(readonly parts: DeliveriesParts) {}
 
   /** Settles, never rejecting, when it is decided what becomes of the ticket. */
   async examine(ticket: Ticket): Promise<void> {
@@ -52,7 +54,7 @@ export class Deliveries {
   /** The first delivery is the one that counts. */
   #isOurs(ticket: Ticket): boolean {
     const id = jobId(ticket.ref);
-    return this.holdings.get(id)?.claim.origin === ticket.seq || this.isBuffered(id);
+    return this.parts.holdings.get(id)?.claim.origin === ticket.seq || this.parts.isBuffered(id);
   }
 
   /** One round at a time; what comes meanwhile goes into the next. */
@@ -65,7 +67,7 @@ export class Deliveries {
         await this.#round(round.map(({ ticket }) => ticket));
       } catch (error) {
         // Left un-acked, they come again.
-        this.log.warn({ error: String(error) }, "delivered tickets could not be looked into");
+        this.parts.log.warn({ error: String(error) }, "delivered tickets could not be looked into");
       }
       for (const { decided } of round) decided();
     }
@@ -82,14 +84,14 @@ export class Deliveries {
     for (const ticket of await this.#stillTheJob(free)) {
       if (this.#isOurs(ticket)) continue;
       // Somebody who cannot be heard may be running it: only a new ticket fences that run off.
-      if (ticket.deliveries === 1 && silent === 0) this.accept(ticket);
+      if (ticket.deliveries === 1 && silent === 0) this.parts.accept(ticket);
       else void this.#reissue(ticket, ticket.deliveries > 1);
     }
   }
 
   /** The tickets that are their jobs' state; the others are acked. */
   async #stillTheJob(tickets: readonly Ticket[]): Promise<Ticket[]> {
-    const snapshots = await this.jobs.read(tickets.map((ticket) => ticket.ref));
+    const snapshots = await this.parts.jobs.read(tickets.map((ticket) => ticket.ref));
     return tickets.filter((ticket, i) => {
       const now = snapshots[i]?.current;
       if (now?.phase === "ready" && now.seq === ticket.seq) return true;
@@ -99,7 +101,7 @@ export class Deliveries {
   }
 
   async #askHolders(ids: readonly string[]): Promise<{ held: Set<string>; silent: number }> {
-    const { answers, silent } = await this.peers.ask("holders", { ids });
+    const { answers, silent } = await this.parts.peers.ask("holders", { ids });
     const held = new Set<string>();
     for (const { body } of answers) for (const { id } of body as HeldAnswer[]) held.add(id);
     return { held, silent };
@@ -110,10 +112,15 @@ export class Deliveries {
     if (stored === undefined) return;
     try {
       const event = { type: "reissue", counted } as const;
-      const changed = await this.ledger.change(ticket.ref, { stored, last: ticket.seq }, event, unmoved);
-      this.telemetry.reissued(ticket.lane, counted ? "redelivered" : "unserved");
+      const changed = await this.parts.ledger.change(
+        ticket.ref,
+        { stored, last: ticket.seq },
+        event,
+        unmoved,
+      );
+      this.parts.telemetry.reissued(ticket.lane, counted ? "redelivered" : "unserved");
       if (changed.stored.phase !== "ready") {
-        report(changed, this.telemetry, this.log, changed.stored.job.finishedAt);
+        report(changed, this.parts.telemetry, this.parts.log, changed.stored.job.finishedAt);
       }
       ticket.ack();
     } catch (error) {
@@ -125,12 +132,15 @@ export class Deliveries {
 
   async #bury(ticket: Ticket, stored: Stored): Promise<void> {
     try {
-      await this.ledger.bury(ticket.ref, stored);
-      this.log.error({ job: jobId(ticket.ref), seq: ticket.seq }, "a ticket cannot be read: job failed");
-      this.telemetry.finished(ticket.lane, "failed", "CORRUPT", undefined);
+      await this.parts.ledger.bury(ticket.ref, stored);
+      this.parts.log.error(
+        { job: jobId(ticket.ref), seq: ticket.seq },
+        "a ticket cannot be read: job failed",
+      );
+      this.parts.telemetry.finished(ticket.lane, "failed", "CORRUPT", undefined);
       ticket.ack();
     } catch (error) {
-      this.log.error(
+      this.parts.log.error(
         { job: jobId(ticket.ref), error: String(error) },
         "a ticket cannot be read nor recorded as failed",
       );

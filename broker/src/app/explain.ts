@@ -27,34 +27,36 @@ interface Asked {
   rivals: string[];
 }
 
+export interface ExplainParts {
+  reader: Pick<Reader, "status">;
+  settings: { settingsOf(queue: string): QueueSettings | undefined };
+  queues: Pick<Queues, "lanes" | "from">;
+  limits: Pick<LimitControl, "holdingFor">;
+  flows: Pick<Flows, "read">;
+  graphs: FlowGraphs;
+  keys: Pick<KeyPlaces, "standing">;
+  dispatcher: Pick<Dispatcher, "serving">;
+  peers: Peers;
+  clock: Clock;
+}
+
 export class Explain {
-  constructor(
-    readonly reader: Pick<Reader, "status">,
-    readonly settings: { settingsOf(queue: string): QueueSettings | undefined },
-    readonly queues: Pick<Queues, "lanes" | "from">,
-    readonly limits: Pick<LimitControl, "holdingFor">,
-    readonly flows: Pick<Flows, "read">,
-    readonly graphs: FlowGraphs,
-    readonly keys: Pick<KeyPlaces, "standing">,
-    readonly dispatcher: Pick<Dispatcher, "serving">,
-    readonly peers: Peers,
-    readonly clock: Clock,
-  ) {
-    peers.answer("serving", (body) => {
+  constructor(readonly parts: ExplainParts) {
+    parts.peers.answer("serving", (body) => {
       const { task, queue, rivals } = body as Asked;
-      return this.dispatcher.serving(task, queue, rivals);
+      return this.parts.dispatcher.serving(task, queue, rivals);
     });
   }
 
   /** @throws Refusal JOB_NOT_FOUND, STORE_UNAVAILABLE */
   async explain(ref: JobRef): Promise<Explanation> {
-    const [view] = await this.reader.status([ref], false);
+    const [view] = await this.parts.reader.status([ref], false);
     if (view === undefined) throw jobNotFound(jobId(ref));
     const { stored, state } = view;
     const { task, startBy } = specOf(stored.job);
     const { queue } = stored;
-    const settings = this.settings.settingsOf(queue);
-    const now = this.clock.now();
+    const settings = this.parts.settings.settingsOf(queue);
+    const now = this.parts.clock.now();
     const known = {
       id: jobId(ref),
       state,
@@ -67,10 +69,10 @@ export class Explain {
     };
     if (state === "RUNNING" || hasEnded(state)) return explain({ ...known, ...unasked });
     const [limits, line, parents, place] = await Promise.all([
-      this.limits.holdingFor(task, queue),
+      this.parts.limits.holdingFor(task, queue),
       this.#line(stored, state === "READY"),
       this.#parents(stored),
-      this.keys.standing(stored),
+      this.parts.keys.standing(stored),
     ]);
     return explain({ ...known, ...limits, ...line, parents, place });
   }
@@ -80,12 +82,12 @@ export class Explain {
     const { task } = specOf(stored.job);
     const { queue, priority } = stored;
     const lanes: Rivals[] = stands
-      ? (await this.queues.lanes())
+      ? (await this.parts.queues.lanes())
           .map(({ key, ready }) => ({ ...key, ready }))
           .filter((lane) => lane.queue === queue && lane.priority >= priority && lane.ready > 0)
       : [];
     const rivals = [...new Set(lanes.map((lane) => lane.task))].filter((rival) => rival !== task);
-    const { answers } = await this.peers.ask("serving", { task, queue, rivals } satisfies Asked);
+    const { answers } = await this.parts.peers.ask("serving", { task, queue, rivals } satisfies Asked);
     const served = answers.map(({ body }) => body as Served);
     const workers = {
       serving: served.reduce((sum, each) => sum + each.serving, 0),
@@ -108,7 +110,7 @@ export class Explain {
   async #beforeInLane({ queue, priority, seq, job }: Stored, own: readonly Rivals[]): Promise<number> {
     const lane = own.find((each) => each.priority === priority);
     if (lane === undefined) return 0;
-    const since = await this.queues.from({ task: specOf(job).task, queue, priority }, seq);
+    const since = await this.parts.queues.from({ task: specOf(job).task, queue, priority }, seq);
     return Math.max(0, lane.ready - since);
   }
 
@@ -118,9 +120,9 @@ export class Explain {
   }
 
   async #openParents({ flow, dependsOn }: FlowMembership): Promise<string[]> {
-    const found = await this.flows.read(flow);
+    const found = await this.parts.flows.read(flow);
     if (found === undefined) return [];
-    const { entries } = await this.graphs.of(found.record);
+    const { entries } = await this.parts.graphs.of(found.record);
     return dependsOn
       .filter((member) => !hasMemberEnded(found.record.members[member]))
       .flatMap((member) => {

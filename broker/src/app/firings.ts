@@ -15,7 +15,7 @@ import { isPassing } from "./fences.js";
 import type { Clock, Jobs, Peers } from "./ports.js";
 import type { Firing, FiringTicket, KnownSchedule, ScheduleRecord, Schedules } from "./schedule-ports.js";
 import type { Submit } from "./submit.js";
-import { firedAs, type Log, silent, type Telemetry } from "./telemetry.js";
+import { firedAs, type Log, type Telemetry } from "./telemetry.js";
 
 const lookEvery = 60_000;
 const topic = "schedules-changed";
@@ -42,26 +42,30 @@ interface Done {
   refused: number;
 }
 
+export interface FiringsParts {
+  schedules: Schedules;
+  jobs: Pick<Jobs, "read">;
+  submit: Pick<Submit, "submit">;
+  cancel: Pick<Cancel, "cancel">;
+  peers: Peers;
+  clock: Clock;
+  routes: Routing;
+  read: (declared: Uint8Array) => Schedule;
+  randomBytes: (n: number) => Uint8Array;
+  log: Log;
+  telemetry: Pick<Telemetry, "fired" | "schedulesOverdue">;
+}
+
 export class Firings {
   /** Ends when what is being looked at has been dealt with. */
   #round: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(
-    readonly schedules: Schedules,
-    readonly jobs: Pick<Jobs, "read">,
-    readonly submit: Pick<Submit, "submit">,
-    readonly cancel: Pick<Cancel, "cancel">,
-    readonly peers: Peers,
-    readonly clock: Clock,
-    readonly routes: Routing,
-    readonly read: (declared: Uint8Array) => Schedule,
-    readonly randomBytes: (n: number) => Uint8Array,
-    readonly log: Log,
+    readonly parts: FiringsParts,
     readonly run: Pick<RunTimes, "misfireGrace"> = times,
-    readonly telemetry: Pick<Telemetry, "fired" | "schedulesOverdue"> = silent,
   ) {
-    peers.answer(topic, () => this.#round.then(() => true));
+    parts.peers.answer(topic, () => this.#round.then(() => true));
   }
 
   start(): void {
@@ -74,13 +78,14 @@ export class Firings {
 
   /** Once no broker that can be heard works on what it read of a schedule before now. */
   async settled(): Promise<void> {
-    await this.peers.ask(topic, {});
+    await this.parts.peers.ask(topic, {});
   }
 
   /** Deals with firings. Never rejects: what could not be dealt with comes again. */
   look(tickets: readonly FiringTicket[]): Promise<void> {
     const round = this.#look(tickets).catch((error: unknown) => {
-      if (!isPassing(error)) this.log.error({ error: String(error) }, "firings could not be dealt with");
+      if (!isPassing(error))
+        this.parts.log.error({ error: String(error) }, "firings could not be dealt with");
     });
     // The search for stuck ones goes on beside what is delivered.
     this.#round = Promise.all([this.#round, round]).then(() => undefined);
@@ -91,34 +96,34 @@ export class Firings {
    *  the server. */
   async lookForStuck(): Promise<void> {
     try {
-      const names = await this.schedules.names();
+      const names = await this.parts.schedules.names();
       let overdue = 0;
       for (let i = 0; i < names.length; i += scheduleLimits.declared) {
-        const known = await this.schedules.read(names.slice(i, i + scheduleLimits.declared));
+        const known = await this.parts.schedules.read(names.slice(i, i + scheduleLimits.declared));
         const late = known.flatMap(({ record }) =>
           record !== undefined &&
           record.nextAt > 0 &&
-          record.nextAt < this.clock.now() - this.run.misfireGrace
+          record.nextAt < this.parts.clock.now() - this.run.misfireGrace
             ? [record]
             : [],
         );
         overdue += late.length;
         if (late.length === 0) continue;
-        this.log.warn({ schedules: late.length }, "schedules did not fire, and are dealt with now");
+        this.parts.log.warn({ schedules: late.length }, "schedules did not fire, and are dealt with now");
         await this.look(late.map(({ name, nextAt }) => ({ name, plannedAt: nextAt, ack: () => undefined })));
       }
-      this.telemetry.schedulesOverdue(overdue);
+      this.parts.telemetry.schedulesOverdue(overdue);
     } catch (error) {
       if (!isPassing(error))
-        this.log.error({ error: String(error) }, "overdue schedules could not be looked for");
+        this.parts.log.error({ error: String(error) }, "overdue schedules could not be looked for");
     }
   }
 
   /** Submits a schedule's job now, apart from its planned times. @throws Refusal */
   async submitNow(record: ScheduleRecord, schedule: Schedule): Promise<JobRef> {
-    const now = this.clock.now();
-    const spec = this.#specOf(schedule, `${record.name}.${makeKey(now, this.randomBytes(10))}`, now, 0);
-    const [answer] = spec instanceof Refusal ? [spec] : await this.submit.submit([spec], "return");
+    const now = this.parts.clock.now();
+    const spec = this.#specOf(schedule, `${record.name}.${makeKey(now, this.parts.randomBytes(10))}`, now, 0);
+    const [answer] = spec instanceof Refusal ? [spec] : await this.parts.submit.submit([spec], "return");
     if (answer instanceof Refusal) throw answer;
     if (answer === undefined) throw new Error("a submit without an answer");
     return answer.ref;
@@ -126,7 +131,7 @@ export class Firings {
 
   async #look(tickets: readonly FiringTicket[]): Promise<void> {
     const names = [...new Set(tickets.map(({ name }) => name))];
-    const read = await this.schedules.read(names);
+    const read = await this.parts.schedules.read(names);
     const known = new Map(names.map((name, i) => [name, read[i] as KnownSchedule]));
     const rounds = new Map<string, Round>();
     // Several of one schedule may come at once: those of a broker that died come again beside what fired since. Only the
@@ -146,10 +151,10 @@ export class Firings {
 
   #roundOf(ticket: FiringTicket, known: Round["known"]): Round {
     const { record } = known;
-    const schedule = this.read(record.declared);
+    const schedule = this.parts.read(record.declared);
     const plan = planOf(schedule, record.declaredAt);
     // Its alarm never goes off early: what this broker takes for the server's time may be behind.
-    const now = Math.max(this.clock.now(), ticket.plannedAt);
+    const now = Math.max(this.parts.clock.now(), ticket.plannedAt);
     const due = dueOf(plan, schedule, record.lastAt, now, this.run.misfireGrace);
     return { tickets: [ticket], known, schedule, due, jobs: [], overlapped: [] };
   }
@@ -161,7 +166,7 @@ export class Firings {
         schedule.overlap !== "allow" && due.run.length > 0 && known.record.lastKey !== "",
     );
     const before = heeding.map(({ known }) => ({ task: known.record.lastTask, key: known.record.lastKey }));
-    const snapshots = before.length === 0 ? [] : await this.jobs.read(before);
+    const snapshots = before.length === 0 ? [] : await this.parts.jobs.read(before);
     const running = new Set<Round>();
     for (const [i, round] of heeding.entries()) {
       const current = snapshots[i]?.current;
@@ -191,7 +196,7 @@ export class Firings {
   async #cancelPrevious({ known, schedule }: Round): Promise<void> {
     const { lastTask: task, lastKey: key } = known.record;
     try {
-      await this.cancel.cancel({ task, key }, `a later time of the schedule ${schedule.name} has come`);
+      await this.parts.cancel.cancel({ task, key }, `a later time of the schedule ${schedule.name} has come`);
     } catch (error) {
       if (!(error instanceof Refusal) || isPassing(error)) throw error;
     }
@@ -200,10 +205,10 @@ export class Firings {
   #specOf(schedule: Schedule, key: string, plannedAt: number, jitter: number): Spec | Refusal {
     const { job } = schedule;
     if (job === undefined) throw new Error("a schedule without a job");
-    const now = this.clock.now();
+    const now = this.parts.clock.now();
     const wait = (job.delay ?? 0) + (jitter > 0 ? Math.floor(this.#chance() * jitter) : 0);
     const runAt = wait > 0 ? plannedAt + wait : undefined;
-    const checked = specOfDraft({ ...job, key, delay: undefined, runAt }, now, this.routes);
+    const checked = specOfDraft({ ...job, key, delay: undefined, runAt }, now, this.parts.routes);
     if ("violations" in checked) {
       const said = checked.violations.map(({ field, description }) => `${field}: ${description}`).join("; ");
       return new Refusal("INVALID_ARGUMENT", said);
@@ -213,7 +218,7 @@ export class Firings {
 
   /** 0 to 1. */
   #chance(): number {
-    const bytes = this.randomBytes(4);
+    const bytes = this.parts.randomBytes(4);
     return new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0) / 2 ** 32;
   }
 
@@ -221,7 +226,7 @@ export class Firings {
     const specs = rounds.flatMap(({ jobs }) =>
       jobs.flatMap(({ spec }) => (spec instanceof Refusal ? [] : [spec])),
     );
-    const answers = await this.submit.submit(specs, "return");
+    const answers = await this.parts.submit.submit(specs, "return");
     const refusals = new Map<string, Refusal>();
     for (const [i, answer] of answers.entries()) {
       if (answer instanceof Refusal) refusals.set(jobId(specs[i] as Spec), answer);
@@ -239,12 +244,15 @@ export class Firings {
     { known, due, jobs, overlapped }: Round,
     refusals: ReadonlyMap<string, Refusal>,
   ): Omit<Done, "round"> | undefined {
-    const handledAt = this.clock.now();
+    const handledAt = this.parts.clock.now();
     let refused = 0;
     let record: ScheduleRecord = { ...known.record, lastAt: due.handled, nextAt: due.next };
     if (due.missed > 0) {
       const { missed: count, lastMissed: plannedAt } = due;
-      this.log.warn({ schedule: record.name, missed: count, plannedAt }, "a schedule did not fire in time");
+      this.parts.log.warn(
+        { schedule: record.name, missed: count, plannedAt },
+        "a schedule did not fire in time",
+      );
       record = withFiring(record, { outcome: "misfire", plannedAt, handledAt, count });
     }
     for (const plannedAt of overlapped)
@@ -256,7 +264,7 @@ export class Firings {
       if (refusal !== undefined || spec instanceof Refusal) {
         const detail = refusal?.message.slice(0, 500) ?? "";
         record = withFiring(record, { outcome: "refused", plannedAt, handledAt, detail });
-        this.log.warn({ schedule: record.name, refused: detail }, "a schedule's job was refused");
+        this.parts.log.warn({ schedule: record.name, refused: detail }, "a schedule's job was refused");
         refused++;
         continue;
       }
@@ -274,13 +282,13 @@ export class Firings {
       seq: round.known.seq,
     });
     if (done.length === 0) return;
-    if (await this.schedules.write(done.map(changeOf))) {
+    if (await this.parts.schedules.write(done.map(changeOf))) {
       for (const each of done) this.#dealtWith(each);
       return;
     }
     for (const each of done) {
       // Changed since: another broker dealt with it, or its owner wants something else of it now. Either armed it anew.
-      if (await this.schedules.write([changeOf(each)])) this.#dealtWith(each);
+      if (await this.parts.schedules.write([changeOf(each)])) this.#dealtWith(each);
       else ackAll(each.round);
     }
   }
@@ -294,7 +302,7 @@ export class Firings {
       refused,
     };
     for (const outcome of firedAs)
-      if (counts[outcome] > 0) this.telemetry.fired(outcome, counts[outcome], this.clock.now());
+      if (counts[outcome] > 0) this.parts.telemetry.fired(outcome, counts[outcome], this.parts.clock.now());
   }
 }
 

@@ -29,16 +29,18 @@ const clockSlack = 1_000;
 /** Jobs that are changed at the same time. */
 const changedAtOnce = 1_000;
 
+export interface FlowStepsParts {
+  flows: Pick<Flows, "read" | "write" | "ends">;
+  graphs: Pick<FlowGraphs, "of">;
+  jobs: Pick<Jobs, "read">;
+  ledger: Pick<Ledger, "change">;
+  cancel: Pick<Cancel, "cancel">;
+  clock: Clock;
+  log: Log;
+}
+
 export class FlowSteps {
-  constructor(
-    readonly flows: Pick<Flows, "read" | "write" | "ends">,
-    readonly graphs: Pick<FlowGraphs, "of">,
-    readonly jobs: Pick<Jobs, "read">,
-    readonly ledger: Pick<Ledger, "change">,
-    readonly cancel: Pick<Cancel, "cancel">,
-    readonly clock: Clock,
-    readonly log: Log,
-  ) {}
+  constructor(readonly parts: FlowStepsParts) {}
 
   /** Never rejects: what could not be done is not acked and comes again. */
   async look(tickets: readonly FlowTicket[]): Promise<void> {
@@ -56,8 +58,9 @@ export class FlowSteps {
       await this.step(flow, tickets);
       for (const ticket of tickets) ticket.ack();
     } catch (error) {
-      if (isPassing(error)) this.log.warn({ flow, error: String(error) }, "a flow could not be moved on yet");
-      else this.log.error({ flow, err: error }, "a flow could not be moved on");
+      if (isPassing(error))
+        this.parts.log.warn({ flow, error: String(error) }, "a flow could not be moved on yet");
+      else this.parts.log.error({ flow, err: error }, "a flow could not be moved on");
     }
   }
 
@@ -68,21 +71,21 @@ export class FlowSteps {
   ): Promise<void> {
     const whole = tickets.some(({ member }) => member === undefined);
     for (let attempt = 0; attempt < attempts; attempt++) {
-      const found = await this.flows.read(flow);
+      const found = await this.parts.flows.read(flow);
       // Removed with all that belongs to it, or not there as a whole yet: nothing of it runs.
       if (found === undefined || found.record.preparing) return;
       const { record, seq } = found;
-      const plan = await this.graphs.of(record);
+      const plan = await this.parts.graphs.of(record);
       const late =
         tickets.some(({ deadline }) => deadline) &&
         record.deadline > 0 &&
-        record.deadline <= this.clock.now() + clockSlack;
+        record.deadline <= this.parts.clock.now() + clockSlack;
       const stop = late && record.stop === Stop.NONE && record.finishedAt === 0 ? Stop.DEADLINE : record.stop;
       const ends = tickets.flatMap((ticket) => endOf(ticket, record));
       const progress = settle(plan.graph, record.members, stop, ends);
       if (progress.changed || progress.stop !== record.stop) {
         const next = this.#next(record, plan, progress, tickets);
-        if ((await this.flows.write(next, seq, false)) === undefined) continue;
+        if ((await this.parts.flows.write(next, seq, false)) === undefined) continue;
         return this.#follow(next, plan, whole || next.stop !== record.stop, tickets);
       }
       return this.#follow(record, plan, whole, tickets);
@@ -103,7 +106,8 @@ export class FlowSteps {
       next.failedMember = failed + 1;
       next.failure = tickets.find(({ member }) => member === failed)?.end?.failure;
     }
-    if (flowStateOf(members, plan.graph.onFailure, stop) !== "RUNNING") next.finishedAt = this.clock.now();
+    if (flowStateOf(members, plan.graph.onFailure, stop) !== "RUNNING")
+      next.finishedAt = this.parts.clock.now();
     return next;
   }
 
@@ -142,7 +146,7 @@ export class FlowSteps {
       const refs = left.map((i) => plan.entries[i] as JobRef);
       const known: (Known | undefined)[] = [];
       for (let i = 0; i < refs.length; i += readAtOnce) {
-        for (const { current, last } of await this.jobs.read(refs.slice(i, i + readAtOnce))) {
+        for (const { current, last } of await this.parts.jobs.read(refs.slice(i, i + readAtOnce))) {
           known.push(current === undefined ? undefined : { stored: current, last });
         }
       }
@@ -155,7 +159,7 @@ export class FlowSteps {
         return outcome?.status === "fulfilled" && outcome.value === "moved";
       });
       if (left.length === 0) return;
-      const found = await this.flows.read(record.key);
+      const found = await this.parts.flows.read(record.key);
       if (found === undefined || found.record.submittedAt !== record.submittedAt) return;
       now = found.record;
     }
@@ -182,14 +186,14 @@ export class FlowSteps {
         // Of an earlier run: the flow was redriven, and this member is to run again. A success stays one, as its ticket says.
         if (hasMemberEnded(status) || flow.run >= record.run || state === "SUCCEEDED") return "there";
         const blocked = status === MemberStatus.BLOCKED;
-        await this.ledger.change(ref, known, { type: "rejoin", run: record.run, blocked }, unmoved);
+        await this.parts.ledger.change(ref, known, { type: "rejoin", run: record.run, blocked }, unmoved);
       } else if (status === MemberStatus.SKIPPED) {
         const reason = "a member of its flow that it depends on did not succeed";
-        await this.cancel.cancel(ref, reason, false, isLater);
+        await this.parts.cancel.cancel(ref, reason, false, isLater);
       } else if (record.stop !== Stop.NONE) {
-        await this.cancel.cancel(ref, reasonOf(record), record.stop === Stop.FAILED, isLater);
+        await this.parts.cancel.cancel(ref, reasonOf(record), record.stop === Stop.FAILED, isLater);
       } else if (status === MemberStatus.OPEN && standingOf(known.stored) === "blocked") {
-        await this.ledger.change(ref, known, { type: "unblock", run: record.run }, unmoved);
+        await this.parts.ledger.change(ref, known, { type: "unblock", run: record.run }, unmoved);
       }
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -201,15 +205,16 @@ export class FlowSteps {
 
   /** For a flow whose tickets may be lost (a queue was purged, a record could not be read): asks the jobs themselves. */
   async heal(record: FlowRecord): Promise<void> {
-    const plan = await this.graphs.of(record);
+    const plan = await this.parts.graphs.of(record);
     const open = [...record.members.keys()].filter((i) => !hasMemberEnded(record.members[i]));
     const ends: { member: number; end: FlowEnd; deadline: false }[] = [];
     let behind = false;
     for (let i = 0; i < open.length; i += readAtOnce) {
       const some = open.slice(i, i + readAtOnce);
-      const snapshots = await this.jobs.read(some.map((member) => plan.entries[member] as JobRef));
+      const snapshots = await this.parts.jobs.read(some.map((member) => plan.entries[member] as JobRef));
       const gone = some.filter((_, n) => snapshots[n]?.current === undefined);
-      const told = gone.length === 0 ? new Map<number, FlowEnd>() : await this.flows.ends(record.key, gone);
+      const told =
+        gone.length === 0 ? new Map<number, FlowEnd>() : await this.parts.flows.ends(record.key, gone);
       for (const [n, member] of some.entries()) {
         const current = snapshots[n]?.current;
         const end = current === undefined ? goneEnd(told.get(member), record) : lostEnd(current, record);
@@ -217,7 +222,7 @@ export class FlowSteps {
         behind ||= end === undefined && current !== undefined && isBehind(current, record.members[member]);
       }
     }
-    const late = record.deadline > 0 && record.deadline <= this.clock.now();
+    const late = record.deadline > 0 && record.deadline <= this.parts.clock.now();
     if (ends.length > 0 || late || behind) {
       await this.step(record.key, [...ends, { member: undefined, end: undefined, deadline: late }]);
     }

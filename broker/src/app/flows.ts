@@ -9,12 +9,14 @@ import type { FlowSpec } from "../core/flow-spec.js";
 import { type JobRef, type Spec, type Stored, stateOf } from "../core/job.js";
 import { flowLimits } from "../core/limits.js";
 import { jobId, makeKey } from "../core/names.js";
+import type { Cancel } from "./cancel.js";
 import { isPassing } from "./fences.js";
 import type { FlowView } from "./flow-api.js";
 import type { FlowGraphs } from "./flow-graphs.js";
 import type { FlowRecord, Flows } from "./flow-ports.js";
 import { type FlowReads, viewOf } from "./flow-reads.js";
 import type { FlowSteps } from "./flow-steps.js";
+import type { Intake } from "./intake.js";
 import type { Ledger } from "./ledger.js";
 import type { Clock, Jobs, StorageGauge } from "./ports.js";
 import type { Log, Telemetry } from "./telemetry.js";
@@ -26,28 +28,32 @@ const longestRest = 3_000;
 const storedAtOnce = 1_000;
 const readAtOnce = 200;
 
+export interface FlowControlParts {
+  flows: Flows;
+  reads: Pick<FlowReads, "found">;
+  graphs: FlowGraphs;
+  steps: FlowSteps;
+  cancel: Pick<Cancel, "cancel">;
+  intake: Pick<Intake, "create">;
+  ledger: Pick<Ledger, "forget">;
+  jobs: Pick<Jobs, "read">;
+  storage: StorageGauge;
+  clock: Clock;
+  telemetry: Telemetry;
+  log: Log;
+  randomBytes: (n: number) => Uint8Array;
+  digest: (content: readonly (string | Uint8Array)[]) => Uint8Array;
+}
+
 export class FlowControl {
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(
-    readonly flows: Flows,
-    readonly reads: Pick<FlowReads, "found">,
-    readonly graphs: FlowGraphs,
-    readonly steps: FlowSteps,
-    readonly ledger: Ledger,
-    readonly jobs: Pick<Jobs, "read">,
-    readonly storage: StorageGauge,
-    readonly clock: Clock,
-    readonly telemetry: Telemetry,
-    readonly log: Log,
-    readonly randomBytes: (n: number) => Uint8Array,
-    readonly digest: (content: readonly (string | Uint8Array)[]) => Uint8Array,
-  ) {}
+  constructor(readonly parts: FlowControlParts) {}
 
   start(every = 60_000): void {
     this.#timer = setInterval(() => {
       this.sweep().catch((error: unknown) =>
-        this.log.warn({ error: String(error) }, "sweeping flows failed"),
+        this.parts.log.warn({ error: String(error) }, "sweeping flows failed"),
       );
     }, every);
   }
@@ -57,11 +63,11 @@ export class FlowControl {
   }
 
   async submit(flow: FlowSpec): Promise<{ key: string; deduplicated: boolean; jobIds: string[] }> {
-    if (this.storage.full) {
+    if (this.parts.storage.full) {
       throw new Refusal("STORAGE_FULL", "the store is above its high-water mark", { retryAfter: 5_000 });
     }
-    const now = this.clock.now();
-    const key = flow.key === "" ? makeKey(now, this.randomBytes(10)) : flow.key;
+    const now = this.parts.clock.now();
+    const key = flow.key === "" ? makeKey(now, this.parts.randomBytes(10)) : flow.key;
     const specs = flow.members.map(
       (member, i): Spec => ({
         ...member.spec,
@@ -87,7 +93,7 @@ export class FlowControl {
       deadline: flow.deadline,
       finishedAt: 0,
       preparing: true,
-      digest: this.digest(contentOf(flow)),
+      digest: this.parts.digest(contentOf(flow)),
       parts: 0,
       members: begun(graph),
       run: 0,
@@ -100,14 +106,14 @@ export class FlowControl {
     };
     for (let attempt = 0; attempt < attempts; attempt++) {
       if (attempt > 0) await this.#rest(attempt);
-      const there = await this.flows.read(key);
+      const there = await this.parts.flows.read(key);
       if (there !== undefined && !there.record.preparing) return this.#known(there.record);
       // Left by a crash, or somebody stores it right now: either way it is taken over, and only one gets to commit it.
       if (there !== undefined && !equal(there.record.digest, draft.digest)) {
         await this.#undo(there.record);
         continue;
       }
-      const claimed = await this.flows.write(draft, there?.seq ?? 0, false);
+      const claimed = await this.parts.flows.write(draft, there?.seq ?? 0, false);
       if (claimed === undefined) continue;
       const entries = flow.members.map(({ name, dependsOn, onFailure }, i) => ({
         task: specs[i]?.task ?? "",
@@ -116,8 +122,8 @@ export class FlowControl {
         dependsOn: [...dependsOn],
         onFailure,
       }));
-      const parts = await this.flows.writeMembers(key, entries);
-      const listed = await this.flows.write({ ...draft, parts }, claimed, false);
+      const parts = await this.parts.flows.writeMembers(key, entries);
+      const listed = await this.parts.flows.write({ ...draft, parts }, claimed, false);
       if (listed === undefined) continue;
       try {
         await this.#storeMembers(specs);
@@ -125,7 +131,7 @@ export class FlowControl {
         if (error instanceof Refusal && error.reason === "JOB_EXISTS") await this.#undo({ ...draft, parts });
         throw error;
       }
-      const committed = await this.flows.write({ ...draft, parts, preparing: false }, listed, true);
+      const committed = await this.parts.flows.write({ ...draft, parts, preparing: false }, listed, true);
       if (committed === undefined) continue;
       return { key, deduplicated: false, jobIds: specs.map((spec) => jobId(spec)) };
     }
@@ -135,23 +141,23 @@ export class FlowControl {
   }
 
   async #rest(attempt: number): Promise<void> {
-    const share = (this.randomBytes(1)[0] ?? 0) / 255;
+    const share = (this.parts.randomBytes(1)[0] ?? 0) / 255;
     const ms = share * Math.min(longestRest, firstRest * 2 ** attempt);
     await new Promise((resolve) => setTimeout(resolve, ms));
   }
 
   async cancel(key: string, reason: string) {
     for (let attempt = 0; attempt < attempts; attempt++) {
-      const { record, seq } = await this.reads.found(key);
+      const { record, seq } = await this.parts.reads.found(key);
       const view = viewOf(record);
       if (view.state !== "RUNNING") return { cancelled: 0, requested: 0, alreadyFinished: true };
       // With its ticket: whatever becomes of this broker, the wish is carried out.
       const next = { ...record, stop: Stop.CANCELLED, stopReason: reason };
-      if ((await this.flows.write(next, seq, true)) === undefined) continue;
-      await this.steps.step(key, [{ member: undefined, end: undefined, deadline: false }]);
-      const plan = await this.graphs.of(record);
+      if ((await this.parts.flows.write(next, seq, true)) === undefined) continue;
+      await this.parts.steps.step(key, [{ member: undefined, end: undefined, deadline: false }]);
+      const plan = await this.parts.graphs.of(record);
       const open = [...record.members.keys()].filter((i) => !hasMemberEnded(record.members[i]));
-      const after = await this.jobs.read(open.map((i) => plan.entries[i] as JobRef));
+      const after = await this.parts.jobs.read(open.map((i) => plan.entries[i] as JobRef));
       const left = after.filter(
         ({ current }) => current !== undefined && current.job.finishedAt === 0,
       ).length;
@@ -162,7 +168,7 @@ export class FlowControl {
 
   async redrive(key: string): Promise<{ flow: FlowView; redriven: number }> {
     for (let attempt = 0; attempt < attempts; attempt++) {
-      const { record, seq } = await this.reads.found(key);
+      const { record, seq } = await this.parts.reads.found(key);
       const { state } = viewOf(record);
       if (state !== "FAILED" && state !== "CANCELLED") {
         throw new Refusal(
@@ -170,7 +176,7 @@ export class FlowControl {
           `the flow ${key} is ${state}: only one that FAILED or was CANCELLED can be redriven`,
         );
       }
-      const { graph } = await this.graphs.of(record);
+      const { graph } = await this.parts.graphs.of(record);
       const { members, again } = redriven(graph, record.members);
       const next: FlowRecord = {
         ...record,
@@ -181,26 +187,26 @@ export class FlowControl {
         failedMember: 0,
         failure: undefined,
         // Whoever redrives a flow that came too late wants it run all the same.
-        deadline: record.deadline > this.clock.now() ? record.deadline : 0,
+        deadline: record.deadline > this.parts.clock.now() ? record.deadline : 0,
         finishedAt: 0,
       };
-      if ((await this.flows.write(next, seq, true)) !== undefined)
+      if ((await this.parts.flows.write(next, seq, true)) !== undefined)
         return { flow: viewOf(next), redriven: again.length };
     }
     throw busy(key);
   }
 
   /** What crashes left, what has aged out, and what is not moved on by any ticket. */
-  async sweep(now = this.clock.now()): Promise<void> {
-    for (const record of await this.flows.list()) {
+  async sweep(now = this.parts.clock.now()): Promise<void> {
+    for (const record of await this.parts.flows.list()) {
       const { state } = viewOf(record);
       if (record.preparing) {
         if (now - record.submittedAt > flowLimits.abandoned) await this.#undo(record);
       } else if (state === "RUNNING") {
-        await this.steps.heal(record);
+        await this.parts.steps.heal(record);
       } else {
         const keep = state === "SUCCEEDED" ? flowLimits.keepEnded : flowLimits.keepFailed;
-        if (now - record.finishedAt > keep) await this.flows.remove(record.key);
+        if (now - record.finishedAt > keep) await this.parts.flows.remove(record.key);
       }
     }
   }
@@ -215,10 +221,10 @@ export class FlowControl {
   }
 
   async #store(spec: Spec, member: number): Promise<void> {
-    const made = await this.ledger.create(spec, true);
+    const made = await this.parts.intake.create(spec, true);
     if (made.created) {
-      this.telemetry.submitted(spec);
-      this.telemetry.traces?.stored(spec, this.clock.now());
+      this.parts.telemetry.submitted(spec);
+      this.parts.telemetry.traces?.stored(spec, this.parts.clock.now());
       return;
     }
     const { current } = made.existing;
@@ -232,13 +238,13 @@ export class FlowControl {
 
   /** Removes a flow that never came to be. */
   async #undo(record: FlowRecord): Promise<void> {
-    const entries = await this.flows.members(record.key, record.parts);
+    const entries = await this.parts.flows.members(record.key, record.parts);
     for (let i = 0; i < entries.length; i += readAtOnce) {
       const some = entries.slice(i, i + readAtOnce);
-      const snapshots = await this.jobs.read(some);
+      const snapshots = await this.parts.jobs.read(some);
       await Promise.all(some.map((ref, n) => this.#withdraw(ref, snapshots[n]?.current, record.key)));
     }
-    await this.flows.remove(record.key);
+    await this.parts.flows.remove(record.key);
   }
 
   /** Its record goes as well: as long as that lay there, no flow could be submitted under the same key. */
@@ -246,8 +252,8 @@ export class FlowControl {
     if (current?.job.spec?.flow?.flow !== flow || !isUntouched(current)) return;
     try {
       if (current.phase === "blocked")
-        await this.steps.cancel.cancel(ref, "its flow was not submitted as a whole");
-      await this.ledger.forget(ref);
+        await this.parts.cancel.cancel(ref, "its flow was not submitted as a whole");
+      await this.parts.ledger.forget(ref);
     } catch (error) {
       // Somebody else was faster, with the same.
       if (!(error instanceof Refusal) || isPassing(error)) throw error;
@@ -255,7 +261,7 @@ export class FlowControl {
   }
 
   async #known(record: FlowRecord) {
-    const { entries } = await this.graphs.of(record);
+    const { entries } = await this.parts.graphs.of(record);
     return { key: record.key, deduplicated: true, jobIds: entries.map((entry) => jobId(entry)) };
   }
 }

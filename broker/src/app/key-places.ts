@@ -32,6 +32,17 @@ const keysAtOnce = 8;
 /** Keys of which something is kept in mind. */
 const mostNoted = 10_000;
 
+export interface KeyPlacesParts {
+  store: KeyStore;
+  ledger: Pick<Ledger, "change">;
+  jobs: Pick<Jobs, "read">;
+  /** How many of one key may run: of a task in a queue. */
+  most: (task: string, queue: string) => number;
+  peers: Pick<Peers, "self" | "all" | "ask">;
+  clock: Clock;
+  log: Log;
+}
+
 export class KeyPlaces {
   /** What is under way with a key: one thing at a time. */
   readonly #turns = new Map<string, Promise<unknown>>();
@@ -47,21 +58,12 @@ export class KeyPlaces {
   #sweeping = false;
   #stopped = false;
 
-  constructor(
-    readonly store: KeyStore,
-    readonly ledger: Pick<Ledger, "change">,
-    readonly jobs: Pick<Jobs, "read">,
-    /** How many of one key may run: of a task in a queue. */
-    readonly most: (task: string, queue: string) => number,
-    readonly peers: Pick<Peers, "self" | "all" | "ask">,
-    readonly clock: Clock,
-    readonly log: Log,
-  ) {}
+  constructor(readonly parts: KeyPlacesParts) {}
 
   start(): void {
     this.#timer = setInterval(() => {
       // One broker is enough, and the others see to it that there is one.
-      if (this.peers.all().sort()[0] === this.peers.self) void this.sweep();
+      if (this.parts.peers.all().sort()[0] === this.parts.peers.self) void this.sweep();
     }, runLimits.keysSwept);
     this.#timer.unref();
   }
@@ -77,9 +79,9 @@ export class KeyPlaces {
     const name: ConcurrencyKey = { task: spec.task, key: spec.concurrencyKey };
     const id = idOf(name);
     // A job that has never been parked has no place promised either.
-    const full = known.stored.rev === 1 && (this.#full.get(id) ?? 0) > this.clock.now();
+    const full = known.stored.rev === 1 && (this.#full.get(id) ?? 0) > this.parts.clock.now();
     if (!full && (await this.#inTurn(id, () => this.#take(name, spec, origin)))) return true;
-    await this.ledger.change(ref, known, { type: "park" }, unmoved);
+    await this.parts.ledger.change(ref, known, { type: "park" }, unmoved);
     return false;
   }
 
@@ -89,7 +91,7 @@ export class KeyPlaces {
     if (spec === undefined || spec.concurrencyKey === "" || this.#stopped) return;
     const name = { task: spec.task, key: spec.concurrencyKey };
     if (now.job.parked) {
-      this.#lookSoon(name, this.most(spec.task, now.queue));
+      this.#lookSoon(name, this.parts.most(spec.task, now.queue));
     } else if (before.job.parked) {
       if (hasEnded(stateOf(now))) this.#left(name, spec.key, 0);
     } else if (now.job.hold === undefined) {
@@ -103,12 +105,12 @@ export class KeyPlaces {
     if (this.#sweeping || this.#stopped) return;
     this.#sweeping = true;
     try {
-      const names = await this.store.waitedFor();
+      const names = await this.parts.store.waitedFor();
       for (let i = 0; i < names.length && !this.#stopped; i += keysAtOnce) {
         await Promise.all(names.slice(i, i + keysAtOnce).map((name) => this.#lookNow(name, true)));
       }
     } catch (error) {
-      this.log.warn({ error: String(error) }, "concurrency keys could not be looked through");
+      this.parts.log.warn({ error: String(error) }, "concurrency keys could not be looked through");
     } finally {
       this.#sweeping = false;
     }
@@ -119,22 +121,22 @@ export class KeyPlaces {
     const { task, key, concurrencyKey } = specOf(job);
     if (concurrencyKey === "") return undefined;
     const name = { task, key: concurrencyKey };
-    const most = this.most(task, queue);
-    const { taken } = await this.store.read(name);
+    const most = this.parts.most(task, queue);
+    const { taken } = await this.parts.store.read(name);
     if (taken.some((each) => each.key === key) || (!job.parked && taken.length < most)) return undefined;
-    const before = await this.store.waitingBefore(name, priority, job.parked ? seq : undefined);
+    const before = await this.parts.store.waitingBefore(name, priority, job.parked ? seq : undefined);
     return { key: concurrencyKey, most, running: taken.length, before };
   }
 
   async #take(name: ConcurrencyKey, { key, task, queue }: Spec, origin: number): Promise<boolean> {
-    const job = { key, origin, most: this.most(task, queue) };
+    const job = { key, origin, most: this.parts.most(task, queue) };
     /** Asked for only where somebody has ever been parked. */
     let othersWait: boolean | undefined;
     for (let attempt = 0; attempt < attempts; attempt++) {
       let taken = false;
       let unsure = false;
-      const use = await this.store.update(name, (before) => {
-        const now = this.clock.now();
+      const use = await this.parts.store.update(name, (before) => {
+        const now = this.parts.clock.now();
         const mayWait = before.parkedAt > 0 && othersWait !== false;
         const attempted = take(before, job, mayWait, now);
         ({ taken } = attempted);
@@ -144,16 +146,16 @@ export class KeyPlaces {
       });
       if (taken) return true;
       if (unsure) {
-        othersWait = await this.store.hasWaiting(name);
+        othersWait = await this.parts.store.hasWaiting(name);
         continue;
       }
       // A broker that died gave nothing back.
       if (!(await this.#sift(name, use))) break;
       othersWait = undefined;
     }
-    const now = this.clock.now();
+    const now = this.parts.clock.now();
     // Those that wait come first: for a job that was promised a place and has none now as well.
-    await this.store.update(name, (before) => aboutToPark(giveBack(before, key, 0), now));
+    await this.parts.store.update(name, (before) => aboutToPark(giveBack(before, key, 0), now));
     if (this.#full.size >= mostNoted) this.#full.clear();
     this.#full.set(idOf(name), now + runLimits.keyFull);
     return false;
@@ -163,7 +165,7 @@ export class KeyPlaces {
     this.#behind(name, async () => {
       // Where others wait, as a rule the place goes on to the next in the same step.
       if (this.#crowded.has(idOf(name))) return this.#look(name, { key, origin });
-      const { parkedAt } = await this.store.update(name, (use) => giveBack(use, key, origin));
+      const { parkedAt } = await this.parts.store.update(name, (use) => giveBack(use, key, origin));
       if (parkedAt > 0) await this.#look(name);
     });
   }
@@ -177,7 +179,7 @@ export class KeyPlaces {
     this.#behind(name, async () => {
       const mostOfThem = this.#looks.get(id) ?? 0;
       this.#looks.delete(id);
-      const { taken } = await this.store.read(name);
+      const { taken } = await this.parts.store.read(name);
       if (taken.length < mostOfThem || taken.some(({ origin }) => origin === 0)) await this.#look(name);
     });
   }
@@ -191,11 +193,11 @@ export class KeyPlaces {
   /** Promises the places that are free, the one that was `left` among them, to those that have waited longest. */
   async #look(name: ConcurrencyKey, left?: { key: string; origin: number }, thorough = false): Promise<void> {
     const id = idOf(name);
-    const parked = await this.store.waiting(name, thorough ? atOnce.thorough : atOnce.usual);
-    if (thorough && parked.length > 0) await this.#sift(name, await this.store.read(name));
-    const waiters = parked.map(({ key, queue }) => ({ key, most: this.most(name.task, queue) }));
-    const now = this.clock.now();
-    const { taken, parkedAt } = await this.store.update(name, (before) => {
+    const parked = await this.parts.store.waiting(name, thorough ? atOnce.thorough : atOnce.usual);
+    if (thorough && parked.length > 0) await this.#sift(name, await this.parts.store.read(name));
+    const waiters = parked.map(({ key, queue }) => ({ key, most: this.parts.most(name.task, queue) }));
+    const now = this.parts.clock.now();
+    const { taken, parkedAt } = await this.parts.store.update(name, (before) => {
       const use = left === undefined ? before : giveBack(before, left.key, left.origin);
       return waiters.length === 0 ? noneWait(use, now) : aboutToPark(reserve(use, waiters, now), now);
     });
@@ -224,13 +226,13 @@ export class KeyPlaces {
 
   async #admit(name: ConcurrencyKey, { key }: ParkedJob): Promise<void> {
     const ref = { task: name.task, key };
-    const [snapshot] = await this.jobs.read([ref]);
+    const [snapshot] = await this.parts.jobs.read([ref]);
     const current = snapshot?.current;
     // Somebody else was faster, or it was cancelled: what it was promised is sifted out.
     if (current === undefined || !current.job.parked) return;
     try {
       const known = { stored: current, last: snapshot?.last ?? current.seq };
-      await this.ledger.change(ref, known, { type: "admit" }, unmoved);
+      await this.parts.ledger.change(ref, known, { type: "admit" }, unmoved);
     } catch (error) {
       if (!(error instanceof Refusal) || isPassing(error) || error.reason === "TOO_MANY_LANES") throw error;
     }
@@ -240,13 +242,15 @@ export class KeyPlaces {
    *  there were any. */
   async #sift(name: ConcurrencyKey, { taken }: KeyUse): Promise<boolean> {
     if (taken.length === 0) return false;
-    const snapshots = await this.jobs.read(taken.map(({ key }) => ({ task: name.task, key })));
+    const snapshots = await this.parts.jobs.read(taken.map(({ key }) => ({ task: name.task, key })));
     const current = new Map(taken.map(({ key }, i) => [key, snapshots[i]?.current]));
     const coming = await this.#coming(name, taken, current);
     const bad = taken.filter((each) => !isGood(each, current.get(each.key), coming));
     if (bad.length === 0) return false;
     const gone = new Set(bad.map(({ key, origin }) => `${key} ${origin}`));
-    await this.store.update(name, (use) => sifted(use, ({ key, origin }) => !gone.has(`${key} ${origin}`)));
+    await this.parts.store.update(name, (use) =>
+      sifted(use, ({ key, origin }) => !gone.has(`${key} ${origin}`)),
+    );
     return true;
   }
 
@@ -256,13 +260,13 @@ export class KeyPlaces {
     taken: readonly Taken[],
     current: ReadonlyMap<string, Stored | undefined>,
   ): Promise<ReadonlySet<string>> {
-    const latest = this.clock.now() - runLimits.keyPromised;
+    const latest = this.parts.clock.now() - runLimits.keyPromised;
     const ready = taken.filter(({ key, origin }) => origin === 0 && current.get(key)?.phase === "ready");
     const old = ready.filter(({ since }) => since < latest);
     const coming = new Set(ready.filter((each) => !old.includes(each)).map(({ key }) => key));
     if (old.length === 0) return coming;
     const ids = old.map(({ key }) => jobId({ task, key }));
-    const { answers, silent } = await this.peers.ask("holders", { ids });
+    const { answers, silent } = await this.parts.peers.ask("holders", { ids });
     const had = new Set(answers.flatMap(({ body }) => (body as HeldAnswer[]).map(({ id }) => id)));
     for (const { key } of old) if (silent > 0 || had.has(jobId({ task, key }))) coming.add(key);
     return coming;
@@ -276,7 +280,7 @@ export class KeyPlaces {
 
   #failed({ task }: ConcurrencyKey, error: unknown): void {
     if (!this.#stopped)
-      this.log.warn({ task, error: String(error) }, "a concurrency key is looked after later");
+      this.parts.log.warn({ task, error: String(error) }, "a concurrency key is looked after later");
   }
 
   async #inTurn<T>(id: string, work: () => Promise<T>): Promise<T> {

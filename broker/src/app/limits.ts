@@ -27,6 +27,15 @@ export interface LimitUsage {
 
 type Limits = ReadonlyMap<string, { limit: Limited; limits: RunLimits }>;
 
+export interface LimitControlParts {
+  store: LimitStore;
+  dispatcher: Pick<Dispatcher, "limit" | "soon">;
+  holdings: Holdings;
+  peers: Peers;
+  clock: Clock;
+  log: Log;
+}
+
 export class LimitControl implements HoldingsWatch {
   /** By limit. */
   #limits: Limits = new Map();
@@ -38,17 +47,10 @@ export class LimitControl implements HoldingsWatch {
   /** Which places each lease takes: a job may have changed its queue when it ends. */
   readonly #counted = new Map<Holding, readonly Places[]>();
 
-  constructor(
-    readonly store: LimitStore,
-    readonly dispatcher: Pick<Dispatcher, "limit" | "soon">,
-    readonly holdings: Holdings,
-    readonly peers: Peers,
-    readonly clock: Clock,
-    readonly log: Log,
-  ) {
-    peers.answer("tasks-changed", () => this.refresh().then(() => true));
-    peers.answer("running-by-task", () => this.#running());
-    peers.hear("places-freed", (body) => this.#places.get(limitId(body as Limited))?.look());
+  constructor(readonly parts: LimitControlParts) {
+    parts.peers.answer("tasks-changed", () => this.refresh().then(() => true));
+    parts.peers.answer("running-by-task", () => this.#running());
+    parts.peers.hear("places-freed", (body) => this.#places.get(limitId(body as Limited))?.look());
   }
 
   stop(): void {
@@ -58,7 +60,7 @@ export class LimitControl implements HoldingsWatch {
 
   /** Takes over what the store says of tasks. */
   async refresh(): Promise<void> {
-    this.#tasks = await this.store.tasks();
+    this.#tasks = await this.parts.store.tasks();
     await this.#apply();
   }
 
@@ -69,14 +71,14 @@ export class LimitControl implements HoldingsWatch {
   }
 
   async setTask(task: string, limits: RunLimits | undefined): Promise<void> {
-    const changedAt = this.clock.now();
-    await this.store.updateTask(task, (settings) => ({
+    const changedAt = this.parts.clock.now();
+    await this.parts.store.updateTask(task, (settings) => ({
       ...settings,
       changedAt,
       runLimits: someLimits(limits),
     }));
     await this.refresh();
-    await this.peers.ask("tasks-changed", {});
+    await this.parts.peers.ask("tasks-changed", {});
   }
 
   /** What is set, and how far it is used up. */
@@ -85,8 +87,8 @@ export class LimitControl implements HoldingsWatch {
     if (limits === undefined) return undefined;
     const { rate } = limits;
     if (rate === undefined) return { ...limits, tokens: undefined, nextTokenAt: undefined };
-    const [known] = await this.store.books([limit]);
-    const now = this.clock.now();
+    const [known] = await this.parts.store.books([limit]);
+    const now = this.parts.clock.now();
     const book = known?.book ?? unused;
     return { ...limits, tokens: tokensOf(rate, book, now), nextTokenAt: nextStart(rate, book, now) };
   }
@@ -99,7 +101,7 @@ export class LimitControl implements HoldingsWatch {
       concurrency === undefined ? [] : [{ limit, most: concurrency }],
     );
     const [books, running] = await Promise.all([
-      rated.length === 0 ? [] : this.store.books(rated.map(({ limit }) => limit)),
+      rated.length === 0 ? [] : this.parts.store.books(rated.map(({ limit }) => limit)),
       Promise.all(bounded.map(({ limit }) => this.#runningUnder(limit))),
     ]);
     return {
@@ -118,8 +120,8 @@ export class LimitControl implements HoldingsWatch {
   async usage(): Promise<LimitUsage[]> {
     const all = [...this.#limits.values()];
     const rated = all.flatMap(({ limit, limits: { rate } }) => (rate === undefined ? [] : [{ limit, rate }]));
-    const books = rated.length === 0 ? [] : await this.store.books(rated.map(({ limit }) => limit));
-    const now = this.clock.now();
+    const books = rated.length === 0 ? [] : await this.parts.store.books(rated.map(({ limit }) => limit));
+    const now = this.parts.clock.now();
     const tokens = new Map(
       rated.map(({ limit, rate }, i) => [limitId(limit), tokensOf(rate, books[i]?.book ?? unused, now)]),
     );
@@ -132,7 +134,7 @@ export class LimitControl implements HoldingsWatch {
   }
 
   async #runningUnder({ kind, name }: Limited): Promise<number> {
-    const { answers } = await this.peers.ask(`running-by-${kind}`, {});
+    const { answers } = await this.parts.peers.ask(`running-by-${kind}`, {});
     return answers.reduce((sum, { body }) => sum + ((body as Record<string, number>)[name] ?? 0), 0);
   }
 
@@ -155,7 +157,7 @@ export class LimitControl implements HoldingsWatch {
     if (places === undefined) return;
     this.#counted.delete(holding);
     for (const each of places) each.running--;
-    this.dispatcher.soon();
+    this.parts.dispatcher.soon();
   }
 
   /** Builds the gates anew where a limit has changed. */
@@ -170,7 +172,7 @@ export class LimitControl implements HoldingsWatch {
       if (set.rate !== undefined) this.#rated.set(id, { limit, rate: set.rate, known: undefined });
     }
     const bound = this.#rebuildPlaces();
-    this.dispatcher.limit(limits.size === 0 ? undefined : (lane) => this.#gateOf(lane));
+    this.parts.dispatcher.limit(limits.size === 0 ? undefined : (lane) => this.#gateOf(lane));
     await bound;
   }
 
@@ -188,8 +190,8 @@ export class LimitControl implements HoldingsWatch {
     // Counted anew: what runs already takes its places, even above a limit that came later.
     this.#counted.clear();
     for (const places of this.#places.values()) places.running = 0;
-    this.holdings.watch = this.#places.size === 0 ? undefined : this;
-    if (this.#places.size > 0) for (const holding of this.holdings.all()) this.added(holding);
+    this.parts.holdings.watch = this.#places.size === 0 ? undefined : this;
+    if (this.#places.size > 0) for (const holding of this.parts.holdings.all()) this.added(holding);
     const kept = [...this.#places].map(([id, places]) =>
       places.bound(this.#limits.get(id)?.limits.concurrency ?? 0),
     );
@@ -198,11 +200,11 @@ export class LimitControl implements HoldingsWatch {
 
   #newPlaces(limit: Limited, most: number): Places {
     return new Places(limit, most, {
-      store: this.store,
-      broker: this.peers.self,
-      log: this.log,
-      changed: () => this.dispatcher.soon(),
-      freed: (freed) => this.peers.tell("places-freed", freed),
+      store: this.parts.store,
+      broker: this.parts.peers.self,
+      log: this.parts.log,
+      changed: () => this.parts.dispatcher.soon(),
+      freed: (freed) => this.parts.peers.tell("places-freed", freed),
     });
   }
 
@@ -215,10 +217,10 @@ export class LimitControl implements HoldingsWatch {
     let gate = this.#gates.get(id);
     if (gate === undefined) {
       gate = new Gate(rates, places, {
-        store: this.store,
-        clock: this.clock,
-        log: this.log,
-        changed: () => this.dispatcher.soon(),
+        store: this.parts.store,
+        clock: this.parts.clock,
+        log: this.parts.log,
+        changed: () => this.parts.dispatcher.soon(),
       });
       this.#gates.set(id, gate);
     }
@@ -233,7 +235,7 @@ export class LimitControl implements HoldingsWatch {
 
   #running(): Record<string, number> {
     const counts: Record<string, number> = {};
-    for (const holding of this.holdings.all()) {
+    for (const holding of this.parts.holdings.all()) {
       const { task } = holding.ref;
       counts[task] = (counts[task] ?? 0) + 1;
     }

@@ -24,24 +24,26 @@ interface Moved {
   seq: number;
 }
 
+export interface MoveParts {
+  ledger: Ledger;
+  jobs: Pick<Jobs, "read">;
+  lanes: Pick<Lanes, "has" | "ensure" | "filled">;
+  reader: Pick<Reader, "views">;
+  peers: Peers;
+  holdings: Holdings;
+  settling: Settling;
+  dispatcher: Pick<Dispatcher, "discard">;
+}
+
 export class Move {
-  constructor(
-    readonly ledger: Ledger,
-    readonly jobs: Pick<Jobs, "read">,
-    readonly lanes: Pick<Lanes, "has" | "ensure" | "filled">,
-    readonly reader: Pick<Reader, "views">,
-    readonly peers: Peers,
-    readonly holdings: Holdings,
-    readonly settling: Settling,
-    readonly dispatcher: Pick<Dispatcher, "discard">,
-  ) {
-    peers.hear("moved", (body) => this.#hasMoved(body as Moved));
+  constructor(readonly parts: MoveParts) {
+    parts.peers.hear("moved", (body) => this.#hasMoved(body as Moved));
   }
 
   async move(ref: JobRef, to: { [K in keyof Place]: Place[K] | undefined }): Promise<JobView> {
     const id = jobId(ref);
     for (let attempt = 0; attempt < attempts; attempt++) {
-      const [snapshot] = await this.jobs.read([ref]);
+      const [snapshot] = await this.parts.jobs.read([ref]);
       const current = snapshot?.current;
       if (current === undefined) throw jobNotFound(id);
       if (!isAllowed(current, "move") || (await this.#runs(current, id))) throw notWaiting(id, current);
@@ -50,12 +52,13 @@ export class Move {
       if (place.queue === queue && place.priority === priority) return this.#view(current, id);
       const lane = { task: ref.task, ...place };
       // Also for a job that waits for its time: where there is no room for its lane, its mover has to know.
-      if (!this.lanes.has(lane)) await this.lanes.ensure(lane);
+      if (!this.parts.lanes.has(lane)) await this.parts.lanes.ensure(lane);
       try {
         const known = { stored: current, last: snapshot?.last ?? current.seq };
-        const { stored } = await this.ledger.change(ref, known, { type: "move", to: place }, unmoved);
-        if (stored.phase === "ready") this.lanes.filled(lane);
-        if (current.phase === "ready") this.peers.tell("moved", { id, seq: current.seq } satisfies Moved);
+        const { stored } = await this.parts.ledger.change(ref, known, { type: "move", to: place }, unmoved);
+        if (stored.phase === "ready") this.parts.lanes.filled(lane);
+        if (current.phase === "ready")
+          this.parts.peers.tell("moved", { id, seq: current.seq } satisfies Moved);
         return this.#view(stored, id);
       } catch (error) {
         // It moved on while we looked: look again.
@@ -67,21 +70,21 @@ export class Move {
 
   async #runs({ phase }: Stored, id: string): Promise<boolean> {
     if (phase !== "ready") return false;
-    const { answers } = await this.peers.ask("holders", { ids: [id] });
+    const { answers } = await this.parts.peers.ask("holders", { ids: [id] });
     return answers.some(({ body }) => (body as HeldAnswer[]).some(({ buffered }) => !buffered));
   }
 
   async #view(stored: Stored, id: string): Promise<JobView> {
-    const [view] = await this.reader.views([stored], false);
+    const [view] = await this.parts.reader.views([stored], false);
     if (view === undefined) throw jobNotFound(id);
     return view;
   }
 
   #hasMoved({ id, seq }: Moved): void {
-    this.dispatcher.discard(id, seq)?.ack();
-    const holding = this.holdings.get(id);
+    this.parts.dispatcher.discard(id, seq)?.ack();
+    const holding = this.parts.holdings.get(id);
     if (holding === undefined || holding.settling || holding.claim.origin !== seq) return;
-    this.settling.superseded(holding);
+    this.parts.settling.superseded(holding);
   }
 }
 

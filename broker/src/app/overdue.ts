@@ -26,6 +26,14 @@ const breath = 20;
 const resting = 4;
 const phases = ["later", "held-a", "held-b", "blocked"] as const satisfies readonly ScheduledPhase[];
 
+export interface OverdueParts {
+  jobs: Pick<Jobs, "list">;
+  journal: Journal;
+  clock: Clock;
+  storage: StorageGauge;
+  log: Log;
+}
+
 export class Overdue {
   readonly #timers: NodeJS.Timeout[] = [];
   #suspect = false;
@@ -33,11 +41,7 @@ export class Overdue {
   #stopped = false;
 
   constructor(
-    readonly jobs: Pick<Jobs, "list">,
-    readonly journal: Journal,
-    readonly clock: Clock,
-    readonly storage: StorageGauge,
-    readonly log: Log,
+    readonly parts: OverdueParts,
     readonly lateBy = givenUp,
   ) {}
 
@@ -61,10 +65,10 @@ export class Overdue {
     let again = 0;
     for (const phase of phases) {
       for (let from: ListPosition | undefined, more = true; more && !this.#stopped; ) {
-        const began = this.clock.now();
-        const { jobs, next } = await this.jobs.list(pageOf(phase, from));
-        const rest = Math.max(breath, resting * (this.clock.now() - began));
-        const late = jobs.filter((stored) => this.clock.now() - alarmOf(stored) > this.lateBy);
+        const began = this.parts.clock.now();
+        const { jobs, next } = await this.parts.jobs.list(pageOf(phase, from));
+        const rest = Math.max(breath, resting * (this.parts.clock.now() - began));
+        const late = jobs.filter((stored) => this.parts.clock.now() - alarmOf(stored) > this.lateBy);
         again += (await Promise.all(late.map((stored) => this.#storeAgain(stored)))).filter(Boolean).length;
         from = next;
         more = next !== undefined;
@@ -72,12 +76,12 @@ export class Overdue {
       }
     }
     if (again > 0)
-      this.log.warn({ jobs: again }, "schedules that the nats-server had given up were set again");
+      this.parts.log.warn({ jobs: again }, "schedules that the nats-server had given up were set again");
     return again;
   }
 
   async #look(): Promise<void> {
-    if (this.storage.full) this.#suspect = true;
+    if (this.parts.storage.full) this.#suspect = true;
     else if (this.#suspect && !this.#busy) {
       this.#suspect = false;
       this.#busy = true;
@@ -85,7 +89,7 @@ export class Overdue {
         await this.sweep();
       } catch (error) {
         if (!this.#stopped)
-          this.log.warn({ error: String(error) }, "overdue schedules could not be looked for");
+          this.parts.log.warn({ error: String(error) }, "overdue schedules could not be looked for");
         this.#suspect = true;
       } finally {
         this.#busy = false;
@@ -98,7 +102,7 @@ export class Overdue {
     const { phase, job, rev, queue, priority, seq, nonce } = stored;
     const { task, key } = specOf(job);
     try {
-      await this.journal.commit({
+      await this.parts.journal.commit({
         ref: { task, key },
         expected: seq,
         nonce,
@@ -108,7 +112,10 @@ export class Overdue {
     } catch (error) {
       if (error instanceof Conflict) return false;
       if (error instanceof Refusal) {
-        this.log.warn({ job: jobId({ task, key }), error: error.message }, "an overdue schedule waits on");
+        this.parts.log.warn(
+          { job: jobId({ task, key }), error: error.message },
+          "an overdue schedule waits on",
+        );
         this.#suspect = true;
         return false;
       }

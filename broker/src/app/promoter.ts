@@ -23,6 +23,15 @@ const pause = 250;
 /** The longest a timer is set for, ms: they count in 32 bits. */
 const longestSleep = 60 * 60 * 1_000;
 
+export interface PromoterParts {
+  agenda: Agenda;
+  ledger: Ledger;
+  jobs: Pick<Jobs, "read">;
+  clock: SureClock;
+  telemetry: Telemetry;
+  log: Log;
+}
+
 export class Promoter {
   #timer: NodeJS.Timeout | undefined;
   #wakesAt = Number.POSITIVE_INFINITY;
@@ -30,17 +39,10 @@ export class Promoter {
   #rounds = 0;
   #stopped = false;
 
-  constructor(
-    readonly agenda: Agenda,
-    readonly ledger: Ledger,
-    readonly jobs: Pick<Jobs, "read">,
-    readonly clock: SureClock,
-    readonly telemetry: Telemetry,
-    readonly log: Log,
-  ) {}
+  constructor(readonly parts: PromoterParts) {}
 
   start(): void {
-    this.agenda.onSooner(() => this.#plan());
+    this.parts.agenda.onSooner(() => this.#plan());
     this.#plan();
   }
 
@@ -52,15 +54,15 @@ export class Promoter {
 
   /** Makes ready what is due by now. Never rejects. */
   async round(): Promise<void> {
-    const now = this.clock.reached();
-    const due = this.agenda.take(now, most).filter(({ dueAt }) => verdictOn(dueAt, now) === "promote");
+    const now = this.parts.clock.reached();
+    const due = this.parts.agenda.take(now, most).filter(({ dueAt }) => verdictOn(dueAt, now) === "promote");
     if (due.length === 0) return;
     try {
-      const snapshots = await this.jobs.read(due.map(({ ref }) => ref));
+      const snapshots = await this.parts.jobs.read(due.map(({ ref }) => ref));
       const undone = await Promise.all(due.map((each, i) => this.#promote(each, snapshots[i])));
       if (undone.includes(true)) this.#putBack(due.filter((_, i) => undone[i] === true));
     } catch (error) {
-      this.log.warn({ jobs: due.length, error: String(error) }, "due jobs could not be looked up yet");
+      this.parts.log.warn({ jobs: due.length, error: String(error) }, "due jobs could not be looked up yet");
       this.#putBack(due);
     }
   }
@@ -70,44 +72,44 @@ export class Promoter {
     const current = snapshot?.current;
     // Another delay of the job is kept in mind for itself; what cannot be read any more is buried by its alarm.
     if (current?.phase !== "later" || current.job.dueAt !== dueAt) return false;
-    const late = (this.clock.reached() - dueAt) / 1_000;
+    const late = (this.parts.clock.reached() - dueAt) / 1_000;
     try {
       const known = { stored: current, last: snapshot?.last ?? current.seq };
-      const changed = await this.ledger.change(ref, known, { type: "promote" }, unmoved);
-      this.telemetry.promoted(lineOf(changed), "broker", late);
+      const changed = await this.parts.ledger.change(ref, known, { type: "promote" }, unmoved);
+      this.parts.telemetry.promoted(lineOf(changed), "broker", late);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       if (isPassing(error)) return true;
       // It has moved on, or has no lane; then the store's alarm is looked into again and again until there is one.
       if (error.reason === "TOO_MANY_LANES") {
         const { queue } = specOf(current.job);
-        this.log.error({ job: jobId(ref), queue }, `a due job has no lane: ${error.message}`);
+        this.parts.log.error({ job: jobId(ref), queue }, `a due job has no lane: ${error.message}`);
       }
     }
     return false;
   }
 
   #putBack(due: readonly Due[]): void {
-    this.#earliest = this.clock.reached() + pause;
-    this.agenda.again(due);
+    this.#earliest = this.parts.clock.reached() + pause;
+    this.parts.agenda.again(due);
   }
 
   #plan(): void {
-    const { next } = this.agenda;
+    const { next } = this.parts.agenda;
     if (this.#stopped || next === undefined || this.#rounds >= roundsAtOnce) return;
     const wakesAt = Math.max(next, this.#earliest);
     if (wakesAt >= this.#wakesAt) return;
     clearTimeout(this.#timer);
     this.#wakesAt = wakesAt;
     // A millisecond more: the clock counts in whole ones, and stays behind the store's.
-    const sleep = Math.max(0, wakesAt - this.clock.reached()) + 1;
+    const sleep = Math.max(0, wakesAt - this.parts.clock.reached()) + 1;
     this.#timer = setTimeout(() => this.#wake(), Math.min(sleep, longestSleep));
     this.#timer.unref();
   }
 
   #wake(): void {
     this.#wakesAt = Number.POSITIVE_INFINITY;
-    this.#earliest = this.clock.reached() + gathering;
+    this.#earliest = this.parts.clock.reached() + gathering;
     this.#rounds += 1;
     void this.round().finally(() => {
       this.#rounds -= 1;

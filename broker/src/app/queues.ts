@@ -26,34 +26,38 @@ export interface OldestJobs {
   ages(): Iterable<{ key: { queue: string }; seconds: number }>;
 }
 
+export interface QueueControlParts {
+  queues: Queues;
+  lanes: Pausable;
+  dispatcher: Dispatcher;
+  holdings: Holdings;
+  peers: Peers;
+  clock: Clock;
+  log: Log;
+  limits: Pick<LimitControl, "queues" | "refresh" | "viewOf">;
+  traffic: Pick<Traffic, "rates">;
+  oldest: OldestJobs;
+}
+
 export class QueueControl implements QueuesApi {
   #settings = new Map<string, QueueSettings>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(
-    readonly queues: Queues,
-    readonly lanes: Pausable,
-    readonly dispatcher: Dispatcher,
-    readonly holdings: Holdings,
-    readonly peers: Peers,
-    readonly clock: Clock,
-    readonly log: Log,
-    readonly limits: Pick<LimitControl, "queues" | "refresh" | "viewOf">,
-    readonly traffic: Pick<Traffic, "rates">,
-    readonly oldest: OldestJobs,
+    readonly parts: QueueControlParts,
     readonly run: Pick<RunTimes, "purgePatience"> = times,
   ) {
-    peers.answer("queues-changed", () => this.refresh().then(() => true));
-    peers.answer("running-by-queue", () => this.#running());
-    peers.answer("traffic-by-queue", () => this.traffic.rates());
+    parts.peers.answer("queues-changed", () => this.refresh().then(() => true));
+    parts.peers.answer("running-by-queue", () => this.#running());
+    parts.peers.answer("traffic-by-queue", () => this.parts.traffic.rates());
   }
 
   async start(): Promise<void> {
     await this.refresh();
-    await this.limits.refresh();
+    await this.parts.limits.refresh();
     this.#timer = setInterval(() => {
-      Promise.all([this.refresh(), this.limits.refresh()]).catch((error: unknown) => {
-        this.log.warn({ error: String(error) }, "queue settings could not be read");
+      Promise.all([this.refresh(), this.parts.limits.refresh()]).catch((error: unknown) => {
+        this.parts.log.warn({ error: String(error) }, "queue settings could not be read");
       });
     }, refreshEvery);
   }
@@ -68,25 +72,25 @@ export class QueueControl implements QueuesApi {
 
   /** Takes over what the store says, and lets the queues that rest rest. */
   async refresh(): Promise<void> {
-    const all = await this.queues.settings();
+    const all = await this.parts.queues.settings();
     this.#settings = new Map(all.map((settings) => [settings.name, settings]));
     const resting = new Set(all.filter((s) => this.#rests(s)).map((s) => s.name));
-    this.dispatcher.pause(resting);
-    await this.lanes.setPaused(resting);
-    await this.limits.queues(all);
+    this.parts.dispatcher.pause(resting);
+    await this.parts.lanes.setPaused(resting);
+    await this.parts.limits.queues(all);
   }
 
   async list(): Promise<QueueView[]> {
     const views = new Map<string, QueueView>();
     for (const settings of this.#settings.values()) views.set(settings.name, this.#empty(settings.name));
-    for (const { key, ready } of await this.queues.lanes()) {
+    for (const { key, ready } of await this.parts.queues.lanes()) {
       const view = views.get(key.queue) ?? this.#empty(key.queue);
       views.set(key.queue, view);
       view.ready += ready;
       view.lanes.push({ task: key.task, priority: key.priority, ready });
     }
     const [running, rates] = await Promise.all([this.#allRunning(), this.#allRates()]);
-    for (const { key, seconds } of this.oldest.ages()) {
+    for (const { key, seconds } of this.parts.oldest.ages()) {
       const view = views.get(key.queue);
       if (view === undefined || seconds === 0) continue;
       view.oldestReadyAge = Math.max(view.oldestReadyAge ?? 0, seconds * 1_000);
@@ -96,8 +100,8 @@ export class QueueControl implements QueuesApi {
         const scope = { queue: view.name, task: undefined };
         view.running = running.get(view.name) ?? 0;
         view.rates = rates.get(view.name) ?? view.rates;
-        view.scheduled = await this.queues.count("later", scope);
-        view.blocked = await this.queues.count("blocked", scope);
+        view.scheduled = await this.parts.queues.count("later", scope);
+        view.blocked = await this.parts.queues.count("blocked", scope);
         view.lanes.sort((a, b) => b.priority - a.priority || a.task.localeCompare(b.task));
       }),
     );
@@ -113,11 +117,11 @@ export class QueueControl implements QueuesApi {
     }
     const scope = { queue, task: undefined };
     const [succeeded, failed, cancelled] = await Promise.all([
-      this.queues.count("succeeded", scope),
-      this.queues.count("failed", scope),
-      this.queues.count("cancelled", scope),
+      this.parts.queues.count("succeeded", scope),
+      this.parts.queues.count("failed", scope),
+      this.parts.queues.count("cancelled", scope),
     ]);
-    const limits = await this.limits.viewOf({ kind: "queue", name: queue });
+    const limits = await this.parts.limits.viewOf({ kind: "queue", name: queue });
     return { ...view, succeeded, failed, cancelled, limits };
   }
 
@@ -159,19 +163,19 @@ export class QueueControl implements QueuesApi {
     await this.get(queue);
     const scope = { queue, task };
     if (dryRun) {
-      const lanes = (await this.queues.lanes()).filter(({ key }) => isIn(key, scope));
+      const lanes = (await this.parts.queues.lanes()).filter(({ key }) => isIn(key, scope));
       return {
         ready: lanes.reduce((sum, lane) => sum + lane.ready, 0),
-        scheduled: includeScheduled ? await this.queues.count("later", scope) : 0,
+        scheduled: includeScheduled ? await this.parts.queues.count("later", scope) : 0,
       };
     }
-    const restUntil = this.clock.now() + this.run.purgePatience;
+    const restUntil = this.parts.clock.now() + this.run.purgePatience;
     await this.#change(queue, (settings) => ({ ...settings, restUntil }));
     try {
       await this.#untilNothingIsDelivered(scope, restUntil);
       return {
-        ready: await this.queues.purgeReady(scope),
-        scheduled: includeScheduled ? await this.queues.purgeScheduled(scope) : 0,
+        ready: await this.parts.queues.purgeReady(scope),
+        scheduled: includeScheduled ? await this.parts.queues.purgeScheduled(scope) : 0,
       };
     } finally {
       // Another purge of the queue may have begun meanwhile: its rest is not ours to end.
@@ -183,9 +187,12 @@ export class QueueControl implements QueuesApi {
 
   /** Stored, and known to every broker that can be heard, when this settles. */
   async #change(queue: string, change: (settings: QueueSettings) => QueueSettings): Promise<void> {
-    await this.queues.update(queue, (settings) => ({ ...change(settings), changedAt: this.clock.now() }));
+    await this.parts.queues.update(queue, (settings) => ({
+      ...change(settings),
+      changedAt: this.parts.clock.now(),
+    }));
     await this.refresh();
-    await this.peers.ask("queues-changed", {});
+    await this.parts.peers.ask("queues-changed", {});
   }
 
   /** A job that has just been handed out has its ticket in the lane for up to 10 s: it must not be purged away. */
@@ -194,10 +201,10 @@ export class QueueControl implements QueuesApi {
     until: number,
   ): Promise<void> {
     for (;;) {
-      const lanes = (await this.queues.lanes()).filter(({ key }) => isIn(key, scope));
+      const lanes = (await this.parts.queues.lanes()).filter(({ key }) => isIn(key, scope));
       const delivered = lanes.reduce((sum, lane) => sum + lane.delivered, 0);
       if (delivered === 0) return;
-      if (this.clock.now() >= until - 1_000) {
+      if (this.parts.clock.now() >= until - 1_000) {
         throw new Refusal(
           "QUEUE_BUSY",
           `${delivered} jobs of ${scope.queue} are being handed out: try again`,
@@ -211,7 +218,7 @@ export class QueueControl implements QueuesApi {
   }
 
   async #allRunning(): Promise<Map<string, number>> {
-    const { answers } = await this.peers.ask("running-by-queue", {});
+    const { answers } = await this.parts.peers.ask("running-by-queue", {});
     const sum = new Map<string, number>();
     for (const { body } of answers) {
       for (const [queue, count] of Object.entries(body as Record<string, number>)) {
@@ -222,7 +229,7 @@ export class QueueControl implements QueuesApi {
   }
 
   async #allRates(): Promise<Map<string, Rates>> {
-    const { answers } = await this.peers.ask("traffic-by-queue", {});
+    const { answers } = await this.parts.peers.ask("traffic-by-queue", {});
     const sum = new Map<string, Rates>();
     for (const { body } of answers) {
       for (const [queue, { submitted, finished }] of Object.entries(body as Record<string, Rates>)) {
@@ -238,7 +245,7 @@ export class QueueControl implements QueuesApi {
 
   #running(): Record<string, number> {
     const counts: Record<string, number> = {};
-    for (const holding of this.holdings.all()) {
+    for (const holding of this.parts.holdings.all()) {
       const { queue } = specOf(holding.stored.job);
       counts[queue] = (counts[queue] ?? 0) + 1;
     }
@@ -246,7 +253,7 @@ export class QueueControl implements QueuesApi {
   }
 
   #rests(settings: QueueSettings): boolean {
-    return settings.paused || settings.restUntil > this.clock.now();
+    return settings.paused || settings.restUntil > this.parts.clock.now();
   }
 
   #empty(name: string): QueueView {

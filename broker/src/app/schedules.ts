@@ -15,16 +15,18 @@ import type { KnownSchedule, ScheduleRecord, Schedules } from "./schedule-ports.
 
 const attempts = 20;
 
+export interface ScheduleControlParts {
+  schedules: Schedules;
+  owners: ScheduleOwners;
+  firings: Pick<Firings, "settled" | "submitNow">;
+  clock: Clock;
+  routes: Routing;
+  /** A schedule of the bytes that its owner sent. */
+  read: (declared: Uint8Array) => Schedule;
+}
+
 export class ScheduleControl implements SchedulesApi {
-  constructor(
-    readonly schedules: Schedules,
-    readonly owners: ScheduleOwners,
-    readonly firings: Pick<Firings, "settled" | "submitNow">,
-    readonly clock: Clock,
-    readonly routes: Routing,
-    /** A schedule of the bytes that its owner sent. */
-    readonly read: (declared: Uint8Array) => Schedule,
-  ) {}
+  constructor(readonly parts: ScheduleControlParts) {}
 
   async put(request: {
     owner: string;
@@ -36,9 +38,9 @@ export class ScheduleControl implements SchedulesApi {
     this.#check(owner, request.schedules);
     for (let attempt = 0; attempt < attempts; attempt++) {
       const declared = request.schedules.map(({ schedule }) => schedule.name);
-      const known = await this.schedules.read(declared);
+      const known = await this.parts.schedules.read(declared);
       // What is removed is looked for in the store; what is only told may be from memory.
-      const owners = await (removeUndeclared ? this.owners.read() : this.owners.all());
+      const owners = await (removeUndeclared ? this.parts.owners.read() : this.parts.owners.all());
       const undeclared = undeclaredOf(owner, new Set(declared), owners);
       const added: string[] = [];
       const changed: string[] = [];
@@ -66,7 +68,7 @@ export class ScheduleControl implements SchedulesApi {
         throw invalid([{ field: "remove_undeclared", description }]);
       }
       if (removeUndeclared) writes.push(...(await this.#removals(owner, undeclared)));
-      if (await this.schedules.write(writes)) {
+      if (await this.parts.schedules.write(writes)) {
         await this.#settled(writes);
         return answer;
       }
@@ -79,9 +81,9 @@ export class ScheduleControl implements SchedulesApi {
     checks.name("owner", owner);
     checks.size("schedules", declared.length, 0, scheduleLimits.declared);
     const places = new Map<string, number>();
-    const now = this.clock.now();
+    const now = this.parts.clock.now();
     for (const [i, { schedule }] of declared.slice(0, scheduleLimits.declared).entries()) {
-      checkSchedule(checks, `schedules[${i}].`, schedule, now, this.routes, true);
+      checkSchedule(checks, `schedules[${i}].`, schedule, now, this.parts.routes, true);
       const twin = places.get(schedule.name);
       if (twin !== undefined) {
         checks.add(`schedules[${i}].name`, `is the name of schedules[${twin}] as well: rename one`);
@@ -93,7 +95,7 @@ export class ScheduleControl implements SchedulesApi {
 
   /** Of those that are still there and still the owner's. */
   async #removals(owner: string, names: readonly string[]) {
-    const known = await this.schedules.read(names);
+    const known = await this.parts.schedules.read(names);
     return names
       .map((name, i) => ({ name, ...(known[i] as KnownSchedule) }))
       .filter(({ record }) => record?.owner === owner)
@@ -102,8 +104,8 @@ export class ScheduleControl implements SchedulesApi {
 
   /** Once what was written holds for every broker that can be heard. */
   async #settled(writes: readonly { name: string; record: ScheduleRecord | undefined }[]): Promise<void> {
-    this.owners.changed(writes.map(({ name, record }) => ({ name, owner: record?.owner })));
-    await this.firings.settled();
+    this.parts.owners.changed(writes.map(({ name, record }) => ({ name, owner: record?.owner })));
+    await this.parts.firings.settled();
   }
 
   /** What was paused or resumed by hand stays so, unless its declaration says something new about it. */
@@ -113,8 +115,8 @@ export class ScheduleControl implements SchedulesApi {
     declared: Uint8Array,
     before: ScheduleRecord | undefined,
   ): ScheduleRecord {
-    const now = this.clock.now();
-    const was = before && this.read(before.declared);
+    const now = this.parts.clock.now();
+    const was = before && this.parts.read(before.declared);
     const goesOn = before !== undefined && was !== undefined && hasSameRule(was, schedule);
     const paused = before === undefined || was?.paused !== schedule.paused ? schedule.paused : before.paused;
     const record: ScheduleRecord = {
@@ -132,7 +134,7 @@ export class ScheduleControl implements SchedulesApi {
   }
 
   async get(name: string): Promise<ScheduleView> {
-    const [known] = await this.schedules.read([checked(name)]);
+    const [known] = await this.parts.schedules.read([checked(name)]);
     return this.#view(known?.record ?? missing(name));
   }
 
@@ -143,10 +145,10 @@ export class ScheduleControl implements SchedulesApi {
     pageToken: string;
   }): Promise<{ schedules: ScheduleView[]; nextPageToken: string }> {
     const { owner, task, pageSize, pageToken } = query;
-    const names = (await this.schedules.names()).filter((name) => name > pageToken);
+    const names = (await this.parts.schedules.names()).filter((name) => name > pageToken);
     const schedules: ScheduleView[] = [];
     for (let i = 0; i < names.length && schedules.length <= pageSize; i += scheduleLimits.declared) {
-      for (const { record } of await this.schedules.read(names.slice(i, i + scheduleLimits.declared))) {
+      for (const { record } of await this.parts.schedules.read(names.slice(i, i + scheduleLimits.declared))) {
         if (record === undefined || (owner !== "" && record.owner !== owner)) continue;
         const view = this.#view({ ...record, firings: [] });
         if (task === "" || view.schedule.job?.task === task) schedules.push(view);
@@ -170,14 +172,14 @@ export class ScheduleControl implements SchedulesApi {
   async resume(name: string): Promise<ScheduleView> {
     return this.#changed(name, (record, now) => {
       if (!record.paused) return record;
-      const plan = planOf(this.read(record.declared), record.declaredAt);
+      const plan = planOf(this.parts.read(record.declared), record.declaredAt);
       return { ...record, paused: false, lastAt: now, nextAt: plan.next(now) ?? 0, changedAt: now };
     });
   }
 
   async trigger(name: string): Promise<string> {
     const record = await this.#changed(name, (found) => found);
-    const ref = await this.firings.submitNow(record.record, record.schedule);
+    const ref = await this.parts.firings.submitNow(record.record, record.schedule);
     const id = jobId(ref);
     await this.#change(name, (found, now) => {
       const firing = withFiring(found, { outcome: "triggered", plannedAt: now, handledAt: now, jobId: id });
@@ -187,14 +189,14 @@ export class ScheduleControl implements SchedulesApi {
   }
 
   async preview(of: string | Schedule, count: number, from: number): Promise<number[]> {
-    const now = this.clock.now();
+    const now = this.parts.clock.now();
     if (typeof of === "string") {
       const { record, schedule } = await this.get(of);
       return planOf(schedule, record.declaredAt).between(from || now, Number.POSITIVE_INFINITY, count);
     }
     const checks = new Checks();
     const named = of.name === "" ? { ...of, name: "preview" } : of;
-    checkSchedule(checks, "schedule.", named, now, this.routes, false);
+    checkSchedule(checks, "schedule.", named, now, this.parts.routes, false);
     checks.done();
     return planOf(of, now).between(from || now, Number.POSITIVE_INFINITY, count);
   }
@@ -215,11 +217,11 @@ export class ScheduleControl implements SchedulesApi {
   ): Promise<ScheduleRecord | undefined> {
     checked(name);
     for (let attempt = 0; attempt < attempts; attempt++) {
-      const [known] = await this.schedules.read([name]);
+      const [known] = await this.parts.schedules.read([name]);
       if (known?.record === undefined) throw scheduleNotFound(name);
-      const record = change(known.record, this.clock.now());
+      const record = change(known.record, this.parts.clock.now());
       if (record === known.record) return record;
-      if (!(await this.schedules.write([{ name, record, seq: known.seq }]))) continue;
+      if (!(await this.parts.schedules.write([{ name, record, seq: known.seq }]))) continue;
       await this.#settled([{ name, record }]);
       return record;
     }
@@ -227,7 +229,7 @@ export class ScheduleControl implements SchedulesApi {
   }
 
   #view(record: ScheduleRecord): ScheduleView {
-    return { record, schedule: this.read(record.declared) };
+    return { record, schedule: this.parts.read(record.declared) };
   }
 }
 

@@ -14,10 +14,11 @@ import type { Telemetry } from "./telemetry.js";
 import type { Hello, Session, SessionSink } from "./worker-api.js";
 
 export interface SessionTimes {
+  /** Between two pings, ms. */
   pingEvery: number;
-  /** Silence that ends a session. */
+  /** Silence that ends a session, ms. */
   timeout: number;
-  /** What a closed session has to come back. */
+  /** What a closed session has to come back, ms. */
   grace: number;
 }
 
@@ -29,6 +30,16 @@ interface Taken {
   origin: number;
 }
 
+export interface SessionsParts extends Omit<SessionParts, "changed" | "ended"> {
+  /** This broker's name. */
+  broker: string;
+  ledger: Ledger;
+  jobs: Pick<Jobs, "read">;
+  holdings: Holdings;
+  dispatcher: Dispatcher;
+  telemetry: Telemetry;
+}
+
 export class Sessions {
   /** Attached, or gone for less than the grace. By the worker's instance. */
   readonly #byInstance = new Map<string, WorkSession>();
@@ -38,14 +49,8 @@ export class Sessions {
   #lastPing = Date.now();
 
   constructor(
-    readonly broker: string,
+    readonly parts: SessionsParts,
     readonly times: SessionTimes,
-    readonly parts: Omit<SessionParts, "changed" | "ended">,
-    readonly ledger: Ledger,
-    readonly jobs: Pick<Jobs, "read">,
-    readonly holdings: Holdings,
-    readonly dispatcher: Dispatcher,
-    readonly telemetry: Telemetry,
   ) {
     parts.hints.peers.hear("taken", (body) => this.#taken(body as Taken));
     this.#timer = setInterval(() => this.#tick(), 1_000);
@@ -71,7 +76,7 @@ export class Sessions {
     }
     const session = new WorkSession(hello, sink, {
       ...this.parts,
-      changed: () => this.dispatcher.soon(),
+      changed: () => this.parts.dispatcher.soon(),
       ended: (ended, clean) => this.#ended(ended, clean),
     });
     const before = this.#byInstance.get(hello.instance);
@@ -84,14 +89,14 @@ export class Sessions {
       return session;
     }
     sink.attached({
-      broker: this.broker,
+      broker: this.parts.broker,
       pingInterval: this.times.pingEvery,
       sessionTimeout: this.times.timeout,
       held,
       lost,
     });
-    this.dispatcher.add(session);
-    this.telemetry.workers(this.attached().length);
+    this.parts.dispatcher.add(session);
+    this.parts.telemetry.workers(this.attached().length);
     return session;
   }
 
@@ -114,7 +119,7 @@ export class Sessions {
   #replace(before: WorkSession): void {
     clearTimeout(this.#gone.get(before));
     this.#gone.delete(before);
-    this.dispatcher.remove(before);
+    this.parts.dispatcher.remove(before);
     if (before.open) {
       before.open = false;
       before.sink.close("the worker has attached again");
@@ -130,12 +135,12 @@ export class Sessions {
       held.push({ token, leaseId: holding.leaseId, cancelRequested: holding.cancelRequested });
     };
     for (const token of tokens) {
-      const claim = session.parts.tokens.verify(token);
+      const claim = this.parts.tokens.verify(token);
       if (claim === undefined) {
         lost.push(token);
         continue;
       }
-      const here = this.holdings.get(`${claim.ref.task}~${claim.ref.key}`);
+      const here = this.parts.holdings.get(`${claim.ref.task}~${claim.ref.key}`);
       if (here !== undefined && here.claim.origin === claim.origin && !here.holder.unary) {
         // A consumer that had forgotten the delivery gave the same ticket out again: its worker runs the job by now.
         if (here.holder.instance !== session.instance) {
@@ -149,7 +154,7 @@ export class Sessions {
       }
     }
     // What was sent and never arrived the worker does not know: it has not begun, so it is given back.
-    for (const holding of [...(before?.leases.values() ?? [])]) session.parts.settling.giveBack(holding);
+    for (const holding of [...(before?.leases.values() ?? [])]) this.parts.settling.giveBack(holding);
     for (let i = 0; i < elsewhere.length; i += readAtOnce) {
       await this.#attachAll(session, elsewhere.slice(i, i + readAtOnce), keep, lost);
     }
@@ -167,8 +172,8 @@ export class Sessions {
       session.instance,
       claims.map(({ claim }) => jobId(claim.ref)),
     );
-    const snapshots = await this.jobs.read(claims.map(({ claim }) => claim.ref));
-    const now = session.parts.clock.now();
+    const snapshots = await this.parts.jobs.read(claims.map(({ claim }) => claim.ref));
+    const now = this.parts.clock.now();
     await Promise.all(
       claims.map(async ({ token, claim }, i) => {
         const snapshot = snapshots[i];
@@ -183,17 +188,17 @@ export class Sessions {
           origin: claim.origin,
           worker: session.worker,
           startedAt,
-          leaseUntil: now + session.parts.settling.run.lease,
+          leaseUntil: now + this.parts.settling.run.lease,
           unary: false,
           lostOnExpiry: spec.retry?.maxCrashes === 0,
-          broker: this.broker,
+          broker: this.parts.broker,
         };
         try {
           const fence = byOrigin(claim);
           const refusal = fence(before, true);
           if (refusal !== undefined) throw refusal;
           const known = { stored: before, last: snapshot.last };
-          const changed = await this.ledger.change(claim.ref, known, { type: "hold", hold }, fence);
+          const changed = await this.parts.ledger.change(claim.ref, known, { type: "hold", hold }, fence);
           const size = spec.payload?.externalSize || spec.payload?.data.length || 0;
           const holding = new Holding(
             claim,
@@ -203,16 +208,16 @@ export class Sessions {
             0,
             size,
             now,
-            session.parts.settling.run.renewEvery,
+            this.parts.settling.run.renewEvery,
           );
           if (spec.hardLimit > 0)
-            holding.endAt = startedAt + spec.hardLimit + session.parts.settling.run.hardLimitGrace;
-          this.holdings.add(holding);
+            holding.endAt = startedAt + spec.hardLimit + this.parts.settling.run.hardLimitGrace;
+          this.parts.holdings.add(holding);
           keep(token, holding);
           // Its ticket may wait in a buffer, here or elsewhere: handed out from there it would be run a second time.
           const taken: Taken = { id: holding.id, origin: claim.origin };
           this.#taken(taken);
-          session.parts.hints.peers.tell("taken", taken);
+          this.parts.hints.peers.tell("taken", taken);
         } catch (error) {
           if (!(error instanceof Refusal)) throw error;
           lost.push(token);
@@ -237,16 +242,16 @@ export class Sessions {
 
   /** A worker has come back with the lease of a ticket. */
   #taken({ id, origin }: Taken): void {
-    this.dispatcher.discard(id, origin)?.ack();
+    this.parts.dispatcher.discard(id, origin)?.ack();
   }
 
   #ended(session: WorkSession, clean: boolean): void {
-    this.dispatcher.remove(session);
-    this.telemetry.workers(this.attached().length);
+    this.parts.dispatcher.remove(session);
+    this.parts.telemetry.workers(this.attached().length);
     if (clean) {
       // It closed in good order, so whatever it had not reported it does not run.
       this.#forget(session);
-      for (const holding of [...session.leases.values()]) session.parts.settling.giveBack(holding);
+      for (const holding of [...session.leases.values()]) this.parts.settling.giveBack(holding);
       return;
     }
     const timer = setTimeout(() => this.#lose(session), this.times.grace);
@@ -270,7 +275,7 @@ export class Sessions {
       return;
     }
     this.#forget(session);
-    for (const holding of [...session.leases.values()]) void session.parts.settling.end(holding, "lose");
+    for (const holding of [...session.leases.values()]) void this.parts.settling.end(holding, "lose");
   }
 
   #tick(): void {
@@ -284,11 +289,11 @@ export class Sessions {
       if (now - session.heard > this.times.timeout && now > session.vouchedUntil) {
         session.open = false;
         session.sink.close(`nothing was heard for ${this.times.timeout} ms`);
-        this.dispatcher.remove(session);
+        this.parts.dispatcher.remove(session);
         this.#lose(session);
-        this.telemetry.workers(this.attached().length);
+        this.parts.telemetry.workers(this.attached().length);
       } else if (ping) {
-        session.sink.ping(session.parts.clock.now());
+        session.sink.ping(this.parts.clock.now());
       }
     }
   }

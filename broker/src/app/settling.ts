@@ -12,15 +12,19 @@ import type { Clock, Jobs, LeaseClaim } from "./ports.js";
 import { type EndState, type Log, type Outcome, type Telemetry, traceOf } from "./telemetry.js";
 import type { Report } from "./worker-api.js";
 
+export interface SettlingParts {
+  ledger: Ledger;
+  holdings: Holdings;
+  jobs: Pick<Jobs, "dropBody">;
+  clock: Clock;
+  telemetry: Telemetry;
+  log: Log;
+  broker: string;
+}
+
 export class Settling {
   constructor(
-    readonly ledger: Ledger,
-    readonly holdings: Holdings,
-    readonly jobs: Pick<Jobs, "dropBody">,
-    readonly clock: Clock,
-    readonly telemetry: Telemetry,
-    readonly log: Log,
-    readonly broker: string,
+    readonly parts: SettlingParts,
     readonly run: RunTimes = times,
   ) {}
 
@@ -39,7 +43,7 @@ export class Settling {
     if (report.type === "cancelled" && !holding.cancelRequested) return failed(notCancelled(holding.id));
     holding.settling = true;
     const event = eventOf(report, { worker: holding.holder.worker, startedAt: holding.startedAt });
-    this.ledger.changeKnown(
+    this.parts.ledger.changeKnown(
       holding.ref,
       holding.known(),
       event,
@@ -51,7 +55,7 @@ export class Settling {
       },
       (error) => {
         if (error instanceof Refusal && !isPassing(error)) {
-          this.telemetry.refused(error.reason);
+          this.parts.telemetry.refused(error.reason);
           holding.ticket?.ack();
           this.letGo(holding);
         }
@@ -71,11 +75,11 @@ export class Settling {
         ? notCancelled(`${claim.ref.task}~${claim.ref.key}`)
         : undefined);
     try {
-      const changed = await this.ledger.change(claim.ref, undefined, event, cancelling);
+      const changed = await this.parts.ledger.change(claim.ref, undefined, event, cancelling);
       this.#ended(changed);
       return stateOf(changed.stored);
     } catch (error) {
-      if (error instanceof Refusal) this.telemetry.refused(error.reason);
+      if (error instanceof Refusal) this.parts.telemetry.refused(error.reason);
       throw error;
     }
   }
@@ -95,16 +99,16 @@ export class Settling {
         origin: holding.claim.origin,
         worker: holding.holder.worker,
         startedAt: holding.startedAt,
-        leaseUntil: this.clock.now() + leaseFor,
+        leaseUntil: this.parts.clock.now() + leaseFor,
         unary: holding.holder.unary,
         lostOnExpiry: (specOf(holding.stored.job).retry?.maxCrashes ?? 1) === 0,
-        broker: this.broker,
+        broker: this.parts.broker,
       };
       const event: Event =
         cancel === undefined
           ? { type: "hold", hold, progress: holding.progress }
           : { type: "requestCancel", hold, reason: cancel.reason };
-      const changed = await this.ledger.change(holding.ref, holding.known(), event, fence);
+      const changed = await this.parts.ledger.change(holding.ref, holding.known(), event, fence);
       this.#now(holding, changed);
       return true;
     } catch (error) {
@@ -128,15 +132,20 @@ export class Settling {
           ? { type: "endCancelled", run }
           : { type: "fail", run, failure: timeLimit(specOf(holding.stored.job).hardLimit) };
     try {
-      const changed = await this.ledger.change(holding.ref, holding.known(), event, untouched(holding.claim));
-      if (as === "lose") this.telemetry.leaseLost(lineOf(changed));
+      const changed = await this.parts.ledger.change(
+        holding.ref,
+        holding.known(),
+        event,
+        untouched(holding.claim),
+      );
+      if (as === "lose") this.parts.telemetry.leaseLost(lineOf(changed));
       else holding.holder.cancelled(holding, as === "cancelled" ? "lease-lost" : "time-limit");
       this.#settled(holding, changed);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       const away = isPassing(error);
       // The ticket or the lease in the store ends by itself; what is here must not outlive it.
-      if (away) this.log.warn({ job: holding.id }, "an attempt could not be ended; the store will");
+      if (away) this.parts.log.warn({ job: holding.id }, "an attempt could not be ended; the store will");
       this.#lost(holding, !away);
     } finally {
       holding.settling = false;
@@ -154,7 +163,7 @@ export class Settling {
 
   /** What is here is dropped; the job is left as it is. */
   letGo(holding: Holding): void {
-    if (this.holdings.remove(holding)) holding.holder.released(holding);
+    if (this.parts.holdings.remove(holding)) holding.holder.released(holding);
   }
 
   /** Somebody else has written the job since: the run is no lease any more. */
@@ -180,13 +189,13 @@ export class Settling {
   #settled(holding: Holding, changed: Changed): void {
     holding.ticket?.ack();
     holding.ticket = undefined;
-    if (this.holdings.remove(holding)) holding.holder.released(holding);
+    if (this.parts.holdings.remove(holding)) holding.holder.released(holding);
     this.#ended(changed);
   }
 
   /** Counts and logs what became of the attempt. */
   #ended(changed: Changed): void {
-    report(changed, this.telemetry, this.log, this.clock.now());
+    report(changed, this.parts.telemetry, this.parts.log, this.parts.clock.now());
     const { payload } = specOf(changed.before.job);
     const over =
       changed.stored.phase !== "failed" &&
@@ -195,7 +204,7 @@ export class Settling {
       changed.next.job.spec?.payload === undefined;
     if (over && payload !== undefined && payload.externalSize > 0 && stateOf(changed.stored) !== "FAILED") {
       const { task, key } = specOf(changed.stored.job);
-      this.jobs.dropBody({ task, key });
+      this.parts.jobs.dropBody({ task, key });
     }
   }
 }

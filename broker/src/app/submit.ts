@@ -5,34 +5,38 @@ import { type JobRef, type Snapshot, type Spec, type State, stateOf } from "../c
 import { isMadeKey, jobId, makeKey } from "../core/names.js";
 import { isReplaceable } from "../core/transitions.js";
 import type { Submitted } from "./api.js";
-import { apart, type Created, type Ledger } from "./ledger.js";
+import { apart, type Created, type Intake } from "./intake.js";
+import type { Ledger } from "./ledger.js";
 import type { Clock, Jobs, StorageGauge } from "./ports.js";
 import type { Telemetry } from "./telemetry.js";
 import { refOf, type UniqueJobs } from "./unique.js";
 
+export interface SubmitParts {
+  intake: Intake;
+  ledger: Pick<Ledger, "change">;
+  jobs: Pick<Jobs, "read">;
+  storage: StorageGauge;
+  clock: Clock;
+  telemetry: Telemetry;
+  randomBytes: (n: number) => Uint8Array;
+  unique: UniqueJobs;
+}
+
 export class Submit {
-  constructor(
-    readonly ledger: Ledger,
-    readonly jobs: Pick<Jobs, "read">,
-    readonly storage: StorageGauge,
-    readonly clock: Clock,
-    readonly telemetry: Telemetry,
-    readonly randomBytes: (n: number) => Uint8Array,
-    readonly unique: UniqueJobs,
-  ) {}
+  constructor(readonly parts: SubmitParts) {}
 
   /** In order; each job has an answer of its own. */
   async submit(specs: readonly Spec[], onConflict: "return" | "reject"): Promise<(Submitted | Refusal)[]> {
-    if (this.storage.full) {
+    if (this.parts.storage.full) {
       const full = new Refusal("STORAGE_FULL", "the store is above its high-water mark", {
         retryAfter: 5_000,
       });
       return specs.map(() => full);
     }
-    const now = this.clock.now();
+    const now = this.parts.clock.now();
     const complete = specs.map((spec) => ({
       ...spec,
-      key: spec.key === "" ? makeKey(now, this.randomBytes(10)) : spec.key,
+      key: spec.key === "" ? makeKey(now, this.parts.randomBytes(10)) : spec.key,
       submittedAt: now,
     }));
     const existing = await this.#known(complete);
@@ -63,7 +67,7 @@ export class Submit {
           this.#one(spec, known, onConflict).then(answered, failed);
           return;
         }
-        this.ledger.createNow(
+        this.parts.intake.createNow(
           spec,
           (made) => {
             if (made.created) answered(this.#created(spec));
@@ -106,7 +110,7 @@ export class Submit {
     const found = new Map<string, Snapshot>();
     // A single one costs as much to read as to try.
     if (chosen.length < 2) return found;
-    const snapshots = await this.jobs.read(chosen);
+    const snapshots = await this.parts.jobs.read(chosen);
     for (const [i, spec] of chosen.entries()) {
       const snapshot = snapshots[i];
       if (snapshot?.current !== undefined) found.set(jobId(spec), snapshot);
@@ -130,9 +134,9 @@ export class Submit {
   }
 
   #created(spec: Spec): Submitted {
-    this.telemetry.submitted(spec);
-    this.telemetry.traces?.stored(spec, this.clock.now());
-    const state = spec.runAt > this.clock.now() ? "SCHEDULED" : "READY";
+    this.parts.telemetry.submitted(spec);
+    this.parts.telemetry.traces?.stored(spec, this.parts.clock.now());
+    const state = spec.runAt > this.parts.clock.now() ? "SCHEDULED" : "READY";
     return { ref: { task: spec.task, key: spec.key }, deduplicated: false, state };
   }
 
@@ -146,14 +150,16 @@ export class Submit {
     const { current } = existing;
     if (current === undefined) throw jobNotFound(jobId(ref));
     const replaced = spec.debounce && (await this.#replace(spec, existing));
-    this.telemetry.deduplicated(spec);
+    this.parts.telemetry.deduplicated(spec);
     if (replaced !== undefined) return { ref, deduplicated: true, state: replaced };
     const found = spec.unique === undefined ? ref : refOf(existing, ref);
     return this.#repeat({ ref: found, deduplicated: true, state: stateOf(current) }, onConflict);
   }
 
   #create(spec: Spec): Promise<Created> {
-    return spec.unique === undefined ? this.ledger.create(spec) : this.unique.create(spec, spec.unique);
+    return spec.unique === undefined
+      ? this.parts.intake.create(spec)
+      : this.parts.unique.create(spec, spec.unique);
   }
 
   /** Puts a job that is debounced in the place of the one of its key that waits. Undefined: that one waits no more. */
@@ -161,13 +167,13 @@ export class Submit {
     if (current === undefined || !isReplaceable(current)) return undefined;
     const { inline, body } = apart(spec);
     try {
-      const changed = await this.ledger.change(
+      const changed = await this.parts.ledger.change(
         spec,
         { stored: current, last },
         { type: "replace", spec: inline, body },
         (now) => (isReplaceable(now) ? undefined : new Refusal("LEASE_LOST", "it waits no more")),
       );
-      this.telemetry.traces?.stored(spec, this.clock.now());
+      this.parts.telemetry.traces?.stored(spec, this.parts.clock.now());
       return stateOf(changed.stored);
     } catch (error) {
       if (error instanceof Refusal && error.reason === "LEASE_LOST") return undefined;

@@ -10,7 +10,7 @@ import { type Granting, payloadBytes } from "./granting.js";
 import { type ToldProgress, tell, told } from "./held-answer.js";
 import type { Holder, Holding, Holdings } from "./holdings.js";
 import type { Ledger } from "./ledger.js";
-import type { Clock, LeaseClaim, Peers, Ticket, Tokens } from "./ports.js";
+import type { Clock, Jobs, LeaseClaim, Peers, Ticket, Tokens } from "./ports.js";
 import type { Settling } from "./settling.js";
 import type { Extended, Grant, LeaseCall, OutcomeReport } from "./worker-api.js";
 
@@ -25,29 +25,32 @@ interface Vouch {
 
 type Vouched = Pick<Extended, "cancelRequested">;
 
+export interface UnaryWorkersParts {
+  ledger: Ledger;
+  jobs: Pick<Jobs, "read">;
+  settling: Settling;
+  granting: Granting;
+  holdings: Holdings;
+  dispatcher: Dispatcher;
+  tokens: Tokens;
+  clock: Clock;
+  broker: string;
+  peers: Peers;
+}
+
 export class UnaryWorkers {
   #draining = false;
   readonly #calls = new Set<UnaryCall>();
 
-  constructor(
-    readonly ledger: Ledger,
-    readonly settling: Settling,
-    readonly granting: Granting,
-    readonly holdings: Holdings,
-    readonly dispatcher: Dispatcher,
-    readonly tokens: Tokens,
-    readonly clock: Clock,
-    readonly broker: string,
-    readonly peers: Peers,
-  ) {
-    peers.answer("vouch", (body) => this.#vouched(body as Vouch));
+  constructor(readonly parts: UnaryWorkersParts) {
+    parts.peers.answer("vouch", (body) => this.#vouched(body as Vouch));
   }
 
   async lease(request: LeaseCall): Promise<Grant[]> {
     if (this.#draining) {
       throw new Refusal("DRAINING", "this broker is stopping: call another one", { retryAfter: 500 });
     }
-    const call = new UnaryCall(request, this.granting, this.settling, this.dispatcher);
+    const call = new UnaryCall(request, this.parts);
     this.#calls.add(call);
     try {
       return await call.grants();
@@ -78,28 +81,28 @@ export class UnaryWorkers {
     return asItem(async () => {
       const claim = this.#claim(outcome.token);
       const here = this.#here(claim);
-      if (here === undefined) return this.settling.reportByToken(claim, outcome.report);
+      if (here === undefined) return this.parts.settling.reportByToken(claim, outcome.report);
       if (here.settling) {
         throw new Refusal("ALREADY_REPORTED", `an outcome of ${here.id} is being recorded`);
       }
       // Somebody may have asked for the cancel through another broker: the store knows.
       if (outcome.report.type === "cancelled" && !here.cancelRequested) {
-        return this.settling.reportByToken(claim, outcome.report);
+        return this.parts.settling.reportByToken(claim, outcome.report);
       }
-      return this.settling.report(here, outcome.report);
+      return this.parts.settling.report(here, outcome.report);
     });
   }
 
   async #extend(token: string, duration: number, progress: Progress | undefined): Promise<Extended> {
     const claim = this.#claim(token);
     const here = this.#here(claim);
-    const now = this.clock.now();
+    const now = this.parts.clock.now();
     const stamped = progress === undefined ? undefined : { ...progress, at: now };
     const vouch = { id: jobId(claim.ref), origin: claim.origin, duration, progress: tell(stamped) };
     const ofSession = here === undefined ? await this.#vouchedElsewhere(vouch) : this.#vouched(vouch);
     if (ofSession !== null) return { expiresAt: now + duration, ...ofSession, drain: this.#draining };
     const fence = byOrigin(claim);
-    const [snapshot] = here === undefined ? await this.ledger.jobs.read([claim.ref]) : [];
+    const [snapshot] = here === undefined ? await this.parts.jobs.read([claim.ref]) : [];
     const stored = here?.stored ?? snapshot?.current;
     if (stored === undefined) throw new Refusal("JOB_NOT_FOUND", `no job ${jobId(claim.ref)}`);
     const old = stored.job.hold;
@@ -113,12 +116,12 @@ export class UnaryWorkers {
       leaseUntil,
       unary: true,
       lostOnExpiry: specOf(stored.job).retry?.maxCrashes === 0,
-      broker: this.broker,
+      broker: this.parts.broker,
     };
     const known = here?.known() ?? { stored, last: snapshot?.last ?? stored.seq };
     const refusal = here === undefined ? fence(stored, true) : undefined;
     if (refusal !== undefined) throw refusal;
-    const changed = await this.ledger.change(
+    const changed = await this.parts.ledger.change(
       claim.ref,
       known,
       { type: "hold", hold, progress: stamped },
@@ -139,7 +142,7 @@ export class UnaryWorkers {
 
   /** A session keeps its leases by itself; this keeps the session. Null for a lease that is no session's here. */
   #vouched({ id, origin, duration, progress }: Vouch): Vouched | null {
-    const holding = this.holdings.get(id);
+    const holding = this.parts.holdings.get(id);
     if (holding === undefined || holding.claim.origin !== origin || holding.holder.unary) return null;
     holding.holder.vouched(duration);
     holding.progress = told(progress) ?? holding.progress;
@@ -148,14 +151,14 @@ export class UnaryWorkers {
 
   /** Only the session's own broker can keep it: writing the lease here would take it away from there. */
   async #vouchedElsewhere(vouch: Vouch): Promise<Vouched | null> {
-    if (this.peers.all().length < 2) return null;
-    const { answers } = await this.peers.ask("vouch", vouch);
+    if (this.parts.peers.all().length < 2) return null;
+    const { answers } = await this.parts.peers.ask("vouch", vouch);
     const vouched = answers.find(({ body }) => body !== null && body !== undefined);
     return vouched === undefined ? null : (vouched.body as Vouched);
   }
 
   #claim(token: string): LeaseClaim {
-    const claim = this.tokens.verify(token);
+    const claim = this.parts.tokens.verify(token);
     if (claim === undefined) {
       throw new Refusal("INVALID_TOKEN", "not a lease token of this namespace: pass it as Lease gave it");
     }
@@ -163,7 +166,7 @@ export class UnaryWorkers {
   }
 
   #here(claim: LeaseClaim): Holding | undefined {
-    const holding = this.holdings.get(jobId(claim.ref));
+    const holding = this.parts.holdings.get(jobId(claim.ref));
     return holding?.claim.origin === claim.origin ? holding : undefined;
   }
 }
@@ -187,9 +190,7 @@ class UnaryCall implements Taker, Holder {
 
   constructor(
     readonly request: LeaseCall,
-    readonly granting: Granting,
-    readonly settling: Settling,
-    readonly dispatcher: Dispatcher,
+    readonly parts: Pick<UnaryWorkersParts, "granting" | "settling" | "holdings" | "dispatcher">,
   ) {
     this.queues = new Map(request.queues.map((queue) => [queue, 1]));
     this.#tasks = new Set(request.tasks);
@@ -216,10 +217,10 @@ class UnaryCall implements Taker, Holder {
       };
       gone.addEventListener("abort", this.#finish);
       if (gone.aborted) this.#finish();
-      this.dispatcher.add(this);
+      this.parts.dispatcher.add(this);
     });
     this.#over = true;
-    this.dispatcher.remove(this);
+    this.parts.dispatcher.remove(this);
     while (this.#preparing > 0) await new Promise((resolve) => setImmediate(resolve));
     if (gone.aborted) {
       // Nobody reads the answer any more.
@@ -247,7 +248,7 @@ class UnaryCall implements Taker, Holder {
   take(ticket: Ticket): void {
     this.#taken++;
     this.#bytes += payloadBytes(ticket);
-    const granted = this.granting.grant(ticket, this, 0, this.request.leaseDuration);
+    const granted = this.parts.granting.grant(ticket, this, 0, this.request.leaseDuration);
     if (!(granted instanceof Promise)) {
       this.#grants.push(granted.grant);
       return;
@@ -278,8 +279,8 @@ class UnaryCall implements Taker, Holder {
   }
 
   #giveUp(grant: Grant): void {
-    const holding = this.settling.holdings.get(jobId(grant.ref));
-    if (holding !== undefined) this.settling.giveBack(holding);
+    const holding = this.parts.holdings.get(jobId(grant.ref));
+    if (holding !== undefined) this.parts.settling.giveBack(holding);
   }
 }
 

@@ -5,8 +5,8 @@
 import { Refusal } from "../core/errors.js";
 import { hasEnded, type JobRef, type Snapshot, type Spec, specOf, stateOf } from "../core/job.js";
 import { jobId } from "../core/names.js";
+import type { Created, Intake } from "./intake.js";
 import type { Claim, Claims } from "./key-ports.js";
-import type { Created, Ledger } from "./ledger.js";
 import { type Clock, Conflict, type Jobs, type Write } from "./ports.js";
 
 const attempts = 12;
@@ -18,7 +18,7 @@ export class UniqueJobs {
 
   constructor(
     readonly claims: Claims,
-    readonly ledger: Pick<Ledger, "create">,
+    readonly intake: Pick<Intake, "create">,
     readonly jobs: Pick<Jobs, "read">,
     readonly clock: Clock,
   ) {}
@@ -43,7 +43,7 @@ export class UniqueJobs {
       const existing = holder && (await this.#living(spec.task, unique.key, holder));
       if (existing !== undefined) return { created: false, existing };
       try {
-        return await this.ledger.create(spec, false, this.#claim(spec, unique, last));
+        return await this.intake.create(spec, false, this.#claim(spec, unique, last));
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;
       }

@@ -22,27 +22,31 @@ const flowConsumer = "flows";
 /** Ends that wait to be looked into together: what comes while one pass is under way makes the next. */
 const atOnce = 1_000;
 
+export interface FlowStoreParts {
+  nc: NatsConnection;
+  jsm: JetStreamManager;
+  inbox: PullInbox;
+  subjects: Subjects;
+  reads: Pick<JobReads, "last">;
+  nonce: () => string;
+}
+
 export class FlowStore implements Flows {
   readonly #feed: Feed<FlowTicket>;
   #batches = 0;
 
   constructor(
-    readonly nc: NatsConnection,
-    readonly jsm: JetStreamManager,
-    inbox: PullInbox,
-    readonly subjects: Subjects,
-    readonly reads: Pick<JobReads, "last">,
-    readonly nonce: () => string,
+    readonly parts: FlowStoreParts,
     /** ms. */
     ackWait: number = times.ackWait,
   ) {
-    this.#feed = new Feed(jsm, inbox, { name: flowConsumer, atOnce, ackWait, read: ticketsIn });
+    this.#feed = new Feed(parts.jsm, parts.inbox, { name: flowConsumer, atOnce, ackWait, read: ticketsIn });
   }
 
   /** Delivers tickets, many at a time, one call after the other. `look` must not reject. */
   start(look: (tickets: readonly FlowTicket[]) => Promise<void>): Promise<void> {
-    const filterOf = (shard: number) => this.subjects.flowEnds(shard);
-    return this.#feed.start(this.subjects.inEachShard(filterOf), look);
+    const filterOf = (shard: number) => this.parts.subjects.flowEnds(shard);
+    return this.#feed.start(this.parts.subjects.inEachShard(filterOf), look);
   }
 
   stop(): void {
@@ -50,27 +54,27 @@ export class FlowStore implements Flows {
   }
 
   async read(key: string): Promise<{ record: FlowRecord; seq: number } | undefined> {
-    const subject = this.subjects.flow("record", key);
-    const [found] = await this.reads.last(this.subjects.shard(key), [subject]);
+    const subject = this.parts.subjects.flow("record", key);
+    const [found] = await this.parts.reads.last(this.parts.subjects.shard(key), [subject]);
     return found === undefined || found.data.length === 0
       ? undefined
       : { record: recordOf(found.data), seq: found.seq };
   }
 
   async write(record: FlowRecord, expected: number, ticket: boolean): Promise<number | undefined> {
-    const next = { ...record, nonce: this.nonce() };
+    const next = { ...record, nonce: this.parts.nonce() };
     const { key } = record;
-    const shard = this.subjects.shard(key);
-    const subject = this.subjects.flow("record", key);
+    const shard = this.parts.subjects.shard(key);
+    const subject = this.parts.subjects.flow("record", key);
     const messages: Outgoing[] = [
       { subject, head: line(header.expected, String(expected)), data: storage.Flow.encode(next).finish() },
     ];
     if (ticket) {
-      messages.push({ subject: this.subjects.flowEnd(shard, key, "flow"), head: "", data: nothing });
+      messages.push({ subject: this.parts.subjects.flowEnd(shard, key, "flow"), head: "", data: nothing });
       if (record.deadline > 0) {
-        const target = this.subjects.flowEnd(shard, key, "deadline");
+        const target = this.parts.subjects.flowEnd(shard, key, "deadline");
         const head = line(header.schedule, at(record.deadline)) + line(header.target, target);
-        messages.push({ subject: this.subjects.flow("alarm", key), head, data: nothing });
+        messages.push({ subject: this.parts.subjects.flow("alarm", key), head, data: nothing });
       }
     }
     for (let attempt = 0; attempt < tries; attempt++) {
@@ -98,7 +102,7 @@ export class FlowStore implements Flows {
     let bytes = 0;
     let parts = 0;
     const flush = async () => {
-      const subject = this.subjects.flowPart(key, parts++);
+      const subject = this.parts.subjects.flowPart(key, parts++);
       const data = storage.FlowPart.encode({ members: part }).finish();
       const verdict = await this.#publish([{ subject, head: "", data }]);
       if (typeof verdict !== "object" || !("seq" in verdict))
@@ -116,8 +120,8 @@ export class FlowStore implements Flows {
   }
 
   async members(key: string, parts: number): Promise<FlowEntry[]> {
-    const subjects = Array.from({ length: parts }, (_, n) => this.subjects.flowPart(key, n));
-    const found = await this.reads.last(this.subjects.shard(key), subjects);
+    const subjects = Array.from({ length: parts }, (_, n) => this.parts.subjects.flowPart(key, n));
+    const found = await this.parts.reads.last(this.parts.subjects.shard(key), subjects);
     const bySubject = new Map(found.map((message) => [message.subject, message.data]));
     return subjects.flatMap((subject) => storage.FlowPart.decode(bySubject.get(subject) ?? nothing).members);
   }
@@ -127,9 +131,9 @@ export class FlowStore implements Flows {
     for (let i = 0; i < members.length; i += readAtOnce) {
       const some = members.slice(i, i + readAtOnce);
       // Each lies in the shard of its task.
-      for (let shard = 0; shard < this.subjects.shards; shard++) {
-        const subjects = some.map((member) => this.subjects.flowEnd(shard, key, String(member)));
-        for (const { subject, data } of await this.reads.last(shard, subjects)) {
+      for (let shard = 0; shard < this.parts.subjects.shards; shard++) {
+        const subjects = some.map((member) => this.parts.subjects.flowEnd(shard, key, String(member)));
+        for (const { subject, data } of await this.parts.reads.last(shard, subjects)) {
           const what = parseFlowEnd(subject)?.what;
           if (what !== undefined && data.length > 0) found.set(Number(what), storage.FlowEnd.decode(data));
         }
@@ -140,15 +144,15 @@ export class FlowStore implements Flows {
 
   async list(): Promise<FlowRecord[]> {
     const records: FlowRecord[] = [];
-    for (let shard = 0; shard < this.subjects.shards; shard++) {
+    for (let shard = 0; shard < this.parts.subjects.shards; shard++) {
       const { state } = await this.#asked(() =>
-        this.jsm.streams.info(this.subjects.stream(shard), {
-          subjects_filter: this.subjects.flowRecords(shard),
+        this.parts.jsm.streams.info(this.parts.subjects.stream(shard), {
+          subjects_filter: this.parts.subjects.flowRecords(shard),
         }),
       );
       const subjects = Object.keys(state.subjects ?? {});
       for (let i = 0; i < subjects.length; i += readAtOnce) {
-        for (const { data } of await this.reads.last(shard, subjects.slice(i, i + readAtOnce))) {
+        for (const { data } of await this.parts.reads.last(shard, subjects.slice(i, i + readAtOnce))) {
           if (data.length > 0) records.push(recordOf(data));
         }
       }
@@ -157,28 +161,30 @@ export class FlowStore implements Flows {
   }
 
   async remove(key: string): Promise<void> {
-    const home = this.subjects.shard(key);
+    const home = this.parts.subjects.shard(key);
     const purge = (shard: number, filter: string) =>
       this.#asked(async () => {
-        const stream = this.subjects.stream(shard);
-        const { state } = await this.jsm.streams.info(stream);
-        await purgeBelow(this.jsm, stream, filter, state.last_seq + 1);
+        const stream = this.parts.subjects.stream(shard);
+        const { state } = await this.parts.jsm.streams.info(stream);
+        await purgeBelow(this.parts.jsm, stream, filter, state.last_seq + 1);
       });
-    for (let shard = 0; shard < this.subjects.shards; shard++)
-      await purge(shard, this.subjects.flowEnd(shard, key, "*"));
-    await purge(home, this.subjects.flow("alarm", key));
-    await purge(home, this.subjects.flowPart(key, "*"));
+    for (let shard = 0; shard < this.parts.subjects.shards; shard++)
+      await purge(shard, this.parts.subjects.flowEnd(shard, key, "*"));
+    await purge(home, this.parts.subjects.flow("alarm", key));
+    await purge(home, this.parts.subjects.flowPart(key, "*"));
     // Last: as long as it is there, what a crash left is found.
-    await purge(home, this.subjects.flow("record", key));
+    await purge(home, this.parts.subjects.flow("record", key));
   }
 
   watch(key: string, hint: () => void): () => void {
-    const subscription = this.nc.subscribe(this.subjects.flow("record", key), { callback: () => hint() });
+    const subscription = this.parts.nc.subscribe(this.parts.subjects.flow("record", key), {
+      callback: () => hint(),
+    });
     return () => subscription.unsubscribe();
   }
 
   #publish(messages: readonly Outgoing[]) {
-    return publishBatch(this.nc, `${this.nonce()}f${this.#batches++}`, messages);
+    return publishBatch(this.parts.nc, `${this.parts.nonce()}f${this.#batches++}`, messages);
   }
 
   async #asked<T>(ask: () => Promise<T>): Promise<T> {

@@ -25,56 +25,61 @@ const codec: SharedCodec<KeyUse> = {
   keepFor: ({ taken, parkedAt }) => (taken.length === 0 && parkedAt === 0 ? unusedFor : 0),
 };
 
+export interface StreamKeysParts {
+  nc: NatsConnection;
+  jsm: JetStreamManager;
+  subjects: Subjects;
+  reads: Pick<JobReads, "last" | "first">;
+  nonce: () => string;
+}
+
 export class StreamKeys implements KeyStore {
   readonly #updates: readonly KeyUpdates<KeyUse>[];
 
-  constructor(
-    nc: NatsConnection,
-    readonly jsm: JetStreamManager,
-    readonly subjects: Subjects,
-    readonly reads: Pick<JobReads, "last" | "first">,
-    nonce: () => string,
-  ) {
-    this.#updates = Array.from(
-      { length: subjects.shards },
-      (_, shard) => new KeyUpdates(nc, reads, shard, codec, nonce),
-    );
+  constructor(readonly parts: StreamKeysParts) {
+    const { nc, reads, nonce, subjects } = parts;
+    const updatesOf = (_: unknown, shard: number) => new KeyUpdates(nc, reads, shard, codec, nonce);
+    this.#updates = Array.from({ length: subjects.shards }, updatesOf);
   }
 
   async read(key: ConcurrencyKey): Promise<KeyUse> {
-    const [message] = await this.reads.last(this.subjects.shard(key.task), [this.subjects.keyUse(key)]);
+    const [message] = await this.parts.reads.last(this.parts.subjects.shard(key.task), [
+      this.parts.subjects.keyUse(key),
+    ]);
     return message === undefined ? unusedKey : storage.KeyUse.decode(message.data);
   }
 
   update(key: ConcurrencyKey, change: (use: KeyUse) => KeyUse): Promise<KeyUse> {
-    const updates = this.#updates[this.subjects.shard(key.task)];
+    const updates = this.#updates[this.parts.subjects.shard(key.task)];
     if (updates === undefined) throw new Error("a shard beyond the namespace's");
-    return updates.update(this.subjects.keyUse(key), change);
+    return updates.update(this.parts.subjects.keyUse(key), change);
   }
 
   async hasWaiting(key: ConcurrencyKey): Promise<boolean> {
-    const shard = this.subjects.shard(key.task);
-    return (await this.reads.first(shard, this.subjects.parkedOf(key), 1)).length > 0;
+    const shard = this.parts.subjects.shard(key.task);
+    return (await this.parts.reads.first(shard, this.parts.subjects.parkedOf(key), 1)).length > 0;
   }
 
   async waiting(key: ConcurrencyKey, most: number): Promise<ParkedJob[]> {
-    const shard = this.subjects.shard(key.task);
+    const shard = this.parts.subjects.shard(key.task);
     const few = fewTimes * most;
-    const all = await this.reads.first(shard, this.subjects.parkedOf(key), few);
+    const all = await this.parts.reads.first(shard, this.parts.subjects.parkedOf(key), few);
     // In the order of their parkings; the highest priority comes first.
     if (all.length < few) {
       return jobsOf(all.toSorted((a, b) => priorityIn(b.subject) - priorityIn(a.subject))).slice(0, most);
     }
     const found = await Promise.all(
-      Array.from({ length: 10 }, (_, i) => this.reads.first(shard, this.subjects.parkedOf(key, 9 - i), most)),
+      Array.from({ length: 10 }, (_, i) =>
+        this.parts.reads.first(shard, this.parts.subjects.parkedOf(key, 9 - i), most),
+      ),
     );
     return jobsOf(found.flat().slice(0, most));
   }
 
   async waitingBefore(key: ConcurrencyKey, priority: number, seq: number | undefined): Promise<number> {
-    const stream = this.subjects.stream(this.subjects.shard(key.task));
+    const stream = this.parts.subjects.stream(this.parts.subjects.shard(key.task));
     const counted = (at: number, from?: number) =>
-      asked(() => countMessages(this.jsm, stream, this.subjects.parkedOf(key, at), from));
+      asked(() => countMessages(this.parts.jsm, stream, this.parts.subjects.parkedOf(key, at), from));
     const higher = Array.from({ length: 9 - priority }, (_, i) => counted(9 - i));
     const same = counted(priority);
     // Its own is stored right behind the job.
@@ -85,13 +90,15 @@ export class StreamKeys implements KeyStore {
 
   async waitedFor(): Promise<ConcurrencyKey[]> {
     const found: ConcurrencyKey[] = [];
-    for (let shard = 0; shard < this.subjects.shards; shard++) {
+    for (let shard = 0; shard < this.parts.subjects.shards; shard++) {
       const { state } = await asked(() =>
-        this.jsm.streams.info(this.subjects.stream(shard), { subjects_filter: this.subjects.keyUses(shard) }),
+        this.parts.jsm.streams.info(this.parts.subjects.stream(shard), {
+          subjects_filter: this.parts.subjects.keyUses(shard),
+        }),
       );
       const subjects = Object.keys(state.subjects ?? {});
       for (let i = 0; i < subjects.length; i += chunk) {
-        for (const { subject, data } of await this.reads.last(shard, subjects.slice(i, i + chunk))) {
+        for (const { subject, data } of await this.parts.reads.last(shard, subjects.slice(i, i + chunk))) {
           const key = keyUseIn(subject);
           if (key !== undefined && storage.KeyUse.decode(data).parkedAt > 0) found.push(key);
         }

@@ -21,22 +21,26 @@ export interface LaneRemovalRules {
 /** Whose jobs will need their lane again. */
 const comingBack = ["held-a", "held-b", "later", "blocked", "due"] as const;
 
+export interface LaneRemovalParts {
+  nc: NatsConnection;
+  jsm: JetStreamManager;
+  subjects: Subjects;
+  lanes: StreamLanes;
+  sweeps: Pick<LaneSweeps, "sweepLane">;
+  retention: Pick<Retention, "ownAge">;
+  log: Log;
+}
+
 export class LaneRemoval {
   constructor(
-    readonly nc: NatsConnection,
-    readonly jsm: JetStreamManager,
-    readonly subjects: Subjects,
-    readonly lanes: StreamLanes,
-    readonly sweeps: Pick<LaneSweeps, "sweepLane">,
-    readonly retention: Pick<Retention, "ownAge">,
-    readonly log: Log,
+    readonly parts: LaneRemovalParts,
     readonly rules: LaneRemovalRules,
   ) {}
 
   /** Marks the lanes that nothing was in for long enough, and removes those whose mark is old enough. */
   async removeIdleLanes(): Promise<void> {
     const now = Date.now();
-    for (const lane of this.lanes.all()) {
+    for (const lane of this.parts.lanes.all()) {
       const info = lane.info;
       if (info === undefined || !isIdle(info)) continue;
       const active = Date.parse(String(info.delivered.last_active ?? info.created));
@@ -50,29 +54,30 @@ export class LaneRemoval {
 
   /** Whether jobs of its queue and task will come back to the lane, or records there are retained by its floor. */
   async #isNeeded({ key, shard }: StreamLane): Promise<boolean> {
-    const own = recordPhases.filter((phase) => this.retention.ownAge(key.queue, phase) !== undefined);
+    const own = recordPhases.filter((phase) => this.parts.retention.ownAge(key.queue, phase) !== undefined);
     for (const phase of new Set<Phase>([...comingBack, "failed", ...own])) {
-      const filter = this.subjects.phase(shard, phase, key.task, key.queue);
-      if ((await firstFrom(this.nc, this.subjects.stream(shard), filter, 1)) !== undefined) return true;
+      const filter = this.parts.subjects.phase(shard, phase, key.task, key.queue);
+      if ((await firstFrom(this.parts.nc, this.parts.subjects.stream(shard), filter, 1)) !== undefined)
+        return true;
     }
     return false;
   }
 
   async #markLane(lane: StreamLane, info: ConsumerInfo, now: number): Promise<void> {
-    await this.jsm.consumers.update(this.subjects.stream(lane.shard), lane.name, {
+    await this.parts.jsm.consumers.update(this.parts.subjects.stream(lane.shard), lane.name, {
       metadata: { ...info.config.metadata, "drover-removing": String(now) },
     });
   }
 
   async #removeLane(lane: StreamLane): Promise<void> {
-    const stream = this.subjects.stream(lane.shard);
-    const info = await this.jsm.consumers.info(stream, lane.name);
+    const stream = this.parts.subjects.stream(lane.shard);
+    const info = await this.parts.jsm.consumers.info(stream, lane.name);
     // Somebody who needed it has taken the mark away, or it has a ticket after all.
     if (info.config.metadata?.["drover-removing"] === undefined || !isIdle(info)) return;
     if (await this.#isNeeded(lane)) return;
-    await this.sweeps.sweepLane(lane);
-    await this.jsm.consumers.delete(stream, lane.name);
-    this.lanes.forget(lane);
-    this.log.info({ ...lane.key }, "an idle lane was removed");
+    await this.parts.sweeps.sweepLane(lane);
+    await this.parts.jsm.consumers.delete(stream, lane.name);
+    this.parts.lanes.forget(lane);
+    this.parts.log.info({ ...lane.key }, "an idle lane was removed");
   }
 }

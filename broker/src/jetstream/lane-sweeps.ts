@@ -25,23 +25,27 @@ export interface LaneSweepRules {
   share: number;
 }
 
+export interface LaneSweepsParts {
+  nc: NatsConnection;
+  jsm: JetStreamManager;
+  subjects: Subjects;
+  lanes: StreamLanes;
+  telemetry: Pick<Telemetry, "sweep">;
+}
+
 export class LaneSweeps {
   /** Floor of `due` up to which it is swept, by shard. */
   readonly #dueSwept = new Map<number, number>();
   readonly #dueFloor = new Map<number, number>();
 
   constructor(
-    readonly nc: NatsConnection,
-    readonly jsm: JetStreamManager,
-    readonly subjects: Subjects,
-    readonly lanes: StreamLanes,
-    readonly telemetry: Pick<Telemetry, "sweep">,
+    readonly parts: LaneSweepsParts,
     readonly rules: LaneSweepRules,
   ) {}
 
   /** Lanes with many acked tickets in them. */
   async sweepBusyLanes(): Promise<void> {
-    for (const lane of this.lanes.all()) if (this.#isFull(lane)) await this.sweepLane(lane);
+    for (const lane of this.parts.lanes.all()) if (this.#isFull(lane)) await this.sweepLane(lane);
   }
 
   #isFull(lane: StreamLane): boolean {
@@ -63,39 +67,44 @@ export class LaneSweeps {
 
   /** Every lane whose floor has moved, but for those that may wait, and the alarms. */
   async sweepAll(mayWait: (lane: StreamLane) => boolean = () => false): Promise<void> {
-    for (const lane of this.lanes.all()) {
+    for (const lane of this.parts.lanes.all()) {
       const moved = lane.info !== undefined && lane.info.ack_floor.stream_seq > lane.swept;
       if (!(moved && !isSwept(lane)) && lane.acked === 0) continue;
       if (!mayWait(lane)) await this.sweepLane(lane);
     }
-    for (let shard = 0; shard < this.subjects.shards; shard++) await this.#sweepDue(shard);
+    for (let shard = 0; shard < this.parts.subjects.shards; shard++) await this.#sweepDue(shard);
   }
 
   /** One purge up to the lane's floor. */
   async sweepLane(lane: StreamLane): Promise<void> {
-    const stream = this.subjects.stream(lane.shard);
+    const stream = this.parts.subjects.stream(lane.shard);
     const acked = lane.acked;
-    const info = await this.jsm.consumers.info(stream, lane.name);
+    const info = await this.parts.jsm.consumers.info(stream, lane.name);
     const floor = info.ack_floor.stream_seq;
     lane.acked -= acked;
     lane.ackedBefore = lane.acked;
     lane.sweptDeliveries = undefined;
     if (floor <= lane.swept) return;
-    const purged = await purgeBelow(this.jsm, stream, lane.filter, floor + 1);
+    const purged = await purgeBelow(this.parts.jsm, stream, lane.filter, floor + 1);
     lane.swept = floor;
     if (info.num_ack_pending === 0) lane.sweptDeliveries = info.delivered.consumer_seq;
-    this.telemetry.sweep("lane", purged);
+    this.parts.telemetry.sweep("lane", purged);
   }
 
   async #sweepDue(shard: number): Promise<void> {
-    const stream = this.subjects.stream(shard);
-    const { state } = await this.jsm.streams.info(stream);
-    const info = await this.jsm.consumers.info(stream, dueConsumer);
+    const stream = this.parts.subjects.stream(shard);
+    const { state } = await this.parts.jsm.streams.info(stream);
+    const info = await this.parts.jsm.consumers.info(stream, dueConsumer);
     const floor = info.ack_floor.stream_seq;
     if (floor > (this.#dueSwept.get(shard) ?? 0)) {
-      const purged = await purgeBelow(this.jsm, stream, this.subjects.phase(shard, "due"), floor + 1);
+      const purged = await purgeBelow(
+        this.parts.jsm,
+        stream,
+        this.parts.subjects.phase(shard, "due"),
+        floor + 1,
+      );
       this.#dueSwept.set(shard, floor);
-      this.telemetry.sweep("due", purged);
+      this.parts.telemetry.sweep("due", purged);
     }
     this.#dueFloor.set(shard, isIdle(info) ? state.last_seq : floor);
   }
@@ -103,7 +112,7 @@ export class LaneSweeps {
   async floors(shard: number): Promise<Floors> {
     const due = this.#dueFloor.get(shard) ?? 0;
     const queues: Floors["queues"] = new Map();
-    for (const lane of this.lanes.all()) {
+    for (const lane of this.parts.lanes.all()) {
       if (lane.shard !== shard) continue;
       const { task, queue } = lane.key;
       const tasks = queues.get(queue) ?? new Map<string, number>();
@@ -114,15 +123,15 @@ export class LaneSweeps {
   }
 
   async #floorOf(lane: StreamLane): Promise<number> {
-    const listed = this.lanes.listedAt.get(lane.shard) ?? 0;
+    const listed = this.parts.lanes.listedAt.get(lane.shard) ?? 0;
     const acked = lane.info?.ack_floor.stream_seq ?? 0;
     // Nothing waited and nothing was out when the lanes were listed: every ticket up to the sequence of that moment is
     // acked, and gone if the lane was swept that far, or since the last of its deliveries.
     const isGone = acked <= lane.swept || isSwept(lane);
     if (lane.info !== undefined && isIdle(lane.info) && isGone) return listed;
     const first = await firstFrom(
-      this.nc,
-      this.subjects.stream(lane.shard),
+      this.parts.nc,
+      this.parts.subjects.stream(lane.shard),
       lane.filter,
       Math.min(lane.swept, acked) + 1,
     );

@@ -33,26 +33,33 @@ interface Written {
   data: Uint8Array;
 }
 
+export interface StreamLimitsParts {
+  nc: NatsConnection;
+  jsm: JetStreamManager;
+  subjects: Subjects;
+  reads: Pick<JobReads, "last">;
+  nonce: () => string;
+}
+
 export class StreamLimits implements LimitStore {
   /** By name, with the sequence they were read at. */
   readonly #tasks = new Map<string, { settings: TaskSettings; seq: number }>();
   /** Everything up to this sequence is in there; undefined: nothing was read yet. */
   #tasksRead: number | undefined;
 
-  constructor(
-    readonly nc: NatsConnection,
-    readonly jsm: JetStreamManager,
-    readonly subjects: Subjects,
-    readonly reads: Pick<JobReads, "last">,
-    readonly nonce: () => string,
-  ) {}
+  constructor(readonly parts: StreamLimitsParts) {}
 
   /** Brokers ask every few seconds: after the first time only for what has changed since, which as a rule is nothing. */
   async tasks(): Promise<TaskSettings[]> {
     if (this.#tasksRead === undefined) await this.#readTasks();
     for (;;) {
       const from = (this.#tasksRead ?? 0) + 1;
-      const changed = await nextFrom(this.nc, this.subjects.stream(0), this.subjects.tasksSettings(), from);
+      const changed = await nextFrom(
+        this.parts.nc,
+        this.parts.subjects.stream(0),
+        this.parts.subjects.tasksSettings(),
+        from,
+      );
       if (changed === undefined) return [...this.#tasks.values()].map(({ settings }) => settings);
       this.#noteTask(changed);
       this.#tasksRead = Math.max(this.#tasksRead ?? 0, changed.seq);
@@ -61,11 +68,13 @@ export class StreamLimits implements LimitStore {
 
   async #readTasks(): Promise<void> {
     const { state } = await asked(() =>
-      this.jsm.streams.info(this.subjects.stream(0), { subjects_filter: this.subjects.tasksSettings() }),
+      this.parts.jsm.streams.info(this.parts.subjects.stream(0), {
+        subjects_filter: this.parts.subjects.tasksSettings(),
+      }),
     );
     const subjects = Object.keys(state.subjects ?? {});
     for (let i = 0; i < subjects.length; i += chunk) {
-      for (const read of await this.reads.last(0, subjects.slice(i, i + chunk))) this.#noteTask(read);
+      for (const read of await this.parts.reads.last(0, subjects.slice(i, i + chunk))) this.#noteTask(read);
     }
     // What is stored after the subjects were listed is read by its sequence.
     this.#tasksRead = state.last_seq;
@@ -78,14 +87,22 @@ export class StreamLimits implements LimitStore {
   }
 
   updateTask(task: string, change: (settings: TaskSettings) => TaskSettings): Promise<TaskSettings> {
-    const subject = this.subjects.taskSettings(task);
-    const message = new SharedMessage(this.nc, this.jsm, this.subjects.stream(0), subject, settingsCodec);
+    const subject = this.parts.subjects.taskSettings(task);
+    const message = new SharedMessage(
+      this.parts.nc,
+      this.parts.jsm,
+      this.parts.subjects.stream(0),
+      subject,
+      settingsCodec,
+    );
     return message.update((found) => change({ ...found, name: task }));
   }
 
   async books(limits: readonly Limited[]): Promise<KnownBook[]> {
-    const subjects = limits.map((limit) => this.subjects.rateBook(limit));
-    const found = new Map((await this.reads.last(0, subjects)).map((message) => [message.subject, message]));
+    const subjects = limits.map((limit) => this.parts.subjects.rateBook(limit));
+    const found = new Map(
+      (await this.parts.reads.last(0, subjects)).map((message) => [message.subject, message]),
+    );
     return subjects.map((subject) => {
       const message = found.get(subject);
       if (message === undefined) return { book: unused, last: 0 };
@@ -97,7 +114,7 @@ export class StreamLimits implements LimitStore {
   async writeBooks(books: readonly (KnownBook & { limit: Limited })[]): Promise<number[] | undefined> {
     const last = await this.#write(
       books.map(({ limit, book, last }) => ({
-        subject: this.subjects.rateBook(limit),
+        subject: this.parts.subjects.rateBook(limit),
         head: line(header.expected, String(last)),
         // Up, so that nothing is ever allowed too early.
         data: storage.RateBook.encode({
@@ -112,7 +129,7 @@ export class StreamLimits implements LimitStore {
   async places(limit: Limited): Promise<{ taken: ReadonlyMap<string, number>; last: number }> {
     const taken = new Map<string, number>();
     let last = 0;
-    for (const message of await this.reads.last(0, [this.subjects.places(limit, "*")])) {
+    for (const message of await this.parts.reads.last(0, [this.parts.subjects.places(limit, "*")])) {
       const places = storage.Places.decode(message.data);
       taken.set(places.broker, places.taken);
       last = Math.max(last, message.seq);
@@ -123,10 +140,10 @@ export class StreamLimits implements LimitStore {
   async take(limit: Limited, broker: string, taken: number, last: number): Promise<boolean> {
     const stored = await this.#write([
       {
-        subject: this.subjects.places(limit, broker),
+        subject: this.parts.subjects.places(limit, broker),
         head:
           line(header.expected, String(last)) +
-          line(header.expectedSubject, this.subjects.places(limit, "*")) +
+          line(header.expectedSubject, this.parts.subjects.places(limit, "*")) +
           line(header.ttl, `${runLimits.placesLast / 1_000}s`),
         data: storage.Places.encode({ broker, taken }).finish(),
       },
@@ -147,14 +164,14 @@ export class StreamLimits implements LimitStore {
   }
 
   #publish(messages: readonly Written[]) {
-    const batch = this.nonce();
+    const batch = this.parts.nonce();
     const [only] = messages;
     if (messages.length === 1 && only !== undefined) {
-      return this.nc.request(only.subject, only.data, { headers: headersOf(only.head), timeout });
+      return this.parts.nc.request(only.subject, only.data, { headers: headersOf(only.head), timeout });
     }
     for (const [i, { subject, head, data }] of messages.slice(0, -1).entries()) {
       const member = line(header.batch, batch) + line(header.batchSequence, String(i + 1));
-      this.nc.publish(subject, data, { headers: headersOf(head + member) });
+      this.parts.nc.publish(subject, data, { headers: headersOf(head + member) });
     }
     const final = messages.at(-1);
     if (final === undefined) throw new Error("nothing to write");
@@ -162,6 +179,9 @@ export class StreamLimits implements LimitStore {
       line(header.batch, batch) +
       line(header.batchSequence, String(messages.length)) +
       line(header.batchCommit, "1");
-    return this.nc.request(final.subject, final.data, { headers: headersOf(final.head + commit), timeout });
+    return this.parts.nc.request(final.subject, final.data, {
+      headers: headersOf(final.head + commit),
+      timeout,
+    });
   }
 }

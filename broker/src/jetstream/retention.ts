@@ -19,15 +19,17 @@ import { endOfSurplus } from "./surplus.js";
 export const recordPhases = ["succeeded", "failed", "cancelled"] as const;
 type RecordPhase = (typeof recordPhases)[number];
 
+export interface RetentionParts {
+  nc: NatsConnection;
+  jsm: JetStreamManager;
+  subjects: Subjects;
+  settingsOf: (queue: string) => QueueSettings | undefined;
+  clock: Clock;
+  telemetry: Pick<Telemetry, "sweep">;
+}
+
 export class Retention {
-  constructor(
-    readonly nc: NatsConnection,
-    readonly jsm: JetStreamManager,
-    readonly subjects: Subjects,
-    readonly settingsOf: (queue: string) => QueueSettings | undefined,
-    readonly clock: Clock,
-    readonly telemetry: Pick<Telemetry, "sweep">,
-  ) {}
+  constructor(readonly parts: RetentionParts) {}
 
   /** Removes a shard's records that are over their queue's age or number, as far as the floors let it. */
   async retain(shard: number, floors: Floors): Promise<void> {
@@ -36,7 +38,7 @@ export class Retention {
 
   /** A queue's own age for records, ms. */
   ownAge(queue: string, phase: RecordPhase): number | undefined {
-    const settings = this.settingsOf(queue);
+    const settings = this.parts.settingsOf(queue);
     const own =
       phase === "succeeded"
         ? settings?.keepSucceeded
@@ -47,17 +49,18 @@ export class Retention {
   }
 
   async #retainPhase(shard: number, phase: RecordPhase, floors: Floors): Promise<void> {
-    const stream = this.subjects.stream(shard);
-    const seqOf = (age: number) => seqAt(this.nc, stream, this.subjects.all(shard), this.clock.now() - age);
+    const stream = this.parts.subjects.stream(shard);
+    const seqOf = (age: number) =>
+      seqAt(this.parts.nc, stream, this.parts.subjects.all(shard), this.parts.clock.now() - age);
     const plain = await seqOf(defaultAge(phase));
     const special = [...floors.queues].some(
       ([queue, tasks]) => this.ownAge(queue, phase) !== undefined || Math.min(...tasks.values()) < plain - 1,
     );
     if (!special) {
       const below = Math.min(plain, floors.due + 1);
-      this.telemetry.sweep(
+      this.parts.telemetry.sweep(
         phase,
-        await purgeBelow(this.jsm, stream, this.subjects.phase(shard, phase), below),
+        await purgeBelow(this.parts.jsm, stream, this.parts.subjects.phase(shard, phase), below),
       );
     } else {
       for (const [queue, tasks] of floors.queues) {
@@ -76,10 +79,10 @@ export class Retention {
     tasks: ReadonlyMap<string, number>,
     seq: number,
   ): Promise<void> {
-    const stream = this.subjects.stream(shard);
+    const stream = this.parts.subjects.stream(shard);
     const purge = async (task: string | undefined, below: number) => {
-      const filter = this.subjects.phase(shard, phase, task, queue);
-      this.telemetry.sweep(phase, await purgeBelow(this.jsm, stream, filter, below));
+      const filter = this.parts.subjects.phase(shard, phase, task, queue);
+      this.parts.telemetry.sweep(phase, await purgeBelow(this.parts.jsm, stream, filter, below));
     };
     const lowest = Math.min(...tasks.values());
     await purge(undefined, Math.min(seq, lowest + 1));
@@ -90,16 +93,16 @@ export class Retention {
 
   /** Too many records: the oldest of them go. */
   async #retainCount(shard: number, floors: Floors): Promise<void> {
-    const stream = this.subjects.stream(shard);
-    const { state } = await this.jsm.streams.info(stream);
+    const stream = this.parts.subjects.stream(shard);
+    const { state } = await this.parts.jsm.streams.info(stream);
     for (const [queue, tasks] of floors.queues) {
-      const most = this.settingsOf(queue)?.keepSucceededCount || counts.keepSucceeded;
-      const filter = this.subjects.phase(shard, "succeeded", undefined, queue);
+      const most = this.parts.settingsOf(queue)?.keepSucceededCount || counts.keepSucceeded;
+      const filter = this.parts.subjects.phase(shard, "succeeded", undefined, queue);
       // Counting costs a consumer and a walk over the records: only where there may be too many.
-      const total = state.messages <= most ? 0 : await countMessages(this.jsm, stream, filter);
-      const first = total <= most ? undefined : await firstFrom(this.nc, stream, filter, 1);
+      const total = state.messages <= most ? 0 : await countMessages(this.parts.jsm, stream, filter);
+      const first = total <= most ? undefined : await firstFrom(this.parts.nc, stream, filter, 1);
       if (first === undefined) continue;
-      const countFrom = (seq: number) => countMessages(this.jsm, stream, filter, seq);
+      const countFrom = (seq: number) => countMessages(this.parts.jsm, stream, filter, seq);
       const end = await endOfSurplus({ first, last: state.last_seq, total, countFrom }, most);
       await this.#purgeRecords(shard, "succeeded", queue, tasks, end);
     }

@@ -37,6 +37,15 @@ export const firingConsumer = "fire";
 
 type ScheduleChange = Parameters<Schedules["write"]>[0][number];
 
+export interface ScheduleStoreParts {
+  nc: NatsConnection;
+  jsm: JetStreamManager;
+  inbox: PullInbox;
+  subjects: Subjects;
+  reads: Pick<JobReads, "lastIn">;
+  nonce: () => string;
+}
+
 export class ScheduleStore implements Schedules {
   readonly #stream: string;
   readonly #feed: Feed<FiringTicket>;
@@ -44,16 +53,9 @@ export class ScheduleStore implements Schedules {
   #timer: NodeJS.Timeout | undefined;
   #batches = 0;
 
-  constructor(
-    readonly nc: NatsConnection,
-    readonly jsm: JetStreamManager,
-    inbox: PullInbox,
-    readonly subjects: Subjects,
-    readonly reads: Pick<JobReads, "lastIn">,
-    readonly nonce: () => string,
-  ) {
-    this.#stream = cronStreamName(subjects.namespace);
-    this.#feed = new Feed(jsm, inbox, {
+  constructor(readonly parts: ScheduleStoreParts) {
+    this.#stream = cronStreamName(parts.subjects.namespace);
+    this.#feed = new Feed(parts.jsm, parts.inbox, {
       name: firingConsumer,
       atOnce,
       ackWait: firingWait,
@@ -63,7 +65,7 @@ export class ScheduleStore implements Schedules {
 
   /** Delivers firings, many at a time, one call after the other. `look` must not reject. */
   async start(look: (firings: readonly FiringTicket[]) => Promise<void>): Promise<void> {
-    await this.#feed.start([{ stream: this.#stream, filter: this.subjects.firing("*") }], look);
+    await this.#feed.start([{ stream: this.#stream, filter: this.parts.subjects.firing("*") }], look);
     this.#timer = setInterval(() => {
       // What stays is swept with what comes next.
       this.#sweep().catch(() => undefined);
@@ -78,8 +80,10 @@ export class ScheduleStore implements Schedules {
   async read(names: readonly string[]): Promise<KnownSchedule[]> {
     const found = new Map<string, KnownSchedule>();
     for (let i = 0; i < names.length; i += readAtOnce) {
-      const subjects = names.slice(i, i + readAtOnce).map((name) => this.subjects.schedules("record", name));
-      for (const { subject, seq, data } of await this.reads.lastIn(this.#stream, subjects)) {
+      const subjects = names
+        .slice(i, i + readAtOnce)
+        .map((name) => this.parts.subjects.schedules("record", name));
+      for (const { subject, seq, data } of await this.parts.reads.lastIn(this.#stream, subjects)) {
         const record = data.length === 0 ? undefined : storage.Schedule.decode(data);
         found.set(scheduleIn(subject), { record, seq });
       }
@@ -88,9 +92,9 @@ export class ScheduleStore implements Schedules {
   }
 
   async names(): Promise<string[]> {
-    const filter = this.subjects.schedules("record", "*");
+    const filter = this.parts.subjects.schedules("record", "*");
     try {
-      const { state } = await this.jsm.streams.info(this.#stream, { subjects_filter: filter });
+      const { state } = await this.parts.jsm.streams.info(this.#stream, { subjects_filter: filter });
       return Object.keys(state.subjects ?? {})
         .map(scheduleIn)
         .sort();
@@ -100,7 +104,7 @@ export class ScheduleStore implements Schedules {
   }
 
   async write(changes: readonly ScheduleChange[]): Promise<boolean> {
-    const nonce = this.nonce();
+    const nonce = this.parts.nonce();
     const messages = [
       ...changes.map((change) => this.#recordOf(change, nonce)),
       ...this.#alarmsOf(changes, nonce),
@@ -128,7 +132,7 @@ export class ScheduleStore implements Schedules {
   }
 
   #recordOf({ name, record, seq }: ScheduleChange, nonce: string): Outgoing {
-    const subject = this.subjects.schedules("record", name);
+    const subject = this.parts.subjects.schedules("record", name);
     const head = line(header.expected, String(seq)) + line(header.rollup, "sub");
     return record === undefined
       ? { subject, head: head + line(header.ttl, `${tombstoneSeconds}s`), data: nothing }
@@ -147,9 +151,9 @@ export class ScheduleStore implements Schedules {
     return [...byTime].map(([time, names]) => {
       const [name = ""] = names;
       const alone = names.length === 1;
-      const target = this.subjects.firing(alone ? name : shared);
+      const target = this.parts.subjects.firing(alone ? name : shared);
       return {
-        subject: this.subjects.schedules("alarm", alone ? name : `${shared}${nonce}-${time}`),
+        subject: this.parts.subjects.schedules("alarm", alone ? name : `${shared}${nonce}-${time}`),
         head: line(header.schedule, at(time)) + line(header.target, target),
         data: Buffer.from([time, ...(alone ? [] : names)].join("\n")),
       };
@@ -160,8 +164,13 @@ export class ScheduleStore implements Schedules {
   async #disarm(names: readonly string[]): Promise<void> {
     try {
       for (const name of names) {
-        const { state } = await this.jsm.streams.info(this.#stream);
-        await purgeBelow(this.jsm, this.#stream, this.subjects.schedules("alarm", name), state.last_seq + 1);
+        const { state } = await this.parts.jsm.streams.info(this.#stream);
+        await purgeBelow(
+          this.parts.jsm,
+          this.#stream,
+          this.parts.subjects.schedules("alarm", name),
+          state.last_seq + 1,
+        );
       }
     } catch {
       // As said.
@@ -169,7 +178,7 @@ export class ScheduleStore implements Schedules {
   }
 
   #publish(messages: readonly Outgoing[]): Promise<Verdict | "unanswered"> {
-    return publishBatch(this.nc, `${this.nonce()}s${this.#batches++}`, messages);
+    return publishBatch(this.parts.nc, `${this.parts.nonce()}s${this.#batches++}`, messages);
   }
 
   #firingsIn({ subject, data }: Delivery, ack: () => void): FiringTicket[] {
@@ -194,8 +203,8 @@ export class ScheduleStore implements Schedules {
   async #sweep(): Promise<void> {
     if (!this.#acked) return;
     this.#acked = false;
-    const { ack_floor } = await this.jsm.consumers.info(this.#stream, firingConsumer);
-    await purgeBelow(this.jsm, this.#stream, this.subjects.firing("*"), ack_floor.stream_seq + 1);
+    const { ack_floor } = await this.parts.jsm.consumers.info(this.#stream, firingConsumer);
+    await purgeBelow(this.parts.jsm, this.#stream, this.parts.subjects.firing("*"), ack_floor.stream_seq + 1);
   }
 }
 

@@ -1,16 +1,10 @@
 // Space, always in bulk: what is swept, retained and removed, and how often. One failed round is told of, and the next
 // tries again.
 
-import type { JetStreamManager } from "@nats-io/jetstream";
-import type { NatsConnection } from "nats";
-import type { Clock } from "../app/ports.js";
-import type { QueueSettings } from "../app/queue-ports.js";
-import type { Log, Telemetry } from "../app/telemetry.js";
+import type { Log } from "../app/telemetry.js";
 import { LaneRemoval, type LaneRemovalRules } from "./lane-removal.js";
-import { type LaneSweepRules, LaneSweeps } from "./lane-sweeps.js";
-import type { StreamLanes } from "./lanes.js";
-import { Retention } from "./retention.js";
-import type { Subjects } from "./subjects.js";
+import { type LaneSweepRules, LaneSweeps, type LaneSweepsParts } from "./lane-sweeps.js";
+import { Retention, type RetentionParts } from "./retention.js";
 
 export interface SweepRules extends LaneSweepRules, LaneRemovalRules {
   /** ms between two looks for lanes with many acked tickets; the others have their turn at every fifth. */
@@ -30,6 +24,10 @@ export const sweepRules: SweepRules = {
 
 const idleLanesEvery = 60_000;
 
+export interface SweepsParts extends LaneSweepsParts, RetentionParts {
+  log: Log;
+}
+
 export class Sweeps {
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #busy = new Set<string>();
@@ -39,19 +37,14 @@ export class Sweeps {
   #stopped = false;
 
   constructor(
-    nc: NatsConnection,
-    jsm: JetStreamManager,
-    readonly subjects: Subjects,
-    readonly lanes: StreamLanes,
-    settingsOf: (queue: string) => QueueSettings | undefined,
-    clock: Clock,
-    telemetry: Telemetry,
-    readonly log: Log,
+    readonly parts: SweepsParts,
     readonly rules: SweepRules = sweepRules,
   ) {
-    this.#laneSweeps = new LaneSweeps(nc, jsm, subjects, lanes, telemetry, rules);
-    this.#retention = new Retention(nc, jsm, subjects, settingsOf, clock, telemetry);
-    this.#removal = new LaneRemoval(nc, jsm, subjects, lanes, this.#laneSweeps, this.#retention, log, rules);
+    const sweeps = new LaneSweeps(parts, rules);
+    const retention = new Retention(parts);
+    this.#laneSweeps = sweeps;
+    this.#retention = retention;
+    this.#removal = new LaneRemoval({ ...parts, sweeps, retention }, rules);
   }
 
   start(): void {
@@ -79,9 +72,9 @@ export class Sweeps {
 
   /** Removes records that are over their queue's age or number. */
   async retain(): Promise<void> {
-    await this.lanes.refresh();
+    await this.parts.lanes.refresh();
     await this.#laneSweeps.sweepAll((lane) => this.#laneSweeps.isLaden(lane));
-    for (let shard = 0; shard < this.subjects.shards; shard++) {
+    for (let shard = 0; shard < this.parts.subjects.shards; shard++) {
       await this.#retention.retain(shard, await this.#laneSweeps.floors(shard));
     }
   }
@@ -97,7 +90,7 @@ export class Sweeps {
     try {
       await work();
     } catch (error) {
-      if (!this.#stopped) this.log.warn({ error: String(error) }, `sweeping ${name} failed`);
+      if (!this.#stopped) this.parts.log.warn({ error: String(error) }, `sweeping ${name} failed`);
     } finally {
       this.#busy.delete(name);
     }

@@ -10,15 +10,22 @@ import { Granting } from "../../../broker/src/app/granting.js";
 import { Hints } from "../../../broker/src/app/hints.js";
 import { Holdings } from "../../../broker/src/app/holdings.js";
 import { Inspect } from "../../../broker/src/app/inspect.js";
+import { Intake } from "../../../broker/src/app/intake.js";
 import { Keeper } from "../../../broker/src/app/keeper.js";
-import { type Changed, type Fence, type Known, Ledger } from "../../../broker/src/app/ledger.js";
+import {
+  type Changed,
+  type Fence,
+  type Known,
+  Ledger,
+  type LedgerParts,
+} from "../../../broker/src/app/ledger.js";
 import { Move } from "../../../broker/src/app/move.js";
-import type { Jobs, Lanes, Ticket } from "../../../broker/src/app/ports.js";
+import type { Ticket } from "../../../broker/src/app/ports.js";
 import { Promoter } from "../../../broker/src/app/promoter.js";
 import { Reader } from "../../../broker/src/app/reader.js";
 import { Sessions } from "../../../broker/src/app/sessions.js";
 import { Settling } from "../../../broker/src/app/settling.js";
-import { type Log, silent } from "../../../broker/src/app/telemetry.js";
+import { type Log, silent as telemetry } from "../../../broker/src/app/telemetry.js";
 import { UnaryWorkers } from "../../../broker/src/app/unary.js";
 import { Refusal } from "../../../broker/src/core/errors.js";
 import type { JobRef } from "../../../broker/src/core/job.js";
@@ -29,9 +36,9 @@ import {
   ModelJournal,
   ModelPeers,
   OneLane,
-  plainTokens,
   type Shared,
   theLane,
+  plainTokens as tokens,
 } from "./ports.js";
 import type { Message } from "./store.js";
 
@@ -48,6 +55,9 @@ export class ModelBroker implements Host {
   /** The count of deliveries that each ticket came here with, the lowest of them. */
   readonly came = new Map<number, number>();
   readonly told = new Map<string, ((body: unknown, broker: string) => void)[]>();
+  /** Few places, so that some delays are left to the store. */
+  readonly agenda = new Agenda({ places: 2, distantPlaces: 2, distant: 1e9 });
+  readonly intake: Intake;
   readonly ledger: Ledger;
   readonly holdings = new Holdings();
   readonly settling: Settling;
@@ -68,86 +78,65 @@ export class ModelBroker implements Host {
     readonly shared: Shared,
   ) {
     const { clock } = shared;
-    const { holdings } = this;
+    const { holdings, agenda } = this;
     const jobs = new ModelJobs(this);
     const peers = new ModelPeers(this);
     const lanes = new OneLane();
-    this.#hints = new Hints(jobs, peers);
-    // Few places, so that some delays are left to the store.
-    const agenda = new Agenda({ places: 2, distantPlaces: 2, distant: 1e9 });
-    this.ledger = new WatchedLedger(this, jobs, lanes, this.#hints, agenda);
-    this.promoter = new Promoter(agenda, this.ledger, jobs, clock, silent, log);
-    this.settling = new Settling(this.ledger, holdings, jobs, clock, silent, log, name);
-    this.granting = new Granting(
-      this.ledger,
-      this.settling,
+    const hints = new Hints(jobs, peers);
+    this.#hints = hints;
+    const writing = { journal: new ModelJournal(this), jobs, lanes, clock, hints, agenda };
+    this.intake = new Intake(writing);
+    const ledger = new WatchedLedger(writing, shared);
+    this.ledger = ledger;
+    this.promoter = new Promoter({ agenda, ledger, jobs, clock, telemetry, log });
+    const settling = new Settling({ ledger, holdings, jobs, clock, telemetry, log, broker: name });
+    this.settling = settling;
+    const granting = new Granting(
+      ledger,
+      settling,
       holdings,
       jobs,
-      plainTokens,
-      this.#hints,
+      tokens,
+      hints,
       clock,
-      silent,
+      telemetry,
       log,
       async () => [],
       async () => true,
     );
-    const deliveries: Deliveries = new Deliveries(
-      this.ledger,
+    this.granting = granting;
+    const deliveries: Deliveries = new Deliveries({
+      ledger,
       jobs,
       peers,
       holdings,
-      silent,
+      telemetry,
       log,
-      (ticket) => this.dispatcher.accept(ticket),
-      (id) => this.dispatcher.isBuffered(id),
-    );
-    this.dispatcher = new Dispatcher(
+      accept: (ticket) => dispatcher.accept(ticket),
+      isBuffered: (id) => dispatcher.isBuffered(id),
+    });
+    const dispatcher: Dispatcher = new Dispatcher(
       lanes,
       (ticket) => deliveries.giveBack(ticket),
       (ticket) => deliveries.examine(ticket),
       undefined,
       () => clock.now(),
     );
+    this.dispatcher = dispatcher;
     // The test says when a session's grace is over.
     const never = { pingEvery: 1e9, timeout: 1e9, grace: 2e9 };
-    const parts = {
-      settling: this.settling,
-      granting: this.granting,
-      tokens: plainTokens,
-      hints: this.#hints,
-      clock,
-    };
-    this.sessions = new Sessions(name, never, parts, this.ledger, jobs, holdings, this.dispatcher, silent);
-    this.unary = new UnaryWorkers(
-      this.ledger,
-      this.settling,
-      this.granting,
-      holdings,
-      this.dispatcher,
-      plainTokens,
-      clock,
-      name,
-      peers,
-    );
-    this.keeper = new Keeper(holdings, this.settling, clock, log);
+    const leasing = { ledger, jobs, settling, granting, holdings, dispatcher, tokens, clock, broker: name };
+    this.sessions = new Sessions({ ...leasing, hints, telemetry }, never);
+    this.unary = new UnaryWorkers({ ...leasing, peers });
+    this.keeper = new Keeper(holdings, settling, clock, log);
     this.keeper.stop();
     const reader = new Reader(jobs, peers, holdings);
-    this.cancel = new Cancel(
-      this.ledger,
-      jobs,
-      reader,
-      peers,
-      holdings,
-      this.settling,
-      this.dispatcher,
-      clock,
-      silent,
-      log,
-      { again: async () => [] },
-    );
-    this.move = new Move(this.ledger, jobs, lanes, reader, peers, holdings, this.settling, this.dispatcher);
-    new Inspect(peers, holdings, this.sessions, this.dispatcher, this.keeper);
-    this.alarms = new Alarms(this.ledger, jobs, peers, clock, silent, log);
+    const changing = { ledger, jobs, reader, peers, holdings, settling, dispatcher };
+    const unique = { again: async () => [] };
+    this.cancel = new Cancel({ ...changing, clock, telemetry, log, unique });
+    this.move = new Move({ ...changing, lanes });
+    new Inspect(peers, holdings, this.sessions, dispatcher, this.keeper);
+    this.alarms = new Alarms({ ledger, jobs, peers, clock, telemetry, log });
   }
 
   /** The process is gone, with everything in it. */
@@ -203,19 +192,19 @@ export class ModelBroker implements Host {
 
 /** Bugs come out as what must not happen; and a world without fences can be had. */
 class WatchedLedger extends Ledger {
-  readonly #shared: Shared;
-
-  constructor(broker: ModelBroker, jobs: Jobs, lanes: Lanes, hints: Hints, agenda: Agenda) {
-    super(new ModelJournal(broker), jobs, lanes, broker.shared.clock, hints, agenda, () => 0.5);
-    this.#shared = broker.shared;
+  constructor(
+    parts: LedgerParts,
+    readonly shared: Shared,
+  ) {
+    super(parts, () => 0.5);
   }
 
   override async change(ref: JobRef, known: Known | undefined, event: Event, fence: Fence): Promise<Changed> {
     try {
-      return await super.change(ref, known, event, this.#shared.fenced ? fence : () => undefined);
+      return await super.change(ref, known, event, this.shared.fenced ? fence : () => undefined);
     } catch (error) {
       if (error instanceof Refusal) throw error;
-      this.#shared.broken(`${event.type} of ${ref.key}: ${String(error)}`);
+      this.shared.broken(`${event.type} of ${ref.key}: ${String(error)}`);
       throw new Refusal("LEASE_LOST", "broken");
     }
   }

@@ -22,7 +22,7 @@ export const steps = {
   submit(world, a, b) {
     const spec = aSpec(world, b, a >> 1);
     void brokerOf(world, a)
-      .ledger.create(spec)
+      .intake.create(spec)
       .catch(() => undefined);
   },
 
@@ -53,8 +53,8 @@ export const steps = {
 
   /** A broker ends the delays that it kept in mind. */
   promote(world, a) {
-    const { promoter } = brokerOf(world, a);
-    const { next } = promoter.agenda;
+    const { promoter, agenda } = brokerOf(world, a);
+    const { next } = agenda;
     if (next === undefined || next > world.clock.reached()) return false;
     void promoter.round();
     return true;

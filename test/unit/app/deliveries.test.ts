@@ -36,18 +36,18 @@ async function examine(now: () => Stored, asked: () => string[]): Promise<{ ran:
   const never = () => Promise.reject(new Error("nothing is changed here"));
   const ledger: Pick<Ledger, "change" | "bury"> = { change: never, bury: never };
   const log = { outcome() {}, debug() {}, info() {}, warn() {}, error() {} };
-  const deliveries = new Deliveries(
+  const deliveries = new Deliveries({
     ledger,
-    { read: async (refs) => refs.map(() => snapshotOf(now())) },
+    jobs: { read: async (refs) => refs.map(() => snapshotOf(now())) },
     peers,
-    new Holdings(),
-    silent,
+    holdings: new Holdings(),
+    telemetry: silent,
     log,
-    () => {
+    accept: () => {
       outcome.ran = true;
     },
-    () => false,
-  );
+    isBuffered: () => false,
+  });
   await deliveries.examine(ticket);
   return outcome;
 }

@@ -6,7 +6,6 @@ import type { FiringTicket, KnownSchedule, ScheduleRecord } from "../../../broke
 import type { FiredAs } from "../../../broker/src/app/telemetry.js";
 import { Refusal } from "../../../broker/src/core/errors.js";
 import type { Spec } from "../../../broker/src/core/job.js";
-import { times } from "../../../broker/src/core/limits.js";
 import { noRoutes } from "../../../broker/src/core/routes.js";
 import type { Schedule } from "../../../broker/src/core/schedule.js";
 import { quiet } from "../../support/quiet-log.js";
@@ -46,8 +45,8 @@ beforeEach(() => {
   storing = async () => undefined;
   told = {};
   overdue = undefined;
-  firings = new Firings(
-    {
+  firings = new Firings({
+    schedules: {
       read: async (names) =>
         names.map((name): KnownSchedule => kept.get(name) ?? { record: undefined, seq: 0 }),
       names: async () => [...kept.keys()].sort(),
@@ -60,15 +59,15 @@ beforeEach(() => {
         return true;
       },
     },
-    { read: async () => [] },
-    {
+    jobs: { read: async () => [] },
+    submit: {
       submit: async (specs: readonly Spec[]) => {
         await storing(specs);
         return specs.map(answer);
       },
     },
-    { cancel: async () => Promise.reject(new Error("nothing is to be cancelled here")) },
-    {
+    cancel: { cancel: async () => Promise.reject(new Error("nothing is to be cancelled here")) },
+    peers: {
       self: "a",
       all: () => ["a"],
       ask: async () => ({ answers: [], silent: 0 }),
@@ -78,13 +77,12 @@ beforeEach(() => {
       tell() {},
       hear() {},
     },
-    { now: () => time },
-    noRoutes,
-    () => everySecond,
-    (n) => new Uint8Array(n),
-    quiet,
-    times,
-    {
+    clock: { now: () => time },
+    routes: noRoutes,
+    read: () => everySecond,
+    randomBytes: (n) => new Uint8Array(n),
+    log: quiet,
+    telemetry: {
       fired: (outcome, count) => {
         told[outcome] = (told[outcome] ?? 0) + count;
       },
@@ -92,7 +90,7 @@ beforeEach(() => {
         overdue = count;
       },
     },
-  );
+  });
   keep("beat", now);
 });
 

@@ -50,8 +50,8 @@ beforeEach(() => {
   };
   jobs = [member(0, "ready", 1), member(1, "blocked", 1)];
   done = [];
-  steps = new FlowSteps(
-    {
+  steps = new FlowSteps({
+    flows: {
       read: async () => ({ record, seq: 1 }),
       write: async (next) => {
         record = next;
@@ -59,13 +59,13 @@ beforeEach(() => {
       },
       ends: async () => new Map(),
     },
-    { of: async () => ({ entries, graph: graphOf(entries) }) },
-    { read: async (refs) => refs.map(({ key: of }) => ({ current: jobOf(of), last: 9 })) },
-    { change },
-    { cancel: cancel as Cancel["cancel"] },
-    { now: () => now },
-    quiet,
-  );
+    graphs: { of: async () => ({ entries, graph: graphOf(entries) }) },
+    jobs: { read: async (refs) => refs.map(({ key: of }) => ({ current: jobOf(of), last: 9 })) },
+    ledger: { change },
+    cancel: { cancel: cancel as Cancel["cancel"] },
+    clock: { now: () => now },
+    log: quiet,
+  });
 });
 
 /** A member's job, begun when the flow had been redriven so often. */

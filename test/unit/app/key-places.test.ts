@@ -35,8 +35,8 @@ beforeEach(() => {
   most = 1;
   time = now;
   parking = async () => undefined;
-  keys = new KeyPlaces(
-    {
+  keys = new KeyPlaces({
+    store: {
       read: async () => use,
       update: async (_, change) => {
         use = change(use);
@@ -47,13 +47,13 @@ beforeEach(() => {
       waitingBefore: async () => parked.length,
       waitedFor: async () => [],
     },
-    { change },
-    { read: async (refs) => refs.map(snapshotOf) },
-    () => most,
-    { self: "a", all: () => ["a"], ask: async () => ({ answers: [], silent: 0 }) },
-    { now: () => time },
-    quiet,
-  );
+    ledger: { change },
+    jobs: { read: async (refs) => refs.map(snapshotOf) },
+    most: () => most,
+    peers: { self: "a", all: () => ["a"], ask: async () => ({ answers: [], silent: 0 }) },
+    clock: { now: () => time },
+    log: quiet,
+  });
 });
 
 function snapshotOf(ref: JobRef) {

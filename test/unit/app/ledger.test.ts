@@ -83,7 +83,7 @@ describe("a change of what is known", () => {
 describe("a new job that is ready at once", () => {
   const create = () =>
     answersTo((told) =>
-      store.ledger.createNow(
+      store.intake.createNow(
         aSpec(),
         (made) => told(made.created ? "created" : made.existing.current?.phase),
         told,

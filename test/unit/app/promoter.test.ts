@@ -21,7 +21,7 @@ afterEach(() => world.close());
 async function submit(key: string, wait = delay): Promise<JobRef> {
   const ref = { task: theLane.task, key };
   const spec = retrying({}, { ...ref, queue: theLane.queue, runAt: world.time + wait });
-  const stored = broker.ledger.create(spec);
+  const stored = broker.intake.create(spec);
   await world.goAll();
   await stored;
   return ref;
@@ -42,7 +42,7 @@ test("a delay has its alarm five seconds later than its time, and none any more 
   world.time += delay;
   await round();
   expect(messages(ref)).toMatchObject([{ phase: "ready" }]);
-  expect(broker.promoter.agenda.size).toBe(0);
+  expect(broker.agenda.size).toBe(0);
 });
 
 test("a round before its time leaves it as it is", async () => {
@@ -50,7 +50,7 @@ test("a round before its time leaves it as it is", async () => {
   world.time += delay - 1;
   await round();
   expect(phase(ref)).toBe("later");
-  expect(broker.promoter.agenda.size).toBe(1);
+  expect(broker.agenda.size).toBe(1);
 });
 
 test("one for which there is no room has its alarm at the due time itself", async () => {
@@ -77,7 +77,7 @@ test("what is over four seconds late is left to the alarm", async () => {
   world.time += delay + 4_001;
   await round();
   expect(phase(ref)).toBe("later");
-  expect(broker.promoter.agenda.size).toBe(0);
+  expect(broker.agenda.size).toBe(0);
 });
 
 test("a job that was cancelled meanwhile stays cancelled", async () => {
@@ -114,7 +114,7 @@ describe("a store that does not answer", () => {
     world.go(0, "given-up");
     await done;
     expect(phase(ref)).toBe("later");
-    expect(broker.promoter.agenda.size).toBe(1);
+    expect(broker.agenda.size).toBe(1);
     await round();
     expect(phase(ref)).toBe("ready");
   });

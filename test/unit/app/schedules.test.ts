@@ -64,7 +64,7 @@ function control(): ScheduleControl {
   };
   const owners = new ScheduleOwners(schedules, peers, clock);
   const read = (bytes: Uint8Array): Schedule => scheduleOf(Buffer.from(bytes).toString());
-  return new ScheduleControl(schedules, owners, firings, clock, noRoutes, read);
+  return new ScheduleControl({ schedules, owners, firings, clock, routes: noRoutes, read });
 }
 
 function scheduleOf(name: string): Schedule {

@@ -47,15 +47,15 @@ beforeEach(() => {
     ack: () => void steps.push("acked"),
   } satisfies Ticket;
   holdings.add(holding);
-  settling = new Settling(
-    store.ledger,
+  settling = new Settling({
+    ledger: store.ledger,
     holdings,
-    { dropBody() {} },
-    { now: () => now },
-    silent,
+    jobs: { dropBody() {} },
+    clock: { now: () => now },
+    telemetry: silent,
     log,
-    "broker-1",
-  );
+    broker: "broker-1",
+  });
 });
 afterEach(() => store.close());
 

@@ -18,10 +18,12 @@ beforeEach(() => {
   const jobs = { read: async () => [] };
   const clock = { now: () => now };
   const claims = { read: async () => ({ holder: undefined, last: 0 }) };
-  const unique = new UniqueJobs(claims, store.ledger, jobs, clock);
+  const unique = new UniqueJobs(claims, store.intake, jobs, clock);
   // Keys that are made repeat no job: none of them is read first.
-  const bytes = (n: number) => new Uint8Array(n).fill(++keys);
-  submit = new Submit(store.ledger, jobs, { full: false }, clock, silent, bytes, unique);
+  const randomBytes = (n: number) => new Uint8Array(n).fill(++keys);
+  const { intake, ledger } = store;
+  const storage = { full: false };
+  submit = new Submit({ intake, ledger, jobs, storage, clock, telemetry: silent, randomBytes, unique });
 });
 afterEach(() => store.close());
 
