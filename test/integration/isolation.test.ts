@@ -156,6 +156,17 @@ describe.each(["process", "thread"] as const)("in a %s of its own", (isolation) 
   });
 });
 
+test("a process that a signal ends fails its job with the signal, and the worker goes on", async () => {
+  const { failure, crashes } = await ended(
+    await client.submit("process.dies", { signal: "SIGSEGV" }, once),
+    "FAILED",
+  );
+  expect(failure).toMatchObject({ reason: "ERROR", type: "IsolatedRunEnded" });
+  expect(failure?.message).toContain("SIGSEGV");
+  expect(crashes).toBe(0);
+  await ended(await client.submit("process.where", {}, once), "SUCCEEDED");
+});
+
 test("what a handler has started ends with its process", async () => {
   const mark = file("mark");
   const job = await client.submit("process.forks", { mark }, once);

@@ -16,6 +16,8 @@ const handlers = {
     return "computed";
   },
   exits: ({ code }) => process.exit(code),
+  // Not of a thread: that would be the worker's own process.
+  dies: ({ signal }) => process.kill(process.pid, signal),
   uncaught: () => {
     setTimeout(() => {
       throw new RangeError("thrown where nobody listens");

@@ -61,10 +61,13 @@ export function crash(job: Job, run: Run, at: Circumstances): Next {
   if (job.cancelRequestedAt > 0) return record("cancelled", next, at);
   const { maxCrashes } = retryOf(job);
   if (crashes > maxCrashes) {
+    const worker = job.hold?.worker || run.worker;
+    const who = worker === "" ? "its worker" : `worker ${worker}`;
+    const how = `the process of ${who} ended, or was heard of no more, before it reported`;
     const failure =
       maxCrashes === 0
-        ? plain(FailureReason.LOST, "the run ended without a report and the job is run at most once")
-        : plain(FailureReason.CRASHED, `${crashes} runs ended without a report, the limit is ${maxCrashes}`);
+        ? plain(FailureReason.LOST, `${how}; the job is run at most once`)
+        : plain(FailureReason.CRASHED, `${how}: ${crashes} runs ended like that, the limit is ${maxCrashes}`);
     return record("failed", { ...next, failure }, at);
   }
   return ready({ ...next, attempt: job.attempt + 1 });

@@ -1,10 +1,11 @@
 // The worker processes of the three languages side by side: how soon one works, how fast it gets through jobs that do
-// nothing, what it uses while there are none, and how soon it is back when its broker was away for long.
+// nothing, what it uses while there are none, and how soon it is back when its broker was away for long. Before them, how
+// soon a test has a broker and a worker of its own.
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "@drover/client";
 import { finished, inBatches, percentile, withBroker } from "../load.mjs";
 import { BenchBroker, cpuSeconds } from "../processes.mjs";
-import { LanguageWorker } from "../worker-languages.mjs";
+import { fixtureReady, LanguageWorker } from "../worker-languages.mjs";
 
 const promised = {
   typescript: { title: "TypeScript", start: 300 },
@@ -14,11 +15,16 @@ const promised = {
 
 export const figures = Object.assign({}, ...Object.keys(promised).map(figuresOf));
 export const rounds = 1;
-export const seconds = { quick: 90, full: 820 };
+export const seconds = { quick: 110, full: 870 };
 
 function figuresOf(language) {
   const { title, start, drain } = promised[language];
   return {
+    [`fixture_ready_${language}_ms`]: {
+      unit: "ms",
+      below: 2_000,
+      what: `${title} test fixture: from asking for broker and worker to the end of a first job`,
+    },
     [`worker_start_${language}_ms`]: {
       unit: "ms",
       below: start,
@@ -49,6 +55,10 @@ export async function run({ quick, say }) {
   const note = (name, language, unit, value) => {
     result[`worker_${name}_${language}_${unit}`] = value;
   };
+  for (const language of languages) {
+    say(`${language}: fixture`);
+    result[`fixture_ready_${language}_ms`] = await fixtureOf(language, quick ? 3 : 7);
+  }
   await withBroker(async (broker, client) => {
     for (const language of languages) {
       say(`${language}: start`);
@@ -64,6 +74,14 @@ export async function run({ quick, say }) {
   const back = await backAfter(languages, quick ? 15 : 600);
   for (const language of languages) note("back", language, "s", back[language]);
   return result;
+}
+
+/** ms, the median of several; the first one may have to fetch nats-server. */
+async function fixtureOf(language, times) {
+  await fixtureReady(language);
+  const took = [];
+  for (let i = 0; i < times; i++) took.push(await fixtureReady(language));
+  return percentile(took, 0.5);
 }
 
 /** ms, the median of several; the first one, which warms the machine's caches, does not count. */

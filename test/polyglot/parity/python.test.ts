@@ -37,4 +37,6 @@ async function pytest(...args: string[]): Promise<void> {
 
 test("a Celery user finds each use again in Python", () => pytest("test_parity.py"), 300_000);
 
+test("the command serves, drains and ends at a second signal", () => pytest("test_command.py"), 300_000);
+
 test("a worker's processes, loops and connections keep apart", () => pytest("test_isolation.py"), 300_000);

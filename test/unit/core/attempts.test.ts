@@ -138,7 +138,12 @@ describe("crashes", () => {
       job: {
         crashes: 3,
         attempt: 3,
-        failure: { reason: FailureReason.CRASHED, message: "3 runs ended without a report, the limit is 2" },
+        failure: {
+          reason: FailureReason.CRASHED,
+          message:
+            "the process of worker worker-2 ended, or was heard of no more, before it reported: " +
+            "3 runs ended like that, the limit is 2",
+        },
       },
     });
   });
@@ -152,6 +157,18 @@ describe("crashes", () => {
       phase: "failed",
       job: { crashes: 1, attempt: 1, failure: { reason: FailureReason.LOST } },
     });
+  });
+
+  test.each([
+    ["the worker of the run", stored("ready", {}, {}, retrying({ maxCrashes: 0 })), "worker-2"],
+    [
+      "the one that held the job in public",
+      stored("held-a", {}, { hold: aHold({ worker: "worker-1" }) }, retrying({ maxCrashes: 0 })),
+      "worker-1",
+    ],
+  ])("the failure names %s, whose process is gone", (_, from, worker) => {
+    const message = `the process of worker ${worker} ended, or was heard of no more, before it reported; the job is run at most once`;
+    expect(next(from, ends.lose).job.failure?.message).toBe(message);
   });
 });
 

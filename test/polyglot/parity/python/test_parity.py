@@ -37,8 +37,8 @@ from drover_client import (
     task_ref,
 )
 from drover_client.schedules import Schedules
-from drover_worker import Context
-from drover_worker.testing import EagerClient
+from drover_worker import App, Context
+from drover_worker.testing import BrokerProcess, EagerClient
 
 pytestmark = pytest.mark.usefixtures("worker")
 PATIENCE = 45
@@ -320,6 +320,21 @@ async def test_21_chord(client: Client, size: int) -> None:
 async def test_22_unit_test_by_a_call() -> None:
     assert shop.flaky(0, Context(attempt=3)) == 3
     assert await shop.load_user(1, "a session") == "1 by a session"
+
+
+async def test_23_integration_test(drover_broker: str, drover_worker: Callable[..., Any]) -> None:
+    app = App()
+    ran_in: list[int] = []
+    app.task("own.note")(lambda: ran_in.append(os.getpid()))
+    with BrokerProcess() as broker:
+        assert broker.address != drover_broker
+        drover_worker(app, address=broker.address)
+        async with Client(broker.address, retry_for=0) as client:
+            await (await client.submit("own.note")).result(PATIENCE)
+            assert ran_in == [os.getpid()]
+            broker.stop()
+            with pytest.raises(BrokerError):
+                await client.submit("own.note")
 
 
 async def test_24_eager() -> None:

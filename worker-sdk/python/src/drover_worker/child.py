@@ -177,8 +177,11 @@ class Child:
         return 0 < self._plan.max_megabytes < resident_megabytes()
 
     def _send(self, *message: Any) -> None:
-        with self._sending:
-            self._connection.send(message)
+        try:
+            with self._sending:
+                self._connection.send(message)
+        except OSError:
+            os._exit(0)  # the worker is gone: see _listen
 
 
 def resident_megabytes() -> float:

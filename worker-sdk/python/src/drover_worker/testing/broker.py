@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -36,11 +36,9 @@ class BrokerProcess:
                 "DROVER_BROKER_COMMAND"
             )
         self._data = tempfile.mkdtemp(prefix="drover-test-")
-        port, http_port = _free_ports(2)
-        self.address = f"127.0.0.1:{port}"
+        self._port: int | None = None
         self._said: list[str] = []
         self._told = threading.Event()  # that it is ready, or has ended
-        self._ready = False
         # Nothing that is set for somebody's own broker, but for the nats-server to use.
         inherited = {
             name: value
@@ -49,12 +47,19 @@ class BrokerProcess:
         }
         self._env = {
             **inherited,
-            "DROVER_GRPC_PORT": str(port),
-            "DROVER_HTTP_PORT": str(http_port),
+            "DROVER_GRPC_PORT": "0",
+            "DROVER_HTTP_PORT": "0",
             "DROVER_DATA_DIR": self._data,
             "DROVER_LOG_FORMAT": "json",
         }
         self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def address(self) -> str:
+        """Raises RuntimeError before it has started: it takes a port that is free then."""
+        if self._port is None:
+            raise RuntimeError("the broker has no address yet: start it first")
+        return f"127.0.0.1:{self._port}"
 
     def __enter__(self) -> BrokerProcess:
         try:
@@ -82,7 +87,7 @@ class BrokerProcess:
         )
         threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
         self._told.wait(START_WITHIN)
-        if not self._ready:
+        if self._port is None:
             raise RuntimeError("the broker did not start:\n" + "\n".join(self._said[-20:]))
 
     def stop(self) -> None:
@@ -105,14 +110,6 @@ class BrokerProcess:
             self._said.append(line.rstrip())
             del self._said[:-500]
             if '"msg":"ready"' in line:
-                self._ready = True
+                self._port = json.loads(line)["grpcPort"]
                 self._told.set()
         self._told.set()
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
