@@ -69,7 +69,7 @@ export const settings = {
     "DROVER_REPLICAS",
     "1",
     replicas,
-    "nats-servers that keep each job; fixed when the namespace is made",
+    "nats-servers that keep each job; may be raised later, never lowered",
   ),
   shards: setting(
     "DROVER_SHARDS",

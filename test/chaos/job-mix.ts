@@ -2,7 +2,7 @@
 
 import type { JobOptions } from "@drover/client";
 
-export type Fate = "SUCCEEDED" | "FAILED" | "CANCELLED";
+type Fate = "SUCCEEDED" | "FAILED" | "CANCELLED";
 
 export interface PlannedJob {
   task: string;

@@ -8,39 +8,27 @@ import { hasEnded, type JobRef, type Spec, stateOf } from "../core/job.js";
 import { type RunTimes, scheduleLimits, times } from "../core/limits.js";
 import { jobId, makeKey } from "../core/names.js";
 import type { Routing } from "../core/routes.js";
-import { type Due, dueOf, keyOfTime, planOf, type Schedule } from "../core/schedule.js";
+import { keyOfTime, type Schedule } from "../core/schedule.js";
 import { specOfDraft } from "../core/spec.js";
 import type { Cancel } from "./cancel.js";
 import { isPassing } from "./fences.js";
+import {
+  ackAll,
+  countsOf,
+  type Done,
+  heedsOverlap,
+  type Round,
+  recordAfter,
+  roundOf,
+  timesToRun,
+} from "./firing-rounds.js";
 import type { Clock, Jobs, Peers } from "./ports.js";
-import type { Firing, FiringTicket, KnownSchedule, ScheduleRecord, Schedules } from "./schedule-ports.js";
+import type { FiringTicket, KnownSchedule, ScheduleRecord, Schedules } from "./schedule-ports.js";
 import type { Submit } from "./submit.js";
 import { firedAs, type Log, type Telemetry } from "./telemetry.js";
 
 const lookEvery = 60_000;
 const topic = "schedules-changed";
-
-/** Numbers of drover.v1.FiringOutcome. */
-const outcomes = { submitted: 1, overlap: 2, misfire: 3, triggered: 4, refused: 5 } as const;
-
-/** A schedule whose time has come, and what is to be done. */
-interface Round {
-  /** More than one: the same alarm was delivered again before it was dealt with. */
-  tickets: FiringTicket[];
-  known: KnownSchedule & { record: ScheduleRecord };
-  schedule: Schedule;
-  due: Due;
-  jobs: { plannedAt: number; spec: Spec | Refusal }[];
-  overlapped: number[];
-}
-
-/** A round and what it came to. */
-interface Done {
-  round: Round;
-  record: ScheduleRecord;
-  /** Jobs that may not be. */
-  refused: number;
-}
 
 export interface FiringsParts {
   schedules: Schedules;
@@ -143,28 +131,19 @@ export class Firings {
       // Removed, paused, changed or dealt with since: the alarm is one of before.
       if (!awaited) ticket.ack();
       else if (round !== undefined) round.tickets.push(ticket);
-      else rounds.set(ticket.name, this.#roundOf(ticket, { record, seq }));
+      else {
+        const schedule = this.parts.read(record.declared);
+        const now = this.parts.clock.now();
+        rounds.set(ticket.name, roundOf(ticket, { record, seq }, schedule, now, this.run.misfireGrace));
+      }
     }
     await this.#heedOverlaps([...rounds.values()]);
     await this.#submitAll([...rounds.values()]);
   }
 
-  #roundOf(ticket: FiringTicket, known: Round["known"]): Round {
-    const { record } = known;
-    const schedule = this.parts.read(record.declared);
-    const plan = planOf(schedule, record.declaredAt);
-    // Its alarm never goes off early: what this broker takes for the server's time may be behind.
-    const now = Math.max(this.parts.clock.now(), ticket.plannedAt);
-    const due = dueOf(plan, schedule, record.lastAt, now, this.run.misfireGrace);
-    return { tickets: [ticket], known, schedule, due, jobs: [], overlapped: [] };
-  }
-
   /** Leaves out what may not run beside an earlier job, and says which jobs are to be submitted. */
   async #heedOverlaps(rounds: readonly Round[]): Promise<void> {
-    const heeding = rounds.filter(
-      ({ schedule, due, known }) =>
-        schedule.overlap !== "allow" && due.run.length > 0 && known.record.lastKey !== "",
-    );
+    const heeding = rounds.filter(heedsOverlap);
     const before = heeding.map(({ known }) => ({ task: known.record.lastTask, key: known.record.lastKey }));
     const snapshots = before.length === 0 ? [] : await this.parts.jobs.read(before);
     const running = new Set<Round>();
@@ -176,9 +155,7 @@ export class Firings {
     }
     for (const round of rounds) {
       const { due, schedule, known } = round;
-      let run = due.run;
-      if (schedule.overlap === "skip") run = running.has(round) ? [] : run.slice(0, 1);
-      if (schedule.overlap === "cancel-previous") run = run.slice(-1);
+      const run = timesToRun(round, running.has(round));
       round.overlapped = due.run.filter((time) => !run.includes(time));
       round.jobs = run.map((plannedAt) => ({
         plannedAt,
@@ -233,45 +210,10 @@ export class Firings {
     }
     const done: Done[] = [];
     for (const round of rounds) {
-      const after = this.#after(round, refusals);
+      const after = recordAfter(round, refusals, this.parts.clock.now(), this.parts.log);
       if (after !== undefined) done.push({ round, ...after });
     }
     await this.#moveOn(done);
-  }
-
-  /** What there is once this round is dealt with; undefined: the store did not take a job, so it is tried again. */
-  #after(
-    { known, due, jobs, overlapped }: Round,
-    refusals: ReadonlyMap<string, Refusal>,
-  ): Omit<Done, "round"> | undefined {
-    const handledAt = this.parts.clock.now();
-    let refused = 0;
-    let record: ScheduleRecord = { ...known.record, lastAt: due.handled, nextAt: due.next };
-    if (due.missed > 0) {
-      const { missed: count, lastMissed: plannedAt } = due;
-      this.parts.log.warn(
-        { schedule: record.name, missed: count, plannedAt },
-        "a schedule did not fire in time",
-      );
-      record = withFiring(record, { outcome: "misfire", plannedAt, handledAt, count });
-    }
-    for (const plannedAt of overlapped)
-      record = withFiring(record, { outcome: "overlap", plannedAt, handledAt });
-    for (const { plannedAt, spec } of jobs) {
-      const refusal = spec instanceof Refusal ? spec : refusals.get(jobId(spec));
-      if (refusal !== undefined && (isPassing(refusal) || refusal.reason === "STORAGE_FULL"))
-        return undefined;
-      if (refusal !== undefined || spec instanceof Refusal) {
-        const detail = refusal?.message.slice(0, 500) ?? "";
-        record = withFiring(record, { outcome: "refused", plannedAt, handledAt, detail });
-        this.parts.log.warn({ schedule: record.name, refused: detail }, "a schedule's job was refused");
-        refused++;
-        continue;
-      }
-      record = withFiring(record, { outcome: "submitted", plannedAt, handledAt, jobId: jobId(spec) });
-      record = { ...record, lastTask: spec.task, lastKey: spec.key };
-    }
-    return { record, refused };
   }
 
   /** All in one step; where somebody else changed one of them meanwhile, one by one. */
@@ -293,36 +235,10 @@ export class Firings {
     }
   }
 
-  #dealtWith({ round, refused }: Done): void {
-    ackAll(round);
-    const counts = {
-      submitted: round.jobs.length - refused,
-      overlap: round.overlapped.length,
-      misfire: round.due.missed,
-      refused,
-    };
+  #dealtWith(done: Done): void {
+    ackAll(done.round);
+    const counts = countsOf(done);
     for (const outcome of firedAs)
       if (counts[outcome] > 0) this.parts.telemetry.fired(outcome, counts[outcome], this.parts.clock.now());
   }
-}
-
-function ackAll({ tickets }: Round): void {
-  for (const ticket of tickets) ticket.ack();
-}
-
-/** The record with one more firing, of which the latest are kept. */
-export function withFiring(
-  record: ScheduleRecord,
-  firing: { outcome: keyof typeof outcomes } & Partial<Omit<Firing, "outcome">>,
-): ScheduleRecord {
-  const whole: Firing = {
-    plannedAt: 0,
-    handledAt: 0,
-    jobId: "",
-    count: 0,
-    detail: "",
-    ...firing,
-    outcome: outcomes[firing.outcome],
-  };
-  return { ...record, firings: [whole, ...record.firings].slice(0, scheduleLimits.firings) };
 }

@@ -1,28 +1,20 @@
 // Concurrency keys: of the jobs of a task that have the same one only so many run at a time, over all brokers. Before a
 // ticket is handed out it takes a place of its key; where none is free the job is parked, so that the lane goes on, and
 // whoever ends one of those that run admits the next. Every step may be cut short by a crash: a place whose lease is over
-// is worth nothing, a parked job is found through its key, and keys that jobs wait for are looked through now and then.
+// is worth nothing (`stale-places.ts`), a parked job is found through its key, and keys that jobs wait for are looked
+// through now and then.
 
 import { Refusal } from "../core/errors.js";
 import { hasEnded, type JobRef, type Spec, type Stored, specOf, stateOf } from "../core/job.js";
-import {
-  aboutToPark,
-  giveBack,
-  type KeyUse,
-  noneWait,
-  reserve,
-  sifted,
-  type Taken,
-  take,
-} from "../core/key-use.js";
+import { aboutToPark, giveBack, type KeyUse, noneWait, reserve, sifted, take } from "../core/key-use.js";
 import { runLimits } from "../core/limits.js";
-import { jobId } from "../core/names.js";
-import { isHolder, isPassing, unmoved } from "./fences.js";
-import type { HeldAnswer } from "./held-answer.js";
+import { isPassing, unmoved } from "./fences.js";
 import type { ConcurrencyKey, KeyStore, ParkedJob } from "./key-ports.js";
 import type { Changed, Known, Ledger } from "./ledger.js";
 import type { Clock, Jobs, Peers } from "./ports.js";
+import { stalePlaces } from "./stale-places.js";
 import type { Log } from "./telemetry.js";
+import { Turns } from "./turns.js";
 
 /** Jobs that wait and are looked at together: when a place was given back, and in the sweep. */
 const atOnce = { usual: 16, thorough: 100 } as const;
@@ -44,8 +36,8 @@ export interface KeyPlacesParts {
 }
 
 export class KeyPlaces {
-  /** What is under way with a key: one thing at a time. */
-  readonly #turns = new Map<string, Promise<unknown>>();
+  /** One thing at a time is under way with a key. */
+  readonly #turns = new Turns();
   /** Keys that wait for a look, for the sake of jobs that were parked; and how many may run where those wait. */
   readonly #looks = new Map<string, number>();
   /** Until when a key counts as full without being asked for, ms. */
@@ -80,7 +72,7 @@ export class KeyPlaces {
     const id = idOf(name);
     // A job that has never been parked has no place promised either.
     const full = known.stored.rev === 1 && (this.#full.get(id) ?? 0) > this.parts.clock.now();
-    if (!full && (await this.#inTurn(id, () => this.#take(name, spec, origin)))) return true;
+    if (!full && (await this.#turns.take(id, () => this.#take(name, spec, origin)))) return true;
     await this.parts.ledger.change(ref, known, { type: "park" }, unmoved);
     return false;
   }
@@ -185,9 +177,9 @@ export class KeyPlaces {
   }
 
   async #lookNow(name: ConcurrencyKey, thorough: boolean): Promise<void> {
-    await this.#inTurn(idOf(name), () => this.#look(name, undefined, thorough)).catch((error: unknown) =>
-      this.#failed(name, error),
-    );
+    await this.#turns
+      .take(idOf(name), () => this.#look(name, undefined, thorough))
+      .catch((error: unknown) => this.#failed(name, error));
   }
 
   /** Promises the places that are free, the one that was `left` among them, to those that have waited longest. */
@@ -238,72 +230,32 @@ export class KeyPlaces {
     }
   }
 
-  /** Drops the places of leases that are over, and those that were promised to jobs which do not come for them. True when
-   *  there were any. */
+  /** Drops the places that are worth nothing any more. True when there were any. */
   async #sift(name: ConcurrencyKey, { taken }: KeyUse): Promise<boolean> {
-    if (taken.length === 0) return false;
-    const snapshots = await this.parts.jobs.read(taken.map(({ key }) => ({ task: name.task, key })));
-    const current = new Map(taken.map(({ key }, i) => [key, snapshots[i]?.current]));
-    const coming = await this.#coming(name, taken, current);
-    const bad = taken.filter((each) => !isGood(each, current.get(each.key), coming));
-    if (bad.length === 0) return false;
-    const gone = new Set(bad.map(({ key, origin }) => `${key} ${origin}`));
+    const stale = await stalePlaces(name, taken, this.parts);
+    if (stale.length === 0) return false;
+    const gone = new Set(stale.map(({ key, origin }) => `${key} ${origin}`));
     await this.parts.store.update(name, (use) =>
       sifted(use, ({ key, origin }) => !gone.has(`${key} ${origin}`)),
     );
     return true;
   }
 
-  /** Jobs that were admitted a while ago and that some broker has, or may have. */
-  async #coming(
-    { task }: ConcurrencyKey,
-    taken: readonly Taken[],
-    current: ReadonlyMap<string, Stored | undefined>,
-  ): Promise<ReadonlySet<string>> {
-    const latest = this.parts.clock.now() - runLimits.keyPromised;
-    const ready = taken.filter(({ key, origin }) => origin === 0 && current.get(key)?.phase === "ready");
-    const old = ready.filter(({ since }) => since < latest);
-    const coming = new Set(ready.filter((each) => !old.includes(each)).map(({ key }) => key));
-    if (old.length === 0) return coming;
-    const ids = old.map(({ key }) => jobId({ task, key }));
-    const { answers, silent } = await this.parts.peers.ask("holders", { ids });
-    const had = new Set(answers.flatMap(({ body }) => (body as HeldAnswer[]).map(({ id }) => id)));
-    for (const { key } of old) if (silent > 0 || had.has(jobId({ task, key }))) coming.add(key);
-    return coming;
-  }
-
   /** Under the eyes of nobody: what goes wrong is mended by the sweep. */
   #behind(name: ConcurrencyKey, work: () => Promise<void>): void {
     if (this.#stopped) return;
-    this.#inTurn(idOf(name), work).catch((error: unknown) => this.#failed(name, error));
+    this.#turns.take(idOf(name), work).catch((error: unknown) => this.#failed(name, error));
   }
 
   #failed({ task }: ConcurrencyKey, error: unknown): void {
     if (!this.#stopped)
       this.parts.log.warn({ task, error: String(error) }, "a concurrency key is looked after later");
   }
-
-  async #inTurn<T>(id: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#turns.get(id) ?? Promise.resolve();
-    const mine = before.then(work, work);
-    this.#turns.set(id, mine);
-    try {
-      return await mine;
-    } finally {
-      if (this.#turns.get(id) === mine) this.#turns.delete(id);
-    }
-  }
 }
 
 /** The ticket that a job runs from, if it may be running. */
 function originOf({ phase, seq, job }: Stored): number | undefined {
   return job.hold?.origin ?? (phase === "ready" ? seq : undefined);
-}
-
-function isGood({ key, origin }: Taken, current: Stored | undefined, coming: ReadonlySet<string>): boolean {
-  if (current === undefined) return false;
-  if (origin === 0) return current.job.parked || coming.has(key);
-  return isHolder(current, { ref: { task: "", key }, attempt: 0, origin });
 }
 
 function idOf({ task, key }: ConcurrencyKey): string {

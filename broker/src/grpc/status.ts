@@ -9,7 +9,7 @@ import type { Log } from "../app/telemetry.js";
 import { type Reason, Refusal } from "../core/errors.js";
 import { toDuration } from "./time.js";
 
-export const domain = "drover.dev";
+const domain = "drover.dev";
 
 /** A new Reason without a row does not compile. */
 export const codeOf: Readonly<Record<Reason, status>> = {

@@ -30,7 +30,7 @@ const ahead = 32 * 1024 * 1024;
 /** How long a server may take for one message, ms. */
 const patience = 30_000;
 
-export const backupRules = {
+const backupRules = {
   /** What a copy has, once it has what lay there when it was begun, to overtake those who write meanwhile, ms. */
   overtake: 600_000,
   /** Between two words about how far it is, ms. */

@@ -18,7 +18,7 @@ import { parseFlowEnd, type Subjects } from "./subjects.js";
 const partBytes = 256 * 1024;
 const readAtOnce = 200;
 const tries = 20;
-const flowConsumer = "flows";
+export const flowConsumer = "flows";
 /** Ends that wait to be looked into together: what comes while one pass is under way makes the next. */
 const atOnce = 1_000;
 

@@ -1,21 +1,5 @@
-// Where everything of a namespace lies:
-//
-//   drover.<ns>.<shard>.job.<phase>.<task>.<queue>.<priority>.<key>.<one>   a job; `one` is the commit's nonce for a
-//                                                                           schedule (held, later, blocked), else 0
-//   drover.<ns>.<shard>.body.<task>.<key>                                   a large payload, beside its job
-//   drover.<ns>.0.queue.<queue>                                             a queue's settings
-//   drover.<ns>.0.routes                                                    all routes
-//   drover.<ns>.<shard>.flow.record.<flow>                                  a flow; its shard is the hash of its key
-//   drover.<ns>.<shard>.flow.part.<flow>.<n>                                its members
-//   drover.<ns>.<shard>.flow.alarm.<flow>                                   its deadline, a schedule
-//   drover.<ns>.<shard>.flow.end.<flow>.<member>                            how a member ended (the shard is its task's);
-//                                                                           `flow` or `deadline`: of the flow itself
-//   drover.<ns>.<shard>.key.use.<task>.<key>                                who has the places of a concurrency key
-//   drover.<ns>.<shard>.key.parked.<task>.<key>.<priority>.<job key>        a job that waits for one
-//   drover.<ns>.cron.record.<schedule>                                      a schedule, in a stream of its own
-//   drover.<ns>.cron.alarm.<schedule>                                       its next planned time
-//   drover.<ns>.fire.<schedule>                                             where that goes off
-//   drover.<ns>.ctl.>                                                       brokers among themselves (no stream)
+// The subjects of a namespace, where everything of it lies: broker/README.md lists them all, and a test holds that list to
+// this file. What brokers say among themselves (`drover.<ns>.ctl.>`) is stored nowhere.
 //
 // A dot in a name is written `/`, which no name may hold, so that a name is always one token.
 

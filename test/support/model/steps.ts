@@ -18,7 +18,7 @@ const hour = 3_600_000;
 const fates: Fate[] = ["answer-lost", "request-lost", "given-up", "given-up-stored"];
 const refs = ["a", "b", "c"].map((key) => ({ task: theLane.task, key }));
 
-export const steps = {
+const steps = {
   submit(world, a, b) {
     const spec = aSpec(world, b, a >> 1);
     void brokerOf(world, a)

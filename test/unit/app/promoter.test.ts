@@ -72,6 +72,18 @@ test("a place is free again when a delay is over, and when it could not be store
   expect(agenda.book(7, 0)).toBe(true);
 });
 
+test("one that the store does not take leaves no place taken", async () => {
+  const agenda = new Agenda({ places: 1, distantPlaces: 1, distant: 1e9 });
+  const due = { dueAt: 60_000, ref: { task: "t", key: "k" } };
+  const alarms: number[] = [];
+  const away = agenda.store(due, 0, async () => Promise.reject(new Error("away")));
+  await expect(away).rejects.toThrow("away");
+  const stored = async (alarmAt: number) => alarms.push(alarmAt);
+  expect([await agenda.store(due, 0, stored), await agenda.store(due, 0, stored)]).toEqual([1, 2]);
+  // The second found no room: its alarm is all that ends it.
+  expect([alarms, agenda.size]).toEqual([[65_000, 60_000], 1]);
+});
+
 test("what is over four seconds late is left to the alarm", async () => {
   const ref = await submit("a");
   world.time += delay + 4_001;

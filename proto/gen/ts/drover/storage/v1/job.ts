@@ -48,7 +48,7 @@ export interface Spec {
   runAt: number;
   /** W3C traceparent of the submit. */
   traceParent: string;
-  /** For flows, limits, unique jobs, debounce and schedules: written by none yet, read by all. */
+  /** What else it belongs to or is bound by. `inputs` and `limits` are written by none yet. */
   flow: FlowMembership | undefined;
   inputs: InputRef[];
   concurrencyKey: string;
@@ -161,7 +161,7 @@ export interface Job {
   dueAt: number;
   /** When a blocked job fails: 0 = never. */
   deadline: number;
-  /** Parents that are still missing: one bit each. */
+  /** Written by none: the record of a flow knows who waits for whom. */
   waitingFor: Uint8Array;
   hold: Hold | undefined;
   progress:
