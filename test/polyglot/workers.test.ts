@@ -302,6 +302,26 @@ describe.each(languages)("a worker in %s", (language) => {
     expect(await ended(second, "SUCCEEDED")).toMatchObject({ result: 2, attempt: 1 });
   });
 
+  test("queues share a worker by their weights", async () => {
+    const [heavy, light] = [`${language}-heavy-${++fresh}`, `${language}-light-${fresh}`];
+    await attached({ queue: `${heavy}=3,${light}`, concurrency: 1 });
+    const first = await gated(heavy);
+    const of = (queue: string) =>
+      Array.from({ length: 40 }, () => ({ task: "echo", payload: { value: 1 }, queue }));
+    const jobs = (await client.submitBatch([...of(heavy), ...of(light)])).map((submitted) =>
+      submitted.ok ? submitted.job : expect.unreachable(String(submitted.error)),
+    );
+    first.open();
+    const runs = await Promise.all(jobs.map((job) => ended(job, "SUCCEEDED")));
+    const early = runs
+      .sort((a, b) => Number(a.startedAt) - Number(b.startedAt))
+      .slice(0, 40)
+      .filter(({ queue }) => queue === heavy);
+    // 30, but for runs that start in the same millisecond.
+    expect(early.length).toBeGreaterThanOrEqual(27);
+    expect(early.length).toBeLessThanOrEqual(33);
+  });
+
   test("a soft time limit interrupts the run, which fails as its handler says", async () => {
     const { queue } = await attached();
     const { job, noted } = await gated(queue, { softTimeLimit: 1_000, retry: { retries: 0 } });

@@ -25,7 +25,8 @@ const (
 func (w *Worker) stayAttached(ctx context.Context) error {
 	known, short := false, false
 	failures := 0
-	for next := 0; ; {
+	// It begins anywhere, so that many workers spread over the brokers.
+	for next := rand.IntN(len(w.config.Addresses)); ; {
 		address := w.config.Addresses[next%len(w.config.Addresses)]
 		began := time.Now()
 		attached, err := w.session(ctx, address)

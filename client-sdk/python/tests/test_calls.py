@@ -180,5 +180,11 @@ async def test_an_invalid_job_in_a_batch_fails_alone_and_is_told_in_full() -> No
 
 async def test_calls_that_fail_together_move_on_to_the_next_broker_together() -> None:
     calls = Caller(["a:1", "b:1"], retry_for=10)
+    before = calls.turn
     await asyncio.gather(*(calls.retrying(failing(1, AWAY)) for _ in range(4)))
-    assert calls.turn == 1
+    assert calls.turn == before + 1
+
+
+def test_clients_spread_over_the_brokers() -> None:
+    # Of 200 all but never miss one of three.
+    assert {Caller(["a:1", "b:1", "c:1"], retry_for=10).turn for _ in range(200)} == {0, 1, 2}

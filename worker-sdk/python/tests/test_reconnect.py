@@ -25,6 +25,11 @@ def test_it_goes_on_for_ever() -> None:
     assert [reconnect.after_failure() for _ in range(5000)][-1] == LONGEST_WAIT
 
 
+@pytest.mark.parametrize(("random", "first"), [(0.0, "a:1"), (0.34, "b:1"), (0.99, "c:1")])
+def test_workers_spread_over_the_brokers(random: float, first: str) -> None:
+    assert Reconnect(["a:1", "b:1", "c:1"], lambda: random).address == first
+
+
 def test_addresses_rotate_on_failure() -> None:
     reconnect = Reconnect(["a:1", "b:1", "c:1"], ALWAYS_LONGEST)
     tried = []

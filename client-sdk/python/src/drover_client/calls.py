@@ -77,7 +77,7 @@ class Caller:
         self._addresses = addresses
         self._retry_for = retry_for
         self._access = access or Access()
-        self._at = 0
+        self._at = random.randrange(len(addresses))  # so that many clients spread over the brokers
         self._channels: dict[str, grpc.aio.Channel] = {}
 
     def method(self, name: str) -> Any:

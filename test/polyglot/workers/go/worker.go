@@ -181,6 +181,16 @@ func (n *namespaces) GetRequestMetadata(context.Context, ...string) (map[string]
 
 func (n *namespaces) RequireTransportSecurity() bool { return false }
 
+// queues reads `a=3,b`.
+func queues(text string) (queues []worker.Queue) {
+	for each := range strings.SplitSeq(text, ",") {
+		name, share, _ := strings.Cut(each, "=")
+		weight, _ := strconv.Atoi(share) // none is 0, which is 1
+		queues = append(queues, worker.Queue{Name: name, Weight: weight})
+	}
+	return queues
+}
+
 func main() {
 	concurrency, err := strconv.Atoi(os.Getenv("FIXTURE_CONCURRENCY"))
 	if err != nil {
@@ -197,7 +207,7 @@ func main() {
 	config := worker.Config{
 		TLS:          trusted,
 		Name:         os.Getenv("FIXTURE_NAME"),
-		Queues:       []worker.Queue{{Name: os.Getenv("FIXTURE_QUEUE")}},
+		Queues:       queues(os.Getenv("FIXTURE_QUEUE")),
 		Concurrency:  concurrency,
 		DrainTimeout: time.Duration(drain * float64(time.Second)),
 	}

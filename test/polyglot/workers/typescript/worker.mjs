@@ -13,7 +13,10 @@ const namespace = () => (namespaces.length > 1 ? namespaces.shift() : namespaces
 
 const worker = new Worker({
   name: FIXTURE_NAME,
-  queues: [FIXTURE_QUEUE],
+  queues: FIXTURE_QUEUE.split(",").map((queue) => {
+    const [name, weight = "1"] = queue.split("=");
+    return { name, weight: Number(weight) };
+  }),
   concurrency: Number(FIXTURE_CONCURRENCY),
   drainTimeout: Number(FIXTURE_DRAIN_SECONDS) * 1_000,
   ...(namespaces && { metadata: () => ({ "drover-namespace": namespace() }) }),

@@ -13,12 +13,12 @@ SETTLED_AFTER = 1.0
 
 
 class Reconnect:
-    """`random` yields [0, 1)."""
+    """`random` yields [0, 1). It begins anywhere, so that many workers spread over the brokers."""
 
     def __init__(self, addresses: Sequence[str], random: Callable[[], float]) -> None:
         self._addresses = addresses
         self._random = random
-        self._at = 0
+        self._at = int(random() * len(addresses))
         self._failures = 0
 
     @property
