@@ -31,13 +31,17 @@ import { Wire } from "./wire.js";
 export interface StoreOptions {
   /** Undefined: a server of its own. */
   target: NatsTarget | undefined;
+  /** `sync`: `always`, or how often it fsyncs, as `10000ms`. `binary` undefined: found or fetched. */
   embedded: { dataDir: string; sync: string; binary: string | undefined };
   /** The server at `target`, if somebody near keeps it for this broker. */
   own?: OwnServer | undefined;
   namespace: string;
+  /** 1 to 64; that of a namespace that is there. */
   shards: number;
   replicas: 1 | 3;
+  /** Of the namespace. */
   maxLanes: number;
+  /** Share of the storage above which submits are refused, 0 to 1. */
   highWater: number;
   /** The broker's name. */
   name: string;
