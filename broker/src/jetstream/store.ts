@@ -26,6 +26,7 @@ import { ScheduleStore } from "./schedule-store.js";
 import { clearStaging, openStaging } from "./staging.js";
 import { type OwnServer, StorageMonitor } from "./storage.js";
 import { Subjects } from "./subjects.js";
+import { Wire } from "./wire.js";
 
 export interface StoreOptions {
   /** Undefined: a server of its own. */
@@ -93,14 +94,15 @@ async function storeAt(
     telemetry.jetstream("DIRECT.GET", outcome, seconds),
   );
   const staging = own === undefined || replicas > 1 ? undefined : openStaging(own.storeDir);
-  const journal = new StreamJournal(nc, subjects, jobs, telemetry, storage, {
+  const wire = new Wire(nc);
+  const journal = new StreamJournal(nc, wire, subjects, jobs, telemetry, storage, {
     inbox: createInbox(),
     staging,
     boot: `${Date.now().toString(36)}${Math.floor(Math.random() * 36 ** 4).toString(36)}-`,
     ...(options.answerWithin === undefined ? {} : { answerWithin: options.answerWithin }),
   });
   const jsm = await managerOf(nc);
-  const inbox = new PullInbox(nc, createInbox());
+  const inbox = new PullInbox(nc, wire, createInbox());
   const notDone = (error: unknown, during: string) => log.warn({ error: String(error) }, `${during} failed`);
   const lanes = new StreamLanes(jsm, inbox, subjects, peers, options.maxLanes, notDone, options.ackWait);
   const stream = { nc, jsm, inbox, subjects, reads: jobs, nonce: () => journal.nonce() };
