@@ -4,13 +4,14 @@
 // those who said that they are watching.
 
 import { hasEnded, type JobRef, type Stored, stateOf } from "../core/job.js";
+import { Latest } from "../core/latest.js";
 import { jobId } from "../core/names.js";
 import type { Jobs, Peers } from "./ports.js";
 
 const renewEvery = 10_000;
 const forgetAfter = 25_000;
 const mostRemote = 50_000;
-/** Jobs under way that this broker remembers to have stored. */
+/** Jobs under way that this broker remembers to have stored; up to twice as many. */
 const mostOwn = 10_000;
 
 /** `stored`: what this broker has just stored of the job. */
@@ -22,7 +23,7 @@ export class Hints {
   /** Watched at other brokers: until when, ms of this machine's clock. */
   readonly #remote = new Map<string, number>();
   /** Jobs that this broker stored last, of those that have not ended; the latest. */
-  readonly #own = new Set<string>();
+  readonly #own = new Latest<string>(mostOwn);
   readonly #timer: NodeJS.Timeout;
 
   constructor(
@@ -81,7 +82,7 @@ export class Hints {
 
   /** This broker stored a new job. */
   created(id: string): void {
-    this.#keep(id);
+    this.#own.add(id);
     this.changed(id);
   }
 
@@ -99,16 +100,6 @@ export class Hints {
 
   close(): void {
     clearInterval(this.#timer);
-  }
-
-  #keep(id: string): void {
-    if (this.#own.size >= mostOwn) {
-      for (const oldest of this.#own) {
-        this.#own.delete(oldest);
-        break;
-      }
-    }
-    this.#own.add(id);
   }
 
   #wake(id: string, stored?: Stored): void {

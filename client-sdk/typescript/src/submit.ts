@@ -66,12 +66,14 @@ class Lane {
     this.#gatherer = new Gatherer(rules, (items) => this.#send(items));
   }
 
-  submit(submission: Submission): Promise<Submitted> {
+  submit({ spec, ownKey, timeout }: Submission): Promise<Submitted> {
     return new Promise((resolve, reject) => {
       this.#gatherer.push({
-        ...submission,
-        bytes: FRAME_BYTES + (submission.spec.payload?.data.length ?? 0),
-        giveUpAt: performance.now() + submission.timeout,
+        spec,
+        ownKey,
+        timeout,
+        bytes: FRAME_BYTES + (spec.payload?.data.length ?? 0),
+        giveUpAt: performance.now() + timeout,
         queuedAt: 0,
         tries: 0,
         resolve,
