@@ -221,13 +221,22 @@ function contradictions(config: Config): string[] {
   return problems;
 }
 
+const prefix = "DROVER_";
+
+function withoutPrefix(name: string): string {
+  return name.slice(prefix.length);
+}
+
 function unknownNames(env: Readonly<Record<string, string | undefined>>): string[] {
-  const known = Object.values<Setting<unknown>>(settings).map(({ name }) => name);
+  const known = Object.values<Setting<unknown>>(settings)
+    .map(({ name }) => name)
+    .filter((name) => name.startsWith(prefix));
   return Object.keys(env)
-    .filter((name) => name.startsWith("DROVER_") && !known.includes(name) && !readByOthers.has(name))
+    .filter((name) => name.startsWith(prefix) && !known.includes(name) && !readByOthers.has(name))
     .filter((name) => !serviceLink.test(name) && !env[name]?.startsWith("tcp://"))
     .map((name) => {
-      const near = nearest(name, known);
-      return `${name} is no setting${near === undefined ? ": see --help" : `: did you mean ${near}?`}`;
+      // What all of them begin with makes no two of them alike.
+      const near = nearest(withoutPrefix(name), known.map(withoutPrefix));
+      return `${name} is no setting: ${near === undefined ? "see --help" : `did you mean ${prefix}${near}?`}`;
     });
 }

@@ -20,6 +20,13 @@ export function cpuSeconds(pid) {
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
 }
 
+/** What each of these processes uses over so many seconds from now, in percent of a core. */
+export async function cpuPercents(pids, seconds) {
+  const before = pids.map(cpuSeconds);
+  await sleep(seconds * 1_000);
+  return pids.map((pid, i) => ((cpuSeconds(pid) - before[i]) / seconds) * 100);
+}
+
 /** Resident memory in bytes. Linux only: 0 elsewhere. */
 export function residentBytes(pid) {
   return Number(/VmRSS:\s+(\d+)/.exec(procFile(pid, "status"))?.[1] ?? 0) * 1024;

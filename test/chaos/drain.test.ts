@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { Client } from "@drover/client";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Broker } from "../support/broker.js";
+import { isAlive } from "../support/child-processes.js";
 import { Cluster } from "./cluster.js";
 import { scrape } from "./counters.js";
 import { FollowedJobs } from "./followed-jobs.js";
@@ -121,7 +122,7 @@ describe("a broker with a nats-server of its own", () => {
       const child = childOf(broker.pid);
       // Throws unless it exits with 0. The data stays.
       await broker.stop();
-      expect(isRunning(child)).toBe(false);
+      expect(isAlive(child)).toBe(false);
 
       await broker.restart();
       const ids = submitted.flatMap((item) => (item.ok ? [item.job.id] : []));
@@ -147,13 +148,4 @@ function childOf(pid: number): number {
   const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
   if (!child) throw new Error(`process ${pid} has no child`);
   return Number(child);
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }

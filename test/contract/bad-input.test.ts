@@ -89,7 +89,9 @@ describe("is INVALID_ARGUMENT with the fields to mend", () => {
       "InspectService/Registered",
       "InspectService/ServerInfo",
     ];
-    const covered = new Set([...rows.map(([method]) => method), ...takesNothing, "WorkerService/Work"]);
+    // What is wrong with those is in workers.test.ts and call-stream.test.ts.
+    const streams = ["WorkerService/Work", "JobService/Call"];
+    const covered = new Set([...rows.map(([method]) => method), ...takesNothing, ...streams]);
     expect(methods.map(({ name }) => name).filter((name) => !covered.has(name))).toEqual([]);
   });
 });

@@ -5,34 +5,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Connection } from "../../broker/src/jetstream/connect.js";
-import type { NatsTarget } from "../../broker/src/jetstream/nats-target.js";
 import { StartupError } from "../../broker/src/jetstream/startup-error.js";
+import { connections } from "../support/connections.js";
 import { freePort, NatsServer } from "../support/nats.js";
-import { QuietLog } from "../support/quiet-log.js";
 
-let log: QuietLog;
-const opened: Connection[] = [];
-
-beforeEach(() => {
-  log = new QuietLog();
-});
-
-afterEach(async () => {
-  for (const connection of opened.splice(0)) await connection.close();
-});
-
-async function open(url: string, more: Partial<NatsTarget> = {}): Promise<Connection> {
-  const target = { url, ...more };
-  const connection = await Connection.open({ target, name: "connect-test", log, within: 3_000 });
-  opened.push(connection);
-  return connection;
-}
+const connected = connections("connect-test", 3_000);
 
 describe("a nats-server", () => {
   test("that takes small messages only is refused", async () => {
     const nats = await NatsServer.start({ conf: "max_payload: 64KB" });
     try {
-      await expect(open(nats.url)).rejects.toThrow(
+      await expect(connected.open(nats.url)).rejects.toThrow(
         /takes messages of 65536 bytes, Drover needs 1048576: set max_payload/,
       );
     } finally {
@@ -49,7 +32,7 @@ describe("a nats-server", () => {
     });
     await new Promise<void>((resolve) => old.listen(0, "127.0.0.1", resolve));
     const { port } = old.address() as AddressInfo;
-    await expect(open(`nats://127.0.0.1:${port}`)).rejects.toThrow(
+    await expect(connected.open(`nats://127.0.0.1:${port}`)).rejects.toThrow(
       `nats://127.0.0.1:${port}: nats-server 2.14.5 is too old, Drover needs 2.15.1 or later`,
     );
     await new Promise((resolve) => old.close(resolve));
@@ -59,7 +42,7 @@ describe("a nats-server", () => {
     const port = await freePort();
     const start = performance.now();
     const target = { url: `nats://127.0.0.1:${port}` };
-    const never = Connection.open({ target, name: "connect-test", log, within: 600 });
+    const never = Connection.open({ target, name: "connect-test", log: connected.log, within: 600 });
     await expect(never).rejects.toThrow(
       /^no connection to NATS at nats:\/\/127.0.0.1:\d+ within 1 s: connection refused$/,
     );
@@ -68,8 +51,10 @@ describe("a nats-server", () => {
 
   test("that comes later is found", async () => {
     const port = await freePort();
-    const connecting = open(`nats://127.0.0.1:${port}`);
-    await vi.waitFor(() => expect(log.lines.map(({ message }) => message)).toContain("waiting for NATS"));
+    const connecting = connected.open(`nats://127.0.0.1:${port}`);
+    await vi.waitFor(() =>
+      expect(connected.log.lines.map(({ message }) => message)).toContain("waiting for NATS"),
+    );
     const nats = await NatsServer.start({ port });
     try {
       expect((await connecting).epoch).toBe(1);
@@ -81,7 +66,7 @@ describe("a nats-server", () => {
   test("that stands still is given up, and taken again", { timeout: 40_000 }, async () => {
     const nats = await NatsServer.start();
     try {
-      const connection = await open(nats.url);
+      const connection = await connected.open(nats.url);
       const lost = new Promise<void>((resolve) => connection.onDisconnected(resolve));
       const again = new Promise<number>((resolve) => connection.onConnected(resolve));
       const start = performance.now();
@@ -109,12 +94,12 @@ describe("a nats-server", () => {
     const nats = await NatsServer.start({ conf: `tls { cert_file: "${cert}", key_file: "${key}" }` });
     try {
       const url = `tls://localhost:${nats.port}`;
-      const { nc } = await open(url, { tls: { ca: cert } });
+      const { nc } = await connected.open(url, { tls: { ca: cert } });
       expect(nc.info?.tls_required).toBe(true);
-      await expect(open(url)).rejects.toThrow(
+      await expect(connected.open(url)).rejects.toThrow(
         /^no connection to NATS at tls:\/\/localhost:\d+ within .*self-signed/,
       );
-      await expect(open(url, { tls: { ca: join(dir, "none.pem") } })).rejects.toThrow(
+      await expect(connected.open(url, { tls: { ca: join(dir, "none.pem") } })).rejects.toThrow(
         /^the TLS authority for NATS cannot be read: ENOENT/,
       );
     } finally {
@@ -125,7 +110,7 @@ describe("a nats-server", () => {
 
   test("that went away can be left without waiting", async () => {
     const nats = await NatsServer.start();
-    const connection = await open(nats.url);
+    const connection = await connected.open(nats.url);
     const lost = new Promise<void>((resolve) => connection.onDisconnected(resolve));
     await nats.stop();
     await lost;
@@ -146,15 +131,15 @@ describe("a NATS user", () => {
 
   test("with a wrong password is refused at once", async () => {
     const start = performance.now();
-    await expect(open(nats.url, { user: "somebody", password: "wrong" })).rejects.toThrow(
+    await expect(connected.open(nats.url, { user: "somebody", password: "wrong" })).rejects.toThrow(
       /refuses the broker/,
     );
     expect(performance.now() - start).toBeLessThan(2_000);
   });
 
   test("in the URL is as good as one beside it, and its password is not shown", async () => {
-    await open(nats.url.replace("//", "//somebody:pw@"));
-    const wrong = open(nats.url.replace("//", "//somebody:geheim@"));
+    await connected.open(nats.url.replace("//", "//somebody:pw@"));
+    const wrong = connected.open(nats.url.replace("//", "//somebody:geheim@"));
     await expect(wrong).rejects.toThrow(StartupError);
     await expect(wrong).rejects.not.toThrow(/geheim/);
   });

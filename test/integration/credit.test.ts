@@ -148,6 +148,32 @@ describe.each([1, 3])("on %i shards", (shards) => {
     worker.leave();
   });
 
+  test("jobs that come one by one are asked for once each", async () => {
+    const task = freshTask();
+    const worker = await SessionWorker.attach(broker, task, { run: ({ leaseId }, on) => on.report(leaseId) });
+    await submitMany(task, 1);
+    await until("the first to be done", () => worker.recorded.length === 1);
+    const lane = () => broker.parts.store.lanes.all().find(({ key }) => key.task === task);
+    await until("its lane to be listened to", () => lane()?.probing === true);
+    let pulls = 0;
+    const subscription = scene.nc.subscribe(`$JS.API.CONSUMER.MSG.NEXT.*.${scene.lane(task).name}`, {
+      callback: () => void pulls++,
+    });
+    await scene.nc.flush();
+    const jobs = 30;
+    const since = performance.now();
+    for (let i = 0; i < jobs; i++) {
+      await submitMany(task, 1);
+      await until("it to be done", () => worker.recorded.length === i + 2);
+    }
+    await scene.nc.flush();
+    // The other broker listens to the lane as well, and both anew when their requests lapse.
+    const lapsed = 2 * Math.ceil((performance.now() - since) / pullExpiry + 1);
+    expect(pulls).toBeLessThanOrEqual(jobs + lapsed);
+    subscription.unsubscribe();
+    worker.leave();
+  });
+
   test("an idle broker asks for each lane once in a pull's time, and a job comes by the request that is open", async () => {
     const tasks = Array.from({ length: 50 }, () => freshTask());
     for (const task of tasks) await submit(broker, { task });

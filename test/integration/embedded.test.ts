@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -83,6 +83,24 @@ async function startOwner(): Promise<{
   for await (const line of createInterface({ input: owner.stdout })) return { owner, said: JSON.parse(line) };
   throw new Error("the owner said nothing");
 }
+
+describe("the server runs on", () => {
+  const threads = (pid: number | undefined) =>
+    /GOMAXPROCS=(\d+)/.exec(readFileSync(`/proc/${pid}/environ`, "utf8"))?.[1];
+
+  afterEach(() => vi.unstubAllEnvs());
+
+  test("half of the cores, and on one of one", async () => {
+    vi.stubEnv("GOMAXPROCS", undefined);
+    const half = Math.max(1, Math.floor(availableParallelism() / 2));
+    expect(threads((await startServer()).pid)).toBe(String(half));
+  });
+
+  test("as many as its operator says", async () => {
+    vi.stubEnv("GOMAXPROCS", "3");
+    expect(threads((await startServer()).pid)).toBe("3");
+  });
+});
 
 describe("an embedded nats-server", () => {
   test("keeps its data when the broker is restarted", async () => {

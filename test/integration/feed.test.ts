@@ -5,6 +5,7 @@ import { connect, type NatsConnection } from "nats";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { Feed } from "../../broker/src/jetstream/feed.js";
 import { PullInbox } from "../../broker/src/jetstream/puller.js";
+import { Wire } from "../../broker/src/jetstream/wire.js";
 import { NatsServer } from "../support/nats.js";
 import { until } from "../support/until.js";
 
@@ -26,7 +27,7 @@ beforeEach(async () => {
   nc = await connect({ servers: server.url });
   jsm = await jetstreamManager(nc, { checkAPI: false });
   await jsm.streams.add({ name: "S", subjects: ["s"] });
-  inbox = new PullInbox(nc, "pulls");
+  inbox = new PullInbox(nc, new Wire(nc), "pulls");
   feed = new Feed(jsm, inbox, {
     name: "f",
     atOnce: 3,

@@ -83,9 +83,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
 
   beforeAll(async () => {
     scene = await Scene.open({ shards });
-    first = await scene.broker();
-    second = await scene.broker();
-    await scene.acquainted();
+    [first, second] = await scene.pair();
   });
   afterAll(() => scene.close());
 

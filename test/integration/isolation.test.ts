@@ -8,6 +8,7 @@ import { Client, chain, type JobHandle, type JobState, step } from "@drover/clie
 import { defineTask, Worker } from "@drover/worker";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Broker } from "../support/broker.js";
+import { isAlive } from "../support/child-processes.js";
 import { until } from "../support/until.js";
 
 const lines: [string, Record<string, unknown>][] = [];
@@ -174,17 +175,8 @@ test("what a handler has started ends with its process", async () => {
   const pid = Number(await until("it to begin", () => noted() || undefined, patience));
   await job.cancel();
   await ended(job, "CANCELLED");
-  await until("what it has started to be gone", () => !alive(pid));
+  await until("what it has started to be gone", () => !isAlive(pid));
 });
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 test.each([
   { task: "elsewhere", message: "does not define task elsewhere" },

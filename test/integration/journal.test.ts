@@ -10,6 +10,7 @@ import { type JobRef, newJob } from "../../broker/src/core/job.js";
 import { makeKey } from "../../broker/src/core/names.js";
 import { StreamJournal } from "../../broker/src/jetstream/journal.js";
 import { parseJobSubject } from "../../broker/src/jetstream/subjects.js";
+import { Wire } from "../../broker/src/jetstream/wire.js";
 import { ack, leaseOne, refused, specOf, stateOf, submit, succeeded } from "../support/job-calls.js";
 import { freshTask, Scene } from "../support/scene.js";
 import { until } from "../support/until.js";
@@ -245,7 +246,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
       close: () => undefined,
     };
     const options = { inbox: createInbox(), boot: "staging-", staging };
-    const careful = new StreamJournal(nc, subjects, jobs, silent, storage, options);
+    const careful = new StreamJournal(nc, new Wire(nc), subjects, jobs, silent, storage, options);
     const stream = subjects.stream(subjects.shard(task));
     const body = Buffer.from("a large payload");
     const singles = (from: string) =>
@@ -261,7 +262,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
   test("a change that the store does not take in time is refused as STORE_UNAVAILABLE", async () => {
     const { nc, subjects, jobs, storage } = broker.parts.store;
     const options = { inbox: createInbox(), boot: "impatient-", patience: 700, answerWithin: 300 };
-    const impatient = new StreamJournal(nc, subjects, jobs, silent, storage, options);
+    const impatient = new StreamJournal(nc, new Wire(nc), subjects, jobs, silent, storage, options);
     impatient.disconnected();
     const early = impatient.commit(create({ task, key: "early" }));
     expect(await refused(early)).toBe("STORE_UNAVAILABLE");

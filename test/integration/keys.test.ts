@@ -16,8 +16,7 @@ let brokers: RunningBroker[];
 
 beforeAll(async () => {
   scene = await Scene.open();
-  brokers = await Promise.all([1, 2, 3].map(() => scene.broker()));
-  await scene.acquainted();
+  brokers = await scene.brokers(3);
 });
 afterAll(() => scene.close());
 

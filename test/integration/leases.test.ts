@@ -28,9 +28,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
 
   beforeAll(async () => {
     scene = await Scene.open({ shards });
-    first = await scene.broker(quick);
-    second = await scene.broker(quick);
-    await scene.acquainted();
+    [first, second] = await scene.pair(quick);
   });
   afterAll(() => scene.close());
 

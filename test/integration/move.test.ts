@@ -14,8 +14,7 @@ let other: RunningBroker;
 
 beforeAll(async () => {
   scene = await Scene.open();
-  [broker, other] = await Promise.all([scene.broker(), scene.broker()]);
-  await scene.acquainted();
+  [broker, other] = await scene.pair();
 });
 afterAll(() => scene.close());
 

@@ -1,38 +1,17 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { JsApi, type StreamConfig } from "../../broker/src/jetstream/api.js";
-import { Connection } from "../../broker/src/jetstream/connect.js";
-import type { NatsTarget } from "../../broker/src/jetstream/nats-target.js";
+import type { Connection } from "../../broker/src/jetstream/connect.js";
 import { type Provisioned, type ProvisionOptions, provision } from "../../broker/src/jetstream/provision.js";
 import { StartupError } from "../../broker/src/jetstream/startup-error.js";
+import { connections } from "../support/connections.js";
 import { freePort, NatsServer } from "../support/nats.js";
-import { QuietLog } from "../support/quiet-log.js";
 
-let log: QuietLog;
-const opened: Connection[] = [];
-
-beforeEach(() => {
-  log = new QuietLog();
-});
-
-afterEach(async () => {
-  for (const connection of opened.splice(0)) await connection.close();
-});
-
-async function open(url: string, more: Partial<NatsTarget> = {}): Promise<Connection> {
-  const connection = await Connection.open({
-    target: { url, ...more },
-    name: "provision-test",
-    log,
-    within: 5_000,
-  });
-  opened.push(connection);
-  return connection;
-}
+const connected = connections("provision-test", 5_000);
 
 const optionsOf = (connection: Connection, more: Partial<ProvisionOptions> = {}): ProvisionOptions => ({
   connection,
   api: new JsApi(connection.nc),
-  log,
+  log: connected.log,
   namespace: "default",
   shards: 1,
   replicas: 1,
@@ -66,7 +45,7 @@ describe("a namespace", () => {
   afterAll(() => nats.stop());
 
   beforeEach(async () => {
-    connection = await open(nats.url);
+    connection = await connected.open(nats.url);
     api = new JsApi(connection.nc);
     count += 1;
     namespace = `test-${count}_x`;
@@ -120,13 +99,13 @@ describe("a namespace", () => {
   test("is left as it is by the next broker, which gets the same key", async () => {
     const first = await provision(optionsOf(connection, { namespace, shards: 2 }));
     await connection.nc.request(`drover.${namespace}.0.kept`, "value");
-    const second = await provision(optionsOf(await open(nats.url), { namespace, shards: 2 }));
+    const second = await provision(optionsOf(await connected.open(nats.url), { namespace, shards: 2 }));
     expect(second).toEqual(first);
     expect((await api.stream(`DROVER_${namespace}_0`)).state.messages).toBe(1);
   });
 
   test("is the same for brokers that make it at the same time", async () => {
-    const connections = await Promise.all(Array.from({ length: 8 }, () => open(nats.url)));
+    const connections = await Promise.all(Array.from({ length: 8 }, () => connected.open(nats.url)));
     const all = await Promise.all(
       connections.map((one) => provision(optionsOf(one, { namespace, shards: 3 }))),
     );
@@ -273,7 +252,7 @@ describe("a NATS user", () => {
   afterAll(() => nats.stop());
 
   const as = async (name: string) => {
-    const connection = await open(nats.url, { user: name, password: "pw" });
+    const connection = await connected.open(nats.url, { user: name, password: "pw" });
     return provision(optionsOf(connection, { namespace: "limited" }));
   };
 
@@ -287,7 +266,7 @@ describe("a NATS user", () => {
 
   test("with all rights that are needed gets no complaint", async () => {
     await as("enough");
-    expect(log.lines.filter(({ level }) => level === "error")).toEqual([]);
+    expect(connected.log.lines.filter(({ level }) => level === "error")).toEqual([]);
   });
 
   test.each([
@@ -309,7 +288,7 @@ describe("a NATS user", () => {
 test("a nats-server without JetStream is refused", async () => {
   const nats = await NatsServer.start({ jetstream: "off" });
   try {
-    const connection = await open(nats.url);
+    const connection = await connected.open(nats.url);
     const message = await failure(provision(optionsOf(connection, { within: 500 })));
     expect(message).toMatch(/JetStream is switched off/);
   } finally {
@@ -334,7 +313,7 @@ describe("a cluster", () => {
   test("is waited for until it has a leader, and brokers that start together agree", {
     timeout: 60_000,
   }, async () => {
-    const connections = await Promise.all([url(), url(), url()].map((all) => open(all)));
+    const connections = await Promise.all([url(), url(), url()].map((all) => connected.open(all)));
     const made = await Promise.all(
       connections.map((one) => provision(optionsOf(one, { replicas: 3, shards: 2, within: 30_000 }))),
     );
@@ -343,13 +322,13 @@ describe("a cluster", () => {
   });
 
   test("gives a namespace more replicas, and takes none away", { timeout: 60_000 }, async () => {
-    const connection = await open(url());
+    const connection = await connected.open(url());
     const options = { namespace: "growing", within: 30_000 };
     const small = await provision(optionsOf(connection, { ...options, replicas: 1 }));
     expect(small.replicas).toBe(1);
     const big = await provision(optionsOf(connection, { ...options, replicas: 3 }));
     expect(big).toEqual({ ...small, replicas: 3 });
     expect(await provision(optionsOf(connection, { ...options, replicas: 1 }))).toEqual(big);
-    expect(log.lines.map(({ message }) => message)).toContain("stream gets more replicas");
+    expect(connected.log.lines.map(({ message }) => message)).toContain("stream gets more replicas");
   });
 });

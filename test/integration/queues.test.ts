@@ -25,9 +25,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
 
   beforeAll(async () => {
     scene = await Scene.open({ shards });
-    first = await scene.broker({ holdAfter: 500, buffered: 800 });
-    second = await scene.broker({ holdAfter: 500, buffered: 800 });
-    await scene.acquainted();
+    [first, second] = await scene.pair({ holdAfter: 500, buffered: 800 });
   });
   afterAll(() => scene.close());
 

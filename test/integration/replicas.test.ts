@@ -20,8 +20,7 @@ describe("on three replicas", () => {
   beforeAll(async () => {
     cluster = await NatsCluster.start();
     scene = await Scene.open({ url: cluster.url, replicas: 3 });
-    brokers = [await scene.broker({ holdAfter: 500 }), await scene.broker({ holdAfter: 500 })];
-    await scene.acquainted();
+    brokers = await scene.pair({ holdAfter: 500 });
   }, 120_000);
   afterAll(async () => {
     await scene.close();

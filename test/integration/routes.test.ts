@@ -15,9 +15,7 @@ let stranger: Stranger;
 
 beforeAll(async () => {
   scene = await Scene.open({ shards: 3 });
-  first = await scene.broker();
-  second = await scene.broker();
-  await scene.acquainted();
+  [first, second] = await scene.pair();
   stranger = new Stranger(`127.0.0.1:${second.grpcPort}`);
 });
 afterAll(async () => {

@@ -19,9 +19,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
 
   beforeAll(async () => {
     scene = await Scene.open({ shards });
-    first = await scene.broker(quick, settings);
-    second = await scene.broker(quick, settings);
-    await scene.acquainted();
+    [first, second] = await scene.pair(quick, settings);
   });
   afterEach(() => {
     for (const worker of workers.splice(0)) worker.leave();

@@ -25,10 +25,8 @@ describe.each([1, 3])("on %i shards", (shards) => {
 
   beforeAll(async () => {
     scene = await Scene.open({ shards });
-    first = await scene.broker();
-    second = await scene.broker();
+    [first, second] = await scene.pair();
     brokers = [first, second];
-    await scene.acquainted();
   });
   afterAll(() => scene.close());
 

@@ -141,7 +141,7 @@ describe("acks that nobody waits for", () => {
     await jsm.streams.add({ name: "S", subjects: ["s"] });
     await jsm.consumers.add("S", { durable_name: "c", ack_policy: "explicit" });
     for (let i = 0; i < 3; i++) await beside.request("s", String(i));
-    inbox = new PullInbox(nc, "pulls");
+    inbox = new PullInbox(nc, new Wire(nc), "pulls");
     deliveries = [];
     const puller = inbox.open(config, {
       delivered: (delivery) => void deliveries.push(delivery),
@@ -172,6 +172,30 @@ describe("acks that nobody waits for", () => {
     await nc.flush();
     await nc.close();
     await until("the consumer to move on", async () => (await unacked()) === 0);
+  });
+
+  test("go with the next message, before it", async () => {
+    const order: string[] = [];
+    beside.subscribe("$JS.ACK.S.c.>", { callback: () => void order.push("ack") });
+    beside.subscribe("next.message", { callback: () => void order.push("message") });
+    await beside.flush();
+    for (const delivery of deliveries) inbox.ack(delivery);
+    inbox.wire.publish("next.message", "", "", new Uint8Array());
+    await until("all to come", () => order.length === 4);
+    expect(order).toEqual(["ack", "ack", "ack", "message"]);
+  });
+
+  test("survive a reconnect that drops the requests which had not gone yet", async () => {
+    const asked: string[] = [];
+    beside.subscribe("asked.*", { callback: (_, { subject }) => void asked.push(subject) });
+    await beside.flush();
+    inbox.wire.askAlong("asked.early", "answers", "{}");
+    for (const delivery of deliveries) inbox.ack(delivery);
+    inbox.reconnected();
+    inbox.wire.ask("asked.late", "answers", "{}");
+    await until("the consumer to move on", async () => (await unacked()) === 0);
+    await until("the later request", () => asked.length > 0);
+    expect(asked).toEqual(["asked.late"]);
   });
 
   test("say which delivery they are for", () => {

@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { Client } from "@drover/client";
 import { startDrover, type TestDrover } from "@drover/worker/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { endAll } from "../support/child-processes.js";
 import { until } from "../support/until.js";
 
 const command = fileURLToPath(new URL("../../worker-sdk/typescript/dist/main.js", import.meta.url));
@@ -28,14 +29,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "drover-command-"));
 });
 
-afterEach(async () => {
-  for (const child of started.splice(0)) {
-    if (child.exitCode !== null || child.signalCode !== null) continue;
-    const gone = once(child, "exit");
-    child.kill("SIGKILL");
-    await gone;
-  }
-});
+afterEach(() => endAll(started, "SIGKILL"));
 
 afterAll(async () => {
   client?.close();

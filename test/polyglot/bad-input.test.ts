@@ -1,10 +1,10 @@
 // What must not happen in a handler, and does: in every language the job has an outcome that can be read at the client, and
 // the worker goes on with others.
 
-import { readFileSync } from "node:fs";
 import { Client, type JobHandle, type JobOptions, type JobState, type JobStatus } from "@drover/client";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Broker } from "../support/broker.js";
+import { isAlive } from "../support/child-processes.js";
 import { until } from "../support/until.js";
 import { buildWorkers, FixtureWorker, languages } from "./fixture-worker.js";
 
@@ -27,7 +27,7 @@ beforeAll(async () => {
 afterEach(async () => {
   for (const worker of workers) if (worker.running) worker.kill("SIGKILL");
   await Promise.all(workers.splice(0).map((worker) => worker.ended()));
-  for (const pid of started.splice(0)) if (alive(pid)) process.kill(pid, "SIGKILL");
+  for (const pid of started.splice(0)) if (isAlive(pid)) process.kill(pid, "SIGKILL");
 });
 
 afterAll(async () => {
@@ -127,7 +127,7 @@ describe.each(languages)("in %s", (language) => {
       expect({ by, attempt }).toEqual({ by: "the worker", attempt: 1 });
       for (let i = 0; i < 20; i++) await works(one.queue);
       // A child that came back from its handler has no business there.
-      if (language === "python") await until("the child to be gone", () => !alive(pid), patience);
+      if (language === "python") await until("the child to be gone", () => !isAlive(pid), patience);
       one.kill("SIGTERM");
       expect(await one.ended()).toBe(0);
       await until("the broker to know", async () => !(await attached(one.name)), patience);
@@ -161,13 +161,4 @@ async function ended(job: JobHandle, state: JobState): Promise<JobStatus> {
 async function attached(name: string): Promise<boolean> {
   const { items } = await client.inspect.workers();
   return items.some((worker) => worker.name === name);
-}
-
-/** A zombie has ended, whatever has not been told of it. */
-function alive(pid: number): boolean {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
-  } catch {
-    return false;
-  }
 }

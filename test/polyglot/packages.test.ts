@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { Broker } from "../support/broker.js";
+import { endAll } from "../support/child-processes.js";
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -45,14 +46,7 @@ beforeAll(async () => {
   await run("npm", ["install", ...flags, ...archives, ...others], { cwd: folder });
 }, patience);
 
-afterEach(async () => {
-  for (const child of processes.splice(0)) {
-    if (child.exitCode !== null || child.signalCode !== null) continue;
-    const gone = once(child, "exit");
-    child.kill("SIGTERM");
-    await gone;
-  }
-});
+afterEach(() => endAll(processes));
 
 afterAll(async () => {
   await broker?.stop();

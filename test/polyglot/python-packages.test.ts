@@ -2,13 +2,13 @@
 // programs and examples/fastapi run against a real broker.
 
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { Broker } from "../support/broker.js";
+import { endAll } from "../support/child-processes.js";
 import { freePort } from "../support/nats.js";
 import { until } from "../support/until.js";
 
@@ -48,14 +48,7 @@ beforeAll(async () => {
   };
 }, patience);
 
-afterEach(async () => {
-  for (const child of processes.splice(0)) {
-    if (child.exitCode !== null) continue;
-    const gone = once(child, "exit");
-    child.kill("SIGTERM");
-    await gone;
-  }
-});
+afterEach(() => endAll(processes));
 
 afterAll(async () => {
   await broker?.stop();

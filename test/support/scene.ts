@@ -86,6 +86,27 @@ export class Scene {
     return broker;
   }
 
+  /** Two brokers alike that know each other. */
+  async pair(
+    run: Partial<RunTimes> = {},
+    env: Record<string, string> = {},
+  ): Promise<[RunningBroker, RunningBroker]> {
+    const [first, second] = await this.brokers(2, run, env);
+    return [first as RunningBroker, second as RunningBroker];
+  }
+
+  /** So many brokers alike, who know one another. */
+  async brokers(
+    count: number,
+    run: Partial<RunTimes> = {},
+    env: Record<string, string> = {},
+  ): Promise<RunningBroker[]> {
+    const brokers: RunningBroker[] = [];
+    while (brokers.length < count) brokers.push(await this.broker(run, env));
+    await this.acquainted();
+    return brokers;
+  }
+
   /** Settles when every broker has heard of every other. */
   async acquainted(): Promise<void> {
     const brokers = [...this.#brokers];

@@ -123,6 +123,12 @@ export class Stranger {
     );
   }
 
+  /** A stream of small calls. */
+  calls(): ClientDuplexStream<Message, Message> {
+    const { path, requestSerialize, responseDeserialize } = find("JobService/Call");
+    return this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+  }
+
   close(): void {
     this.#client.close();
   }

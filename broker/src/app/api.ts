@@ -33,6 +33,7 @@ export interface JobQuery {
   state: State | undefined;
   task: string | undefined;
   queue: string | undefined;
+  /** 1 to 1,000. */
   pageSize: number;
   /** "" = from the start. */
   pageToken: string;
@@ -40,7 +41,7 @@ export interface JobQuery {
 }
 
 export interface JobsApi {
-  /** In order; each item has an answer of its own. `submittedAt` and an empty key are filled in here. */
+  /** In order, 1,000 at most; each item has an answer of its own. `submittedAt` and an empty key are filled in here. */
   submit(specs: readonly Spec[], onConflict: "return" | "reject"): Promise<(Submitted | Refusal)[]>;
   /** In order; undefined = no such job. */
   status(refs: readonly JobRef[], includePayload: boolean): Promise<(JobView | undefined)[]>;
@@ -73,12 +74,17 @@ export interface WorkerView {
   name: string;
   instance: string;
   broker: string;
+  /** Name and version. */
   sdk: string;
+  /** Address that its connection comes from. */
   peer: string;
+  /** ms since 1970. */
   attachedAt: number;
   tasks: string[];
   queues: string[];
+  /** Jobs that it wants to hold at a time. */
   credit: number;
+  /** Jobs that it holds. */
   running: number;
   draining: boolean;
 }
@@ -89,13 +95,17 @@ export interface ActiveView {
   attempt: number;
   worker: string;
   broker: string;
+  /** ms since 1970. */
   startedAt: number;
   cancelRequested: boolean;
 }
 
+/** What the brokers have in memory, asked of all that are known: `silentBrokers` is how many did not answer. */
 export interface InspectApi {
   workers(): Promise<{ workers: WorkerView[]; silentBrokers: number }>;
+  /** Attempts that are under way, `limit` of them at most. */
   active(limit: number): Promise<{ jobs: ActiveView[]; truncated: boolean; silentBrokers: number }>;
+  /** Tasks that workers are attached for. */
   registered(): Promise<{
     tasks: { task: string; workers: string[]; queues: string[] }[];
     silentBrokers: number;
@@ -108,6 +118,7 @@ export interface InspectApi {
     shards: number;
     replicas: number;
     natsServerVersion: string;
+    /** ms since 1970, by the nats-server; both. */
     startedAt: number;
     now: number;
     maxLanes: number;

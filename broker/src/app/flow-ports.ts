@@ -23,10 +23,13 @@ export interface FlowRecord {
   finishedAt: number;
   /** Not stored as a whole yet: nothing of it runs. */
   preparing: boolean;
+  /** Of what was submitted: tells a repeat from another flow of the same key. */
   digest: Uint8Array;
+  /** How many messages hold its members. */
   parts: number;
   /** A MemberStatus each. */
   members: Uint8Array;
+  /** Counts redrives. */
   run: number;
   /** A Stop. */
   stop: number;
@@ -34,7 +37,9 @@ export interface FlowRecord {
   /** Position + 1 of the member that failed first. */
   failedMember: number;
   failure: Failure | undefined;
+  /** Names the commit that wrote it. */
   nonce: string;
+  /** Positions of those that no other one depends on. */
   lastMembers: number[];
 }
 
@@ -43,7 +48,9 @@ export interface FlowEntry {
   task: string;
   key: string;
   name: string;
+  /** Positions. */
   dependsOn: number[];
+  /** An OnFailure. */
   onFailure: number;
 }
 
@@ -58,19 +65,23 @@ export interface FlowTicket {
   ack(): void;
 }
 
+/** All of it throws Refusal STORE_UNAVAILABLE. */
 export interface Flows {
+  /** Undefined: there is no such flow. */
   read(key: string): Promise<{ record: FlowRecord; seq: number } | undefined>;
   /** Writes the record if nobody else has since `expected` (0 = there is none), and with `ticket` one for the flow itself
-   *  in the same step. Undefined: somebody has. @throws Refusal STORE_UNAVAILABLE */
+   *  in the same step. The sequence of the record; undefined: somebody has. */
   write(record: FlowRecord, expected: number, ticket: boolean): Promise<number | undefined>;
   /** @returns how many parts they take */
   writeMembers(key: string, members: readonly FlowEntry[]): Promise<number>;
+  /** All of them, in order. */
   members(key: string, parts: number): Promise<FlowEntry[]>;
   /** How these members ended, of those that have. */
   ends(key: string, members: readonly number[]): Promise<Map<number, FlowEnd>>;
+  /** Every flow of the namespace. */
   list(): Promise<FlowRecord[]>;
   /** Removes all there is of a flow but its jobs. */
   remove(key: string): Promise<void>;
-  /** Calls back when the record may have changed. */
+  /** Calls back when the record may have changed: a hint, never the state. Returns what ends it. */
   watch(key: string, hint: () => void): () => void;
 }

@@ -133,13 +133,14 @@ export class LimitControl implements HoldingsWatch {
     }));
   }
 
+  /** Jobs of a task that run, at all brokers that can be heard. */
+  runningOf(task: string): Promise<number> {
+    return this.#runningUnder({ kind: "task", name: task });
+  }
+
   async #runningUnder({ kind, name }: Limited): Promise<number> {
     const { answers } = await this.parts.peers.ask(`running-by-${kind}`, {});
     return answers.reduce((sum, { body }) => sum + ((body as Record<string, number>)[name] ?? 0), 0);
-  }
-
-  runningOf(task: string): Promise<number> {
-    return this.#runningUnder({ kind: "task", name: task });
   }
 
   added(holding: Holding): void {

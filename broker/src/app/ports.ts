@@ -32,7 +32,8 @@ export type Write =
   | { kind: "tombstone"; phase: Phase; queue: string; priority: number }
   /** How a member of a flow ended: moves the flow on, and stays as an input of later members. */
   | { kind: "flow-end"; flow: string; member: number; end: FlowEnd }
-  /** Who has a unique key; `holder` undefined = nobody any more. `expected` as for the job; undefined = whatever there is. */
+  /** Who has a unique key; `holder` undefined = nobody any more. `expected` as for the job; undefined = whatever there is.
+   *  `keepFor`: ms, 0 = until it is freed. */
   | { kind: "claim"; key: string; holder: Claim | undefined; expected: number | undefined; keepFor: number }
   /** A job that waits for a place of its concurrency key is found by that, or no more. */
   | { kind: "parked"; key: string; queue: string; priority: number; present: boolean }
@@ -64,17 +65,19 @@ export interface Journal {
   /** The same for thousands at a time: a promise for each costs as much as writing it. Calls one of the two, once, later
    *  or at once; they must not throw. */
   write(change: Change, stored: (seq: number) => void, failed: (error: Error) => void): void;
+  /** Another one with each call: no commit of any broker has it. */
   nonce(): string;
 }
 
 export interface Jobs {
   /** All there is of each job, in order; one read for up to 200. @throws Refusal STORE_UNAVAILABLE */
   read(refs: readonly JobRef[]): Promise<Snapshot[]>;
-  /** The payload of a job that lies beside it. */
+  /** The payload of a job that lies beside it; undefined: it is not there any more. @throws Refusal STORE_UNAVAILABLE */
   body(ref: JobRef): Promise<Uint8Array | undefined>;
   /** Removes a body that no run needs any more. Best effort. */
   dropBody(ref: JobRef): void;
-  /** A page of jobs by phase, task and queue, from a position on. The position to go on from is undefined at the end. */
+  /** A page of jobs by phase, task and queue, from a position on. The position to go on from is undefined at the end.
+   *  @throws Refusal STORE_UNAVAILABLE */
   list(query: ListQuery): Promise<{ jobs: Stored[]; next: ListPosition | undefined }>;
   /** Calls back when the job may have changed; a hint, never the state. */
   watch(ref: JobRef, hint: () => void): () => void;
@@ -82,14 +85,18 @@ export interface Jobs {
 
 export interface ListPosition {
   shard: number;
+  /** The first sequence that was not looked at. */
   seq: number;
 }
 
+/** Undefined = any. */
 export interface ListQuery {
   phases: readonly Phase[];
   task: string | undefined;
   queue: string | undefined;
+  /** Jobs in the answer, at most. */
   limit: number;
+  /** Undefined = from the start. */
   from: ListPosition | undefined;
 }
 
@@ -111,7 +118,8 @@ export interface Ticket {
 
 /** One broker's hold on the lanes. */
 export interface Lanes {
-  /** Makes the lane if there is none. Before the first message into it. @throws Refusal TOO_MANY_LANES */
+  /** Makes the lane if there is none. Before the first message into it.
+   *  @throws Refusal TOO_MANY_LANES, STORE_UNAVAILABLE */
   ensure(lane: LaneKey): Promise<void>;
   /** Whether a call of ensure would be for nothing. */
   has(lane: LaneKey): boolean;
@@ -157,7 +165,8 @@ export interface Peers {
   readonly self: string;
   /** Names of all brokers heard in the last 7 s, this one included. */
   all(): string[];
-  /** Asks every broker, this one included, and waits until all known ones have answered, 300 ms at most. */
+  /** Asks every broker, this one included, and waits until all known ones have answered, 300 ms at most. `silent`: how
+   *  many of them did not. */
   ask(
     topic: string,
     body: unknown,

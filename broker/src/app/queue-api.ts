@@ -23,9 +23,11 @@ export interface RetentionView {
 export interface TaskView {
   name: string;
   limits: LimitsView | undefined;
+  /** Queues that it has lanes in. */
   queues: string[];
   ready: number;
   running: number;
+  /** Attached for it, at all brokers. */
   workers: number;
 }
 
@@ -35,6 +37,7 @@ export interface TasksApi {
   update(task: string, limits: RunLimits): Promise<TaskView>;
 }
 
+/** Counts are of jobs; those of the last three are 0 in a list. */
 export interface QueueView {
   name: string;
   paused: boolean;
@@ -48,7 +51,7 @@ export interface QueueView {
   lanes: { task: string; priority: number; ready: number }[];
   /** ms; undefined: none waits. */
   oldestReadyAge: number | undefined;
-  /** Jobs a second, over the last ten. */
+  /** Jobs a second, over the last ten seconds. */
   rates: Rates;
   limits: LimitsView | undefined;
   retention: RetentionView | undefined;
@@ -63,9 +66,11 @@ export interface QueuesApi {
     queue: string,
     change: { limits: RunLimits | undefined; retention: RetentionView | undefined },
   ): Promise<QueueView>;
+  /** Both hold for every broker that can be heard once they have answered. */
   pause(queue: string): Promise<void>;
   resume(queue: string): Promise<void>;
-  /** @throws Refusal QUEUE_BUSY */
+  /** Removes what waits, and says how many jobs that were, or with `dryRun` would be.
+   *  @throws Refusal QUEUE_NOT_FOUND; QUEUE_BUSY when jobs were being handed out for 30 s */
   purge(request: {
     queue: string;
     task: string | undefined;

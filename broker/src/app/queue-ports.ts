@@ -17,7 +17,7 @@ export interface QueueSettings {
   keepCancelled: number;
   keepSucceededCount: number;
   limits: string[];
-  /** While a purge is under way. */
+  /** While a purge is under way: nothing is handed out until then, ms since 1970. */
   restUntil: number;
   runLimits: RunLimits | undefined;
 }
@@ -36,7 +36,9 @@ export interface KnownBook {
 
 /** Limits that brokers share. All of it throws Refusal STORE_UNAVAILABLE. */
 export interface LimitStore {
+  /** All tasks that have settings. */
   tasks(): Promise<TaskSettings[]>;
+  /** Changes a task's settings, whoever else does at the same time. */
   updateTask(task: string, change: (settings: TaskSettings) => TaskSettings): Promise<TaskSettings>;
   /** In order. */
   books(limits: readonly Limited[]): Promise<KnownBook[]>;
@@ -68,18 +70,20 @@ export interface QueueScope {
   task: string | undefined;
 }
 
+/** All of it throws Refusal STORE_UNAVAILABLE. */
 export interface Queues {
-  /** All queues that have settings. @throws Refusal STORE_UNAVAILABLE */
+  /** All queues that have settings. */
   settings(): Promise<QueueSettings[]>;
   /** Changes a queue's settings, whoever else does at the same time. */
   update(queue: string, change: (settings: QueueSettings) => QueueSettings): Promise<QueueSettings>;
   /** Queues that any job lies in, with the lanes of each: tickets not delivered, and delivered but not acked. */
   lanes(): Promise<{ key: LaneKey; ready: number; delivered: number }[]>;
-  /** Tickets of a lane from a sequence on. @throws Refusal STORE_UNAVAILABLE */
+  /** How many tickets of a lane there are from a sequence on. */
   from(lane: LaneKey, seq: number): Promise<number>;
   /** Jobs in a phase, at most 15 s old. */
   count(phase: Phase, scope: QueueScope): Promise<number>;
-  /** Removes what waits in the lanes, up to the last message as of now. Only when nothing is delivered there. */
+  /** Removes what waits in the lanes, up to the last message as of now. Only when nothing is delivered there. How many. */
   purgeReady(scope: QueueScope): Promise<number>;
+  /** Removes what waits for its time. How many. */
   purgeScheduled(scope: QueueScope): Promise<number>;
 }

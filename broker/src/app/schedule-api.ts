@@ -24,6 +24,7 @@ export interface SchedulesApi {
   }): Promise<{ added: string[]; changed: string[]; unchanged: string[]; undeclared: string[] }>;
   /** @throws Refusal SCHEDULE_NOT_FOUND, as those below do */
   get(name: string): Promise<ScheduleView>;
+  /** "" = any, or from the start; `pageSize` 1 to 1,000. */
   list(query: {
     owner: string;
     task: string;

@@ -1,12 +1,16 @@
 // What the store keeps of schedules, and how it says that the time of one has come.
 
+/** What became of a planned time. Times in ms since 1970. */
 export interface Firing {
   plannedAt: number;
   handledAt: number;
   /** A FiringOutcome. */
   outcome: number;
+  /** "" where none was submitted. */
   jobId: string;
+  /** Planned times that were missed together; 0 where it is one. */
   count: number;
+  /** Why it was refused. */
   detail: string;
 }
 
@@ -25,10 +29,12 @@ export interface ScheduleRecord {
   lastAt: number;
   /** 0 = never again, or paused. */
   nextAt: number;
+  /** Of the last job that it submitted; "" = none. */
   lastTask: string;
   lastKey: string;
   /** The latest first. */
   firings: Firing[];
+  /** Names the commit that wrote it. */
   nonce: string;
 }
 
@@ -41,6 +47,7 @@ export interface KnownSchedule {
 /** A planned time has come. Not acked, it comes again. */
 export interface FiringTicket {
   name: string;
+  /** ms since 1970. */
   plannedAt: number;
   ack(): void;
 }

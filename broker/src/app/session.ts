@@ -12,6 +12,8 @@ import type { Settling } from "./settling.js";
 import type { Grant, Hello, OutcomeReport, Session, SessionSink } from "./worker-api.js";
 
 const retryAfter = 500;
+/** For what was settled to wait for leases that it could go with, ms. */
+const tellWithin = 5;
 /** Tokens that an attach may name. */
 const mostHeld = 10_000;
 /** Grants in one message. */
@@ -50,7 +52,7 @@ export class WorkSession implements Session, Taker, Holder {
   #grants: Grant[] = [];
   #recorded: number[] = [];
   #refused: RefusedReport[] = [];
-  #telling = false;
+  #telling: NodeJS.Timeout | undefined;
 
   constructor(
     readonly hello: Hello,
@@ -122,6 +124,7 @@ export class WorkSession implements Session, Taker, Holder {
   }
 
   flush(): void {
+    if (this.#telling !== undefined) this.#tellNow();
     while (this.#grants.length > 0) this.sink.leases(this.#grants.splice(0, mostGrants));
   }
 
@@ -262,17 +265,18 @@ export class WorkSession implements Session, Taker, Holder {
     await settling.reportByToken(claim, outcome.report);
   }
 
-  /** What was settled in one round of IO is told in one message. */
+  /** What is settled is told along with the next leases, or soon: only a worker that ends waits for it. */
   #tell(): void {
-    if (this.#telling) return;
-    this.#telling = true;
-    setImmediate(() => {
-      this.#telling = false;
-      const recorded = this.#recorded;
-      const refused = this.#refused;
-      this.#recorded = [];
-      this.#refused = [];
-      if (this.open) this.sink.settled(recorded, refused);
-    });
+    this.#telling ??= setTimeout(() => this.#tellNow(), this.draining ? 0 : tellWithin);
+  }
+
+  #tellNow(): void {
+    clearTimeout(this.#telling);
+    this.#telling = undefined;
+    const recorded = this.#recorded;
+    const refused = this.#refused;
+    this.#recorded = [];
+    this.#refused = [];
+    if (this.open) this.sink.settled(recorded, refused);
   }
 }

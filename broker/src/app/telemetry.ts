@@ -36,13 +36,19 @@ export interface Telemetry {
   reissued(line: Line, why: string): void;
   /** A report of a superseded lease was refused. */
   refused(reason: string): void;
+  /** Attached to this broker now. */
   workers(count: number): void;
   /** One write: changes in it and seconds until its answer. */
   journalBatch(changes: number, seconds: number): void;
+  /** Changes that wait to be written. */
   journalQueue(waiting: number): void;
+  /** A change met another one of its job. */
   journalConflict(): void;
+  /** Changes whose write was not answered. */
   journalUnknown(changes: number): void;
+  /** Messages that a sweep of this kind removed. */
   sweep(kind: string, purged: number): void;
+  /** A call ended with this gRPC status. */
   rpc(method: string, code: number, seconds: number): void;
   /** A request to JetStream ended, of those that are no writes of the journal. */
   jetstream(operation: string, outcome: "ok" | "refused" | "unanswered", seconds: number): void;

@@ -25,6 +25,7 @@ export type Report =
   /** `reason` is ERROR, PERMANENT or TIME_LIMIT; retryAfter in ms. */
   | { type: "failure"; failure: Failure; retryAfter: number | undefined }
   | { type: "release" }
+  /** ms. */
   | { type: "snooze"; delay: number }
   | { type: "cancelled" };
 
@@ -39,11 +40,13 @@ export interface LeaseCall {
   worker: string;
   tasks: readonly string[];
   queues: readonly string[];
+  /** 1 to 1,000. */
   maxJobs: number;
   /** How long for the first of them, ms. */
   wait: number;
-  /** ms. */
+  /** ms, 1 s to 24 h. */
   leaseDuration: number;
+  /** The caller waits no more. */
   gone: AbortSignal;
 }
 
@@ -60,6 +63,7 @@ export interface WorkersApi {
   lease(request: LeaseCall): Promise<Grant[]>;
   /** In order: the state that the job took, or why the report is refused. */
   ack(outcomes: readonly OutcomeReport[]): Promise<(State | Refusal)[]>;
+  /** In order. `duration`: ms from now. A run that is to end gets no more time than it has. */
   extend(
     leases: readonly { token: string; duration: number; progress: Progress | undefined }[],
   ): Promise<(Extended | Refusal)[]>;
@@ -67,14 +71,22 @@ export interface WorkersApi {
   attach(hello: Hello, sink: SessionSink): Promise<Session>;
 }
 
+/** With what a worker begins a session. */
 export interface Hello {
   worker: string;
+  /** Of the worker's process: one that comes back with the same takes the place of the one before. */
   instance: string;
+  /** Name and version. */
   sdk: string;
+  /** Address that its connection comes from. */
   peer: string;
+  /** `concurrency`: jobs of the task at a time; 0 = as many as there is credit. */
   tasks: readonly { task: string; concurrency: number }[];
+  /** Jobs come from them in these shares. */
   queues: readonly { queue: string; weight: number }[];
+  /** The most that it wants to hold at a time, of all its tasks; bytes are of payloads. */
   credit: { jobs: number; bytes: number };
+  /** Tokens of leases that it brings along from an earlier session. */
   held: readonly string[];
 }
 
@@ -85,10 +97,13 @@ export interface SessionSink {
     /** ms, as the timeout. */
     pingInterval: number;
     sessionTimeout: number;
+    /** Of the leases that it brought along: those it still has, and those it may drop. */
     held: readonly { token: string; leaseId: number; cancelRequested: boolean }[];
     lost: readonly string[];
   }): void;
+  /** Jobs to run. */
   leases(grants: readonly Grant[]): void;
+  /** What became of reports: recorded ones by their lease ids. */
   settled(
     recorded: readonly number[],
     refused: readonly { leaseId: number; token: string; refusal: Refusal }[],
@@ -96,6 +111,7 @@ export interface SessionSink {
   cancel(leases: readonly { leaseId: number; reason: "requested" | "time-limit" | "lease-lost" }[]): void;
   /** ms since 1970, by the nats-server. */
   ping(serverTime: number): void;
+  /** The broker is stopping: the worker is to attach elsewhere. */
   drain(): void;
   /** The broker ends the session: silent for too long, or replaced by one of the same instance. */
   close(reason: string): void;
@@ -103,11 +119,12 @@ export interface SessionSink {
 
 /** What a worker says to a broker. */
 export interface Session {
-  /** The most that it wants to hold at a time, of all its tasks. */
+  /** The most that it wants to hold at a time, of all its tasks; bytes are of payloads. */
   credit(jobs: number, bytes: number): void;
   outcomes(outcomes: readonly OutcomeReport[]): void;
   progress(reports: readonly { leaseId: number; progress: Progress }[]): void;
   pong(): void;
+  /** Nothing more is to be leased to it; what it holds it goes on with. */
   drain(): void;
   /** The stream ended. `clean` = the worker closed it in good order: nothing it still held comes back. */
   closed(clean: boolean): void;

@@ -73,7 +73,8 @@ export const times = {
   purgePatience: 30 * second,
 } as const;
 
-/** Those of a run and its lease, of its ticket, of schedules, and of a purge. A broker is built with them, so that tests need not wait as long as people do. */
+/** Those of a run and its lease, of its ticket, of schedules, and of a purge, ms. A broker is built with them, so that tests
+ *  need not wait as long as people do. */
 export type RunTimes = Readonly<
   Record<
     | "holdAfter"

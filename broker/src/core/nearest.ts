@@ -1,10 +1,11 @@
 // Did you mean ...?
 
-/** The known word that differs least from a misspelt one, or undefined when none is near. */
+/** The known word that differs least from a misspelt one; undefined when it would take more than four changes, or as many as
+ *  make half another word. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   const [best] = known
     .map((other) => ({ other, far: distance(word, other) }))
-    .filter(({ far }) => far <= 4)
+    .filter(({ far }) => far <= 4 && far < word.length / 2)
     .sort((a, b) => a.far - b.far);
   return best?.other;
 }

@@ -5,7 +5,6 @@ import {
   type handleServerStreamingCall,
   type handleUnaryCall,
   Metadata,
-  type ServerUnaryCall,
   type ServerWritableStream,
   type ServiceDefinition,
   type StatusObject,
@@ -17,7 +16,15 @@ import { flowLimits } from "../core/limits.js";
 import { type Caller, callerOf } from "./identity.js";
 import { statusOf } from "./status.js";
 
-type Surface = Pick<ServerUnaryCall<unknown, unknown>, "cancelled" | "metadata" | "once">;
+/** What a call is made of, be it one of HTTP/2 or a message of a stream of calls. */
+export interface Surface {
+  readonly cancelled: boolean;
+  readonly metadata: Metadata;
+  once(event: "cancelled", listener: () => void): unknown;
+}
+
+/** The method itself: what it answers, or throws. */
+export type Handler<Request, Response> = (request: Request, call: Call) => Promise<Response>;
 
 /** A call as its handler sees it. */
 export class Call {
@@ -44,7 +51,8 @@ export class Call {
       this.#gone = controller;
       this.waiting.add(controller);
       if (this.call.cancelled) controller.abort();
-      else this.call.once("cancelled", () => controller.abort());
+      // grpc-js says so of calls that were answered as well: nobody is left there to be told.
+      else this.call.once("cancelled", () => this.waiting.has(controller) && controller.abort());
     }
     return this.#gone.signal;
   }
@@ -107,27 +115,39 @@ export class Calls {
   /** A unary method: its handler returns the answer or throws. */
   unary<Request, Response>(
     method: string,
-    handler: (request: Request, call: Call) => Promise<Response>,
+    handler: Handler<Request, Response>,
   ): handleUnaryCall<Request, Response> {
-    return (surface, respond) => {
-      const call = new Call(surface, this.#waiting);
-      const ended = this.opened(method);
-      const over = (code: status) => {
-        call.over();
-        ended(code);
-      };
-      this.#run(surface.request, call, handler).then(
-        (response) => {
-          respond(null, response);
-          over(call.vanished ? status.CANCELLED : status.OK);
-        },
-        (error: unknown) => {
-          const failure = this.#failure(error, method, call);
-          respond(failure);
-          over(failure.code);
-        },
+    return (surface, respond) =>
+      this.serve(method, surface, surface.request, handler, (failure, response) =>
+        respond(failure ?? null, response),
       );
+  }
+
+  /** Has a handler answer one request; `respond` is called once. */
+  serve<Request, Response>(
+    method: string,
+    surface: Surface,
+    request: Request,
+    handler: Handler<Request, Response>,
+    respond: (failure: StatusObject | undefined, response?: Response) => void,
+  ): void {
+    const call = new Call(surface, this.#waiting);
+    const ended = this.opened(method);
+    const over = (code: status) => {
+      call.over();
+      ended(code);
     };
+    this.#run(request, call, handler).then(
+      (response) => {
+        respond(undefined, response);
+        over(call.vanished ? status.CANCELLED : status.OK);
+      },
+      (error: unknown) => {
+        const failure = this.#failure(error, method, call);
+        respond(failure);
+        over(failure.code);
+      },
+    );
   }
 
   /** A method that answers with a stream. It is not asked for more than the caller reads. */
@@ -172,6 +192,14 @@ export class Calls {
     return statusOf(error, method, this.log);
   }
 
+  /** Has `stopping` called when the server stops, unless what is returned is called before. */
+  whenStopping(stopping: () => void): () => void {
+    const controller = new AbortController();
+    controller.signal.addEventListener("abort", stopping);
+    this.#waiting.add(controller);
+    return () => this.#waiting.delete(controller);
+  }
+
   /** Ends every long poll and watch, and settles when no call is left. */
   async stop(): Promise<void> {
     this.#stopping = true;
@@ -185,7 +213,7 @@ export class Calls {
   async #run<Request, Response>(
     request: Request,
     call: Call,
-    handler: (request: Request, call: Call) => Promise<Response>,
+    handler: Handler<Request, Response>,
   ): Promise<Response> {
     checkParsed(request);
     return await handler(request, call);

@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { connect } from "node:net";
+import { availableParallelism } from "node:os";
 import type { Writable } from "node:stream";
 import { messageOf } from "./startup-error.js";
 
@@ -28,6 +29,10 @@ exec "$1" -c "$2" 3<&-`;
 /** Of the broker's environment the server gets this much: no secrets. */
 const environment = ["PATH", "HOME", "TMPDIR", "TZ", "ZONEINFO", "GOMAXPROCS", "GOMEMLIMIT", "GOGC"];
 
+/** For what the environment leaves open. A stream is written by one thread at a time, and each more that may run wakes the
+ *  others for little: with two on two cores a round trip took a fifth longer [test/bench/README.md]. */
+const defaults = { GOMAXPROCS: String(Math.max(1, Math.floor(availableParallelism() / 2))) };
+
 export interface ServerProcessOptions {
   binary: string;
   confFile: string;
@@ -48,7 +53,8 @@ export class ServerProcess {
   constructor(options: ServerProcessOptions) {
     this.#options = options;
     this.#logFrom = sizeOf(options.logFile);
-    const env = Object.fromEntries(environment.map((name) => [name, process.env[name]]));
+    const given = environment.filter((name) => process.env[name] !== undefined);
+    const env = { ...defaults, ...Object.fromEntries(given.map((name) => [name, process.env[name]])) };
     this.#child = spawn("/bin/sh", ["-c", watched, "nats-server", options.binary, options.confFile], {
       stdio: ["ignore", "ignore", "pipe", "pipe", options.lockFd],
       env,

@@ -16,7 +16,7 @@ import { Replies } from "./replies.js";
 import { journalLimits, ShardJournal, type StoreHealth } from "./shard-journal.js";
 import type { Staging } from "./staging.js";
 import type { Subjects } from "./subjects.js";
-import { Wire } from "./wire.js";
+import type { Wire } from "./wire.js";
 
 export class StreamJournal implements Journal {
   readonly #shards: ShardJournal[];
@@ -27,6 +27,7 @@ export class StreamJournal implements Journal {
 
   constructor(
     nc: NatsConnection,
+    wire: Wire,
     subjects: Subjects,
     jobs: Pick<Jobs, "read">,
     telemetry: Telemetry,
@@ -42,7 +43,6 @@ export class StreamJournal implements Journal {
     this.#subjects = subjects;
     this.#boot = options.boot;
     this.#replies = new Replies(nc, options.answerWithin ?? journalLimits.answer, options.inbox);
-    const wire = new Wire(nc);
     this.#shards = Array.from(
       { length: subjects.shards },
       () =>

@@ -4,7 +4,7 @@
 
 import type { Msg, NatsConnection, Subscription } from "nats";
 import { statusOf } from "./codec.js";
-import { type AckSubject, ackSubjectOf, type Headers, headersOfMsg, subjectOf, Wire } from "./wire.js";
+import { type AckSubject, ackSubjectOf, type Headers, headersOfMsg, subjectOf, type Wire } from "./wire.js";
 
 /** About so long: a request ends on the nearest beat. The lanes of an idle broker so come to lapse and to be asked for
  *  again together, in few wake-ups and few writes instead of one of each per lane. */
@@ -13,10 +13,12 @@ const beat = 2_500;
 const heartbeat = 2_500;
 /** A request about which nothing was heard for this long is lost. */
 const silence = 2 * heartbeat + 1_000;
-/** Acks that nobody waits for ride along with the next request, or go together after this, ms. */
-const ackWithin = 5;
-const mostAcks = 1_000;
 const perMs = 1_000_000;
+
+export interface Consumer {
+  stream: string;
+  name: string;
+}
 
 export interface Delivery {
   subject: string;
@@ -59,7 +61,7 @@ export class Puller {
   constructor(
     readonly inbox: PullInbox,
     readonly token: string,
-    readonly consumer: { stream: string; name: string },
+    readonly consumer: Consumer,
     readonly events: PullerEvents,
   ) {
     this.#subscriptions = (["short", "open"] as const).map((kind) =>
@@ -129,8 +131,7 @@ export class Puller {
       }
       this.events.delivered(delivery);
       if (request?.left === 0) {
-        // Behind what the delivery sets going: a worker waits for it, and nobody waits for this request.
-        setImmediate(() => this.#reopen());
+        this.#reopen();
         this.events.over(delivery.pending === 0);
       }
       return;
@@ -157,8 +158,9 @@ export class Puller {
     const id = (this.#next++).toString(36);
     const now = Date.now();
     this.#requests[kind] = { id, left: n, heard: now };
-    const ask = kind === "open" ? { batch: n, ...openUntilBeat(now) } : { batch: n, no_wait: true };
-    this.inbox.ask(this.consumer, ask, `${this.#inbox(kind)}.${id}`);
+    const reply = `${this.#inbox(kind)}.${id}`;
+    if (kind === "short") this.inbox.ask(this.consumer, { batch: n, no_wait: true }, reply);
+    else this.inbox.askAlong(this.consumer, { batch: n, ...openUntilBeat(now) }, reply);
   }
 
   #inbox(kind: Kind): string {
@@ -176,16 +178,13 @@ function openUntilBeat(now: number): { expires: number; idle_heartbeat: number }
 export class PullInbox {
   readonly #pullers = new Set<Puller>();
   readonly #check: NodeJS.Timeout;
-  readonly #wire: Wire;
-  #acks: Uint8Array[] = [];
-  #ackTimer: NodeJS.Timeout | undefined;
   #next = 0;
 
   constructor(
     readonly nc: NatsConnection,
+    readonly wire: Wire,
     readonly prefix: string,
   ) {
-    this.#wire = new Wire(nc);
     this.#check = setInterval(() => {
       const now = Date.now();
       for (const puller of this.#pullers) puller.check(now);
@@ -193,7 +192,7 @@ export class PullInbox {
     this.#check.unref();
   }
 
-  open(consumer: { stream: string; name: string }, events: PullerEvents): Puller {
+  open(consumer: Consumer, events: PullerEvents): Puller {
     const puller = new Puller(this, (this.#next++).toString(36), consumer, events);
     this.#pullers.add(puller);
     return puller;
@@ -204,36 +203,34 @@ export class PullInbox {
     puller.close();
   }
 
-  ask({ stream, name }: { stream: string; name: string }, request: object, reply: string): void {
-    if (this.nc.isClosed()) return;
-    this.#sendAcks();
-    this.nc.publish(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}`, JSON.stringify(request), { reply });
+  ask(consumer: Consumer, request: object, reply: string): void {
+    this.wire.ask(subjectOfPull(consumer), reply, JSON.stringify(request));
   }
 
-  ack(delivery: { ackTo: Uint8Array }): void {
-    this.#acks.push(delivery.ackTo);
-    if (this.#acks.length >= mostAcks) this.#sendAcks();
-    else this.#ackTimer ??= setTimeout(() => this.#sendAcks(), ackWithin);
+  /** For what comes some time: the request itself may wait a little. */
+  askAlong(consumer: Consumer, request: object, reply: string): void {
+    this.wire.askAlong(subjectOfPull(consumer), reply, JSON.stringify(request));
+  }
+
+  ack({ ackTo }: { ackTo: Uint8Array }): void {
+    this.wire.ack(ackTo);
   }
 
   reconnected(): void {
+    this.wire.dropRequests();
     for (const puller of this.#pullers) puller.forget();
   }
 
   close(): void {
     clearInterval(this.#check);
-    this.#sendAcks();
+    this.wire.board();
     for (const puller of this.#pullers) puller.close();
     this.#pullers.clear();
   }
+}
 
-  #sendAcks(): void {
-    clearTimeout(this.#ackTimer);
-    this.#ackTimer = undefined;
-    const acks = this.#acks;
-    this.#acks = [];
-    for (const ackTo of acks) this.#wire.ack(ackTo);
-  }
+function subjectOfPull({ stream, name }: Consumer): string {
+  return `$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}`;
 }
 
 function deliveryOf(msg: Msg, { to, deliveries, seq, pending }: AckSubject): Delivery {

@@ -26,17 +26,22 @@ import { ScheduleStore } from "./schedule-store.js";
 import { clearStaging, openStaging } from "./staging.js";
 import { type OwnServer, StorageMonitor } from "./storage.js";
 import { Subjects } from "./subjects.js";
+import { Wire } from "./wire.js";
 
 export interface StoreOptions {
   /** Undefined: a server of its own. */
   target: NatsTarget | undefined;
+  /** `sync`: `always`, or how often it fsyncs, as `10000ms`. `binary` undefined: found or fetched. */
   embedded: { dataDir: string; sync: string; binary: string | undefined };
   /** The server at `target`, if somebody near keeps it for this broker. */
   own?: OwnServer | undefined;
   namespace: string;
+  /** 1 to 64; that of a namespace that is there. */
   shards: number;
   replicas: 1 | 3;
+  /** Of the namespace. */
   maxLanes: number;
+  /** Share of the storage above which submits are refused, 0 to 1. */
   highWater: number;
   /** The broker's name. */
   name: string;
@@ -89,14 +94,15 @@ async function storeAt(
     telemetry.jetstream("DIRECT.GET", outcome, seconds),
   );
   const staging = own === undefined || replicas > 1 ? undefined : openStaging(own.storeDir);
-  const journal = new StreamJournal(nc, subjects, jobs, telemetry, storage, {
+  const wire = new Wire(nc);
+  const journal = new StreamJournal(nc, wire, subjects, jobs, telemetry, storage, {
     inbox: createInbox(),
     staging,
     boot: `${Date.now().toString(36)}${Math.floor(Math.random() * 36 ** 4).toString(36)}-`,
     ...(options.answerWithin === undefined ? {} : { answerWithin: options.answerWithin }),
   });
   const jsm = await managerOf(nc);
-  const inbox = new PullInbox(nc, createInbox());
+  const inbox = new PullInbox(nc, wire, createInbox());
   const notDone = (error: unknown, during: string) => log.warn({ error: String(error) }, `${during} failed`);
   const lanes = new StreamLanes(jsm, inbox, subjects, peers, options.maxLanes, notDone, options.ackWait);
   const stream = { nc, jsm, inbox, subjects, reads: jobs, nonce: () => journal.nonce() };

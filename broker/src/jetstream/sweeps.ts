@@ -9,7 +9,7 @@ import { Retention, type RetentionParts } from "./retention.js";
 export interface SweepRules extends LaneSweepRules, LaneRemovalRules {
   /** ms between two looks for lanes with many acked tickets; the others have their turn at every fifth. */
   every: number;
-  /** ms. */
+  /** ms between two looks for records that are over their queue's age or number. */
   retentionEvery: number;
 }
 

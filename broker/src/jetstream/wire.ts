@@ -11,6 +11,10 @@ import type { Msg, NatsConnection } from "nats";
 const slab = 256 * 1024;
 /** Around a message's own parts: verbs, lengths, line ends. */
 const frame = 64;
+/** What nobody waits for leaves with the next message that somebody does, or after this, ms: a write to the connection
+ *  costs more than twenty messages in it, and wakes the server. */
+const rideWithin = 3;
+const mostRiders = 1_000;
 
 /** What a message's headers are asked for; "" = there is none of that name. */
 export interface Headers {
@@ -24,6 +28,9 @@ export class Wire {
   #sent = 0;
   #end = 0;
   #flushing = false;
+  /** Acks by their subject, and requests. */
+  #riders: (Uint8Array | string)[] = [];
+  #rideTimer: NodeJS.Timeout | undefined;
 
   constructor(readonly nc: NatsConnection) {
     if (!(nc instanceof NatsConnectionImpl)) throw new Error("not a connection of this client's");
@@ -35,6 +42,7 @@ export class Wire {
   publish(subject: string, reply: string, head: string, data: Uint8Array): void {
     const { protocol } = this.#connection;
     if (this.#connection.isClosed()) throw new Error("the connection is closed");
+    this.board();
     const headSize = head.length + 12;
     const size = headSize + data.length;
     if (protocol.info !== undefined && size > protocol.info.max_payload) {
@@ -48,14 +56,33 @@ export class Wire {
     this.#text("\r\n");
   }
 
-  /** Acks what was delivered with this reply subject. */
+  /** A request whose answers come to `reply`; ASCII all of it. */
+  ask(subject: string, reply: string, request: string): void {
+    this.board();
+    this.#put(requestText(subject, reply, request));
+  }
+
+  /** A request that nobody waits for. */
+  askAlong(subject: string, reply: string, request: string): void {
+    this.#ride(requestText(subject, reply, request));
+  }
+
+  /** Acks what was delivered with this reply subject. Nobody waits for it. */
   ack(to: Uint8Array): void {
-    if (this.#connection.isClosed()) return;
-    this.#make(to.length + frame);
-    this.#text("PUB ");
-    this.#memory.set(to, this.#end);
-    this.#end += to.length;
-    this.#text(" 4\r\n+ACK\r\n");
+    this.#ride(to);
+  }
+
+  /** Writes what nobody waits for. */
+  board(): void {
+    if (this.#riders.length === 0) return;
+    const riders = this.#riders;
+    this.#riders = [];
+    for (const rider of riders) this.#put(rider);
+  }
+
+  /** Drops requests not sent yet: whoever reconnects makes them anew. */
+  dropRequests(): void {
+    this.#riders = this.#riders.filter((rider) => typeof rider !== "string");
   }
 
   flush(): void {
@@ -63,6 +90,26 @@ export class Wire {
     const bytes = this.#memory.subarray(this.#sent, this.#end);
     this.#sent = this.#end;
     if (!this.#connection.isClosed()) this.#connection.protocol.sendCommand(bytes);
+  }
+
+  #ride(rider: Uint8Array | string): void {
+    this.#riders.push(rider);
+    if (this.#riders.length >= mostRiders) this.board();
+    // Not made anew for each rider: the one that is set may come a little early.
+    this.#rideTimer ??= setTimeout(() => {
+      this.#rideTimer = undefined;
+      this.board();
+    }, rideWithin);
+  }
+
+  #put(message: Uint8Array | string): void {
+    if (this.#connection.isClosed()) return;
+    this.#make(message.length + frame);
+    if (typeof message === "string") return this.#text(message);
+    this.#text("PUB ");
+    this.#memory.set(message, this.#end);
+    this.#end += message.length;
+    this.#text(" 4\r\n+ACK\r\n");
   }
 
   /** Room for so many bytes. What was handed to the client stays as it is: it may not have been written yet. */
@@ -84,6 +131,10 @@ export class Wire {
   #text(text: string): void {
     this.#end += this.#memory.write(text, this.#end, "latin1");
   }
+}
+
+function requestText(subject: string, reply: string, request: string): string {
+  return `PUB ${subject} ${reply} ${request.length}\r\n${request}\r\n`;
 }
 
 /** A ticket's reply subject, which says all about its delivery:

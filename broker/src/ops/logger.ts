@@ -2,7 +2,7 @@
 // is ever logged, and names that could carry it are cut out should somebody try.
 //
 // What became of jobs is told thousands of times a second. Such a line consists of names and numbers, so it is put
-// together by hand (a tenth of what cutting out secrets costs), and the lines of one moment are written in one go.
+// together by hand (a tenth of what cutting out secrets costs), and the lines of a while are written in one go.
 
 import { pino } from "pino";
 import type { Log, Outcome } from "../app/telemetry.js";
@@ -23,7 +23,7 @@ const secrets = ["payload", "result", "token", "password"];
 export function createLogger(options: LogOptions, output: Output = process.stdout): Log {
   const readable = options.format === "text" || (options.format === "auto" && output.isTTY === true);
   const lines = new Lines(output);
-  const write = readable ? (line: string) => lines.add(toText(line)) : (line: string) => lines.add(line);
+  const form = readable ? toText : (line: string) => line;
   const log = pino(
     {
       level: options.level,
@@ -32,20 +32,29 @@ export function createLogger(options: LogOptions, output: Output = process.stdou
       formatters: { level: (level) => ({ level }) },
       redact: { paths: [...secrets, ...secrets.map((name) => `*.${name}`)], censor: "[cut]" },
     },
-    { write },
+    { write: (line: string) => lines.add(form(line)) },
   );
   return {
     debug: (fields, message) => log.debug(fields, message),
     info: (fields, message) => log.info(fields, message),
     warn: (fields, message) => log.warn(fields, message),
     error: (fields, message) => log.error(fields, message),
-    outcome: log.isLevelEnabled("info") ? (outcome) => write(outcomeLine(outcome)) : () => undefined,
+    outcome: log.isLevelEnabled("info")
+      ? (outcome) => lines.gather(form(outcomeLine(outcome)))
+      : () => undefined,
   };
 }
 
-/** Gathers the lines of one turn of the event loop. */
+/** A write wakes whoever reads the log: a client's answer is not to wait for that, nor each job to pay for it. */
+const outcomesWithin = 20;
+/** Characters that are written whatever else could come. */
+const mostWaiting = 64 * 1024;
+
+/** Gathers lines, for a turn of the event loop or a little longer. They stay in order. */
 class Lines {
   #waiting = "";
+  #soon = false;
+  #later: NodeJS.Timeout | undefined;
 
   constructor(private readonly output: Output) {
     // The last words of a process that ends itself: nothing else runs any more.
@@ -53,13 +62,25 @@ class Lines {
   }
 
   add(line: string): void {
-    if (this.#waiting === "") setImmediate(() => this.#write());
     this.#waiting += line;
+    if (this.#soon) return;
+    this.#soon = true;
+    setImmediate(() => this.#write());
+  }
+
+  /** For a line of which there may be thousands. */
+  gather(line: string): void {
+    this.#waiting += line;
+    if (this.#waiting.length >= mostWaiting) this.#write();
+    else this.#later ??= setTimeout(() => this.#write(), outcomesWithin).unref();
   }
 
   #write(): void {
     const lines = this.#waiting;
     this.#waiting = "";
+    this.#soon = false;
+    clearTimeout(this.#later);
+    this.#later = undefined;
     if (lines !== "") this.output.write(lines);
   }
 }

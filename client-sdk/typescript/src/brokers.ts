@@ -2,10 +2,13 @@
 
 import { Ring } from "@drover/proto/sdk/addresses";
 import { type ChannelCredentials, Client, type Metadata } from "@grpc/grpc-js";
+import { SmallCalls } from "./small-calls.js";
 
 export interface Connection {
   readonly address: string;
   readonly client: Client;
+  /** Undefined: each call is to have metadata of its own. */
+  readonly small: SmallCalls | undefined;
 }
 
 export class Brokers {
@@ -14,7 +17,13 @@ export class Brokers {
   readonly #open = new Map<string, Connection>();
   readonly #metadata: () => Metadata;
 
-  constructor(addresses: readonly string[], credentials: ChannelCredentials, metadata: () => Metadata) {
+  /** `shared`: calls may share what `metadata` says. */
+  constructor(
+    addresses: readonly string[],
+    credentials: ChannelCredentials,
+    metadata: () => Metadata,
+    readonly shared: boolean,
+  ) {
     this.#ring = new Ring(addresses);
     this.#credentials = credentials;
     this.#metadata = metadata;
@@ -29,7 +38,8 @@ export class Brokers {
     const address = this.#ring.current;
     let open = this.#open.get(address);
     if (open === undefined) {
-      open = { address, client: new Client(address, this.#credentials, CHANNEL_OPTIONS) };
+      const client = new Client(address, this.#credentials, CHANNEL_OPTIONS);
+      open = { address, client, small: this.shared ? new SmallCalls(client, this.#metadata) : undefined };
       this.#open.set(address, open);
     }
     return open;

@@ -1,6 +1,6 @@
 // One unary call, with a deadline and the errors of this package; tried again at another broker where that is safe.
 
-import type { ClientUnaryCall, MethodDefinition, ServiceError } from "@grpc/grpc-js";
+import { type MethodDefinition, type ServiceError, status } from "@grpc/grpc-js";
 import type { Brokers } from "./brokers.js";
 import { fromServiceError } from "./call-errors.js";
 import type { CallError } from "./errors.js";
@@ -27,32 +27,42 @@ export function attempt<Q, A>(
   timeout: number,
 ): Attempt<A> {
   const connection = brokers.current;
-  let call: ClientUnaryCall | undefined;
+  const deadline = Date.now() + timeout;
+  let giveUp: (() => void) | undefined;
   let cancelled = false;
   const answer = new Promise<A>((resolve, reject) => {
-    const { path, requestSerialize, responseDeserialize } = method;
-    const options = { deadline: Date.now() + timeout };
     const done = (error: ServiceError | null, value?: A) => {
       if (error === null) return resolve(value as A);
       const callError = fromServiceError(error);
       if (!cancelled && isBrokerTrouble(callError)) brokers.failed(connection);
       reject(callError);
     };
-    call = connection.client.makeUnaryRequest(
-      path,
-      requestSerialize,
-      responseDeserialize,
-      request,
-      brokers.metadata,
-      options,
-      done,
-    );
+    const alone = () => {
+      const { path, requestSerialize, responseDeserialize } = method;
+      const call = connection.client.makeUnaryRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        request,
+        brokers.metadata,
+        { deadline },
+        done,
+      );
+      giveUp = () => call.cancel();
+    };
+    const { small } = connection;
+    if (small?.fits(method, request) !== true) return alone();
+    giveUp = small.call(method, request, timeout, (error, value) => {
+      // A broker of an earlier version, or a proxy that lets no such stream through.
+      if (error?.code === status.UNIMPLEMENTED && !cancelled) alone();
+      else done(error, value);
+    });
   });
   return {
     answer,
     cancel: () => {
       cancelled = true;
-      call?.cancel();
+      giveUp?.();
     },
   };
 }

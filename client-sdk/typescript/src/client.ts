@@ -78,7 +78,8 @@ export class Client {
    *  file of `tls` */
   constructor(options: ClientOptions = {}) {
     const { timeout = TIMEOUT, maxPending = MAX_PENDING } = options;
-    this.#brokers = new Brokers(addressesOf(options), channelOf(options), () => metadataOf(options));
+    const shared = typeof options.metadata !== "function" && options.credentials === undefined;
+    this.#brokers = new Brokers(addressesOf(options), channelOf(options), () => metadataOf(options), shared);
     this.#caller = new Caller(this.#brokers, timeout);
     this.#submitter = new Submitter(this.#brokers, maxPending);
     this.#calls = { caller: this.#caller, lookup: new Lookup(this.#caller), waits: new Waits(this.#brokers) };

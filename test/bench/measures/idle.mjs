@@ -1,7 +1,7 @@
 // What a broker uses that has nothing to do.
 import { setTimeout as sleep } from "node:timers/promises";
 import { withBroker } from "../load.mjs";
-import { BenchWorker, cpuSeconds } from "../processes.mjs";
+import { BenchWorker, cpuPercents } from "../processes.mjs";
 
 export const figures = {
   idle_broker_cpu_percent: {
@@ -26,9 +26,7 @@ export function run({ quick, say }) {
     );
     await sleep(6_000);
     say(`watching an idle broker for ${length} s`);
-    const before = cpuSeconds(broker.pid);
-    await sleep(length * 1_000);
-    const percent = ((cpuSeconds(broker.pid) - before) / length) * 100;
+    const [percent] = await cpuPercents([broker.pid], length);
     await Promise.all(workers.map((worker) => worker.stop()));
     return { idle_broker_cpu_percent: percent };
   });

@@ -1,7 +1,7 @@
 // What a broker uses while rate limits keep all that waits from starting.
 import { setTimeout as sleep } from "node:timers/promises";
 import { withBroker } from "../load.mjs";
-import { BenchWorker, cpuSeconds } from "../processes.mjs";
+import { BenchWorker, cpuPercents } from "../processes.mjs";
 
 const lanes = 50;
 const backlog = 20;
@@ -34,9 +34,7 @@ export function run({ quick, say }) {
     const started = waiting.reduce((sum, { ready }) => sum + backlog - ready, 0);
     if (started > lanes) throw new Error(`${started} jobs started, the limits allow ${lanes}`);
     say(`watching a broker that waits for ${length} s`);
-    const before = cpuSeconds(broker.pid);
-    await sleep(length * 1_000);
-    const percent = ((cpuSeconds(broker.pid) - before) / length) * 100;
+    const [percent] = await cpuPercents([broker.pid], length);
     await Promise.all(workers.map((worker) => worker.stop()));
     return { limited_broker_cpu_percent: percent };
   });

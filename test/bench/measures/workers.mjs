@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "@drover/client";
 import { finished, inBatches, percentile, withBroker } from "../load.mjs";
-import { BenchBroker, cpuSeconds } from "../processes.mjs";
+import { BenchBroker, cpuPercents } from "../processes.mjs";
 import { fixtureReady, LanguageWorker } from "../worker-languages.mjs";
 
 const promised = {
@@ -122,9 +122,10 @@ async function idleOf(languages, broker, length) {
   const workers = languages.map((language) => LanguageWorker.spawn(language, broker.address, "idle"));
   // Some seconds after its start Node collects its garbage once, for as much CPU as minutes of idling take.
   await sleep(20_000);
-  const before = workers.map(({ pid }) => cpuSeconds(pid));
-  await sleep(length * 1_000);
-  const shares = workers.map(({ pid }, i) => ((cpuSeconds(pid) - before[i]) / length) * 100);
+  const shares = await cpuPercents(
+    workers.map(({ pid }) => pid),
+    length,
+  );
   await Promise.all(workers.map((worker) => worker.stop()));
   return Object.fromEntries(languages.map((language, i) => [language, shares[i]]));
 }

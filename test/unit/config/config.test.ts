@@ -102,6 +102,7 @@ describe("names that are no settings", () => {
   test.each([
     ["DROVER_GRPCPORT", /did you mean DROVER_GRPC_PORT\?/],
     ["DROVER_NAT_URL", /did you mean DROVER_NATS_URL\?/],
+    ["DROVER_FOO", /DROVER_FOO is no setting: see --help/],
     ["DROVER_SOMETHING_ELSE", /see --help/],
   ])("%s is refused", (name, problem) => {
     expect(problemsOf({ [name]: "1" })).toEqual([expect.stringMatching(problem)]);

@@ -2,13 +2,15 @@ import { setImmediate } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import type { Outcome } from "../../../broker/src/app/telemetry.js";
 import { createLogger, type LogOptions } from "../../../broker/src/ops/logger.js";
+import { until } from "../../support/until.js";
 
 function logger(options: LogOptions, isTTY = false) {
   const writes: string[] = [];
   const log = createLogger(options, { write: (text: string) => writes.push(text), isTTY });
-  /** What was written by the end of this turn, a line each. */
-  const lines = async () => {
+  /** What was written by the end of this turn, a line each; of outcomes, once they have gone out. */
+  const lines = async (told?: "outcomes") => {
     await setImmediate();
+    if (told === "outcomes") await until("the outcomes to be written", () => writes.length > 0);
     return writes.join("").split("\n").slice(0, -1);
   };
   return { log, writes, lines };
@@ -84,7 +86,7 @@ describe("an outcome is a line of its own", () => {
     const { log, lines } = logger({ level: "info", format: "json" });
     log.outcome(outcome);
     log.outcome({ ...outcome, outcome: "cancelled", attempt: 0, reason: "", ran: undefined });
-    const [failed, cancelled] = (await lines()).map((line) => JSON.parse(line));
+    const [failed, cancelled] = (await lines("outcomes")).map((line) => JSON.parse(line));
     const { job, task, queue } = outcome;
     const time = expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/);
     const common = { level: "info", time, job, task, queue };
@@ -103,10 +105,16 @@ describe("an outcome is a line of its own", () => {
   test("and for people", async () => {
     const { log, lines } = logger({ level: "info", format: "text" });
     log.outcome(outcome);
-    expect((await lines())[0]).toMatch(
+    expect((await lines("outcomes"))[0]).toMatch(
       / INFO {2}job failed {2}job=mail.send~k1 {2}task=mail.send {2}queue=default {2}attempt=2 {2}outcome=failed {2}reason=TIME_LIMIT {2}durationMs=12$/,
     );
   });
+});
+
+test("outcomes by the thousand are written as they come, not kept", async () => {
+  const { log, writes } = logger({ level: "info", format: "json" });
+  for (let attempt = 1; attempt <= 1_000; attempt++) log.outcome({ ...outcome, attempt });
+  expect(writes.length).toBeGreaterThan(0);
 });
 
 test("what is logged in one moment is written in one go, in its order", async () => {

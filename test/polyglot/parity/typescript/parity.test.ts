@@ -25,6 +25,7 @@ import {
 import { type AnyTask, defineTask, Permanent, Retry, SoftTimeLimitExceeded, Worker } from "@drover/worker";
 import { droverFixture, EagerClient, startDrover, type TestDrover } from "@drover/worker/testing";
 import { afterAll, test as base, beforeAll, expect } from "vitest";
+import { isAlive } from "../../../support/child-processes.js";
 import { until } from "../../../support/until.js";
 
 const patience = 45_000;
@@ -476,7 +477,7 @@ test("27 hard time limit: an isolated run is ended for real", async ({ client })
   expect((await ended(job, "FAILED")).failure).toMatchObject({ reason: "TIME_LIMIT" });
   await until(
     "its process to be gone",
-    () => !existsSync(began) || !alive(Number(readFileSync(began, "utf8"))),
+    () => !existsSync(began) || !isAlive(Number(readFileSync(began, "utf8"))),
   );
 });
 
@@ -535,7 +536,7 @@ test("33 revoke: scheduled, ready and running ones, an isolated run ended for re
   await until("it to run", () => existsSync(began), patience);
   expect(await running.cancel()).toEqual({ outcome: "REQUESTED", previousState: "RUNNING" });
   await ended(running, "CANCELLED");
-  await until("its process to be gone", () => !alive(Number(readFileSync(began, "utf8"))));
+  await until("its process to be gone", () => !isAlive(Number(readFileSync(began, "utf8"))));
   expect((await running.cancel()).outcome).toBe("ALREADY_FINISHED");
 });
 
@@ -548,12 +549,3 @@ test("34 idempotent tasks: one key, one job, also when a route has changed", asy
   expect([second.id, second.deduplicated]).toEqual([first.id, true]);
   expect((await second.status()).queue).toBe("default");
 });
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -121,7 +121,7 @@ const (
 	FailureReason_FAILURE_REASON_CORRUPT FailureReason = 9
 	// The job was delivered 20 times without ever reaching a worker.
 	FailureReason_FAILURE_REASON_UNDELIVERABLE FailureReason = 10
-	// A job that this one depends on, in a flow, did not succeed.
+	// A job that this one depends on, in a flow, did not succeed. Not used so far: such a job is CANCELLED.
 	FailureReason_FAILURE_REASON_DEPENDENCY FailureReason = 11
 )
 

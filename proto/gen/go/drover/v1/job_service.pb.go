@@ -1654,6 +1654,419 @@ func (x *Obstacle) GetJobs() []string {
 	return nil
 }
 
+type CallRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Not 0, and not that of a request of this stream that is still unanswered; otherwise the stream ends with
+	// INVALID_ARGUMENT.
+	Id uint32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Together with its frame at most 4 MiB. One that this broker does not know is answered with UNIMPLEMENTED.
+	//
+	// Types that are valid to be assigned to Request:
+	//
+	//	*CallRequest_Submit
+	//	*CallRequest_SubmitBatch
+	//	*CallRequest_Status
+	//	*CallRequest_StatusBatch
+	//	*CallRequest_Wait
+	//	*CallRequest_Left
+	Request       isCallRequest_Request `protobuf_oneof:"request"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallRequest) Reset() {
+	*x = CallRequest{}
+	mi := &file_drover_v1_job_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallRequest) ProtoMessage() {}
+
+func (x *CallRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_job_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallRequest.ProtoReflect.Descriptor instead.
+func (*CallRequest) Descriptor() ([]byte, []int) {
+	return file_drover_v1_job_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *CallRequest) GetId() uint32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *CallRequest) GetRequest() isCallRequest_Request {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+func (x *CallRequest) GetSubmit() *SubmitRequest {
+	if x != nil {
+		if x, ok := x.Request.(*CallRequest_Submit); ok {
+			return x.Submit
+		}
+	}
+	return nil
+}
+
+func (x *CallRequest) GetSubmitBatch() *SubmitBatchRequest {
+	if x != nil {
+		if x, ok := x.Request.(*CallRequest_SubmitBatch); ok {
+			return x.SubmitBatch
+		}
+	}
+	return nil
+}
+
+func (x *CallRequest) GetStatus() *StatusRequest {
+	if x != nil {
+		if x, ok := x.Request.(*CallRequest_Status); ok {
+			return x.Status
+		}
+	}
+	return nil
+}
+
+func (x *CallRequest) GetStatusBatch() *StatusBatchRequest {
+	if x != nil {
+		if x, ok := x.Request.(*CallRequest_StatusBatch); ok {
+			return x.StatusBatch
+		}
+	}
+	return nil
+}
+
+func (x *CallRequest) GetWait() *WaitRequest {
+	if x != nil {
+		if x, ok := x.Request.(*CallRequest_Wait); ok {
+			return x.Wait
+		}
+	}
+	return nil
+}
+
+func (x *CallRequest) GetLeft() *CallLeft {
+	if x != nil {
+		if x, ok := x.Request.(*CallRequest_Left); ok {
+			return x.Left
+		}
+	}
+	return nil
+}
+
+type isCallRequest_Request interface {
+	isCallRequest_Request()
+}
+
+type CallRequest_Submit struct {
+	Submit *SubmitRequest `protobuf:"bytes,2,opt,name=submit,proto3,oneof"`
+}
+
+type CallRequest_SubmitBatch struct {
+	SubmitBatch *SubmitBatchRequest `protobuf:"bytes,3,opt,name=submit_batch,json=submitBatch,proto3,oneof"`
+}
+
+type CallRequest_Status struct {
+	Status *StatusRequest `protobuf:"bytes,4,opt,name=status,proto3,oneof"`
+}
+
+type CallRequest_StatusBatch struct {
+	StatusBatch *StatusBatchRequest `protobuf:"bytes,5,opt,name=status_batch,json=statusBatch,proto3,oneof"`
+}
+
+type CallRequest_Wait struct {
+	Wait *WaitRequest `protobuf:"bytes,6,opt,name=wait,proto3,oneof"`
+}
+
+type CallRequest_Left struct {
+	// Nobody waits for the request of this id any more. It is not answered, unless its answer is on its way.
+	Left *CallLeft `protobuf:"bytes,7,opt,name=left,proto3,oneof"`
+}
+
+func (*CallRequest_Submit) isCallRequest_Request() {}
+
+func (*CallRequest_SubmitBatch) isCallRequest_Request() {}
+
+func (*CallRequest_Status) isCallRequest_Request() {}
+
+func (*CallRequest_StatusBatch) isCallRequest_Request() {}
+
+func (*CallRequest_Wait) isCallRequest_Request() {}
+
+func (*CallRequest_Left) isCallRequest_Request() {}
+
+type CallLeft struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallLeft) Reset() {
+	*x = CallLeft{}
+	mi := &file_drover_v1_job_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallLeft) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallLeft) ProtoMessage() {}
+
+func (x *CallLeft) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_job_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallLeft.ProtoReflect.Descriptor instead.
+func (*CallLeft) Descriptor() ([]byte, []int) {
+	return file_drover_v1_job_service_proto_rawDescGZIP(), []int{26}
+}
+
+type CallResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the request.
+	Id uint32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Types that are valid to be assigned to Response:
+	//
+	//	*CallResponse_Submit
+	//	*CallResponse_SubmitBatch
+	//	*CallResponse_Status
+	//	*CallResponse_StatusBatch
+	//	*CallResponse_Wait
+	//	*CallResponse_Failure
+	Response      isCallResponse_Response `protobuf_oneof:"response"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallResponse) Reset() {
+	*x = CallResponse{}
+	mi := &file_drover_v1_job_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallResponse) ProtoMessage() {}
+
+func (x *CallResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_job_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallResponse.ProtoReflect.Descriptor instead.
+func (*CallResponse) Descriptor() ([]byte, []int) {
+	return file_drover_v1_job_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *CallResponse) GetId() uint32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *CallResponse) GetResponse() isCallResponse_Response {
+	if x != nil {
+		return x.Response
+	}
+	return nil
+}
+
+func (x *CallResponse) GetSubmit() *SubmitResponse {
+	if x != nil {
+		if x, ok := x.Response.(*CallResponse_Submit); ok {
+			return x.Submit
+		}
+	}
+	return nil
+}
+
+func (x *CallResponse) GetSubmitBatch() *SubmitBatchResponse {
+	if x != nil {
+		if x, ok := x.Response.(*CallResponse_SubmitBatch); ok {
+			return x.SubmitBatch
+		}
+	}
+	return nil
+}
+
+func (x *CallResponse) GetStatus() *StatusResponse {
+	if x != nil {
+		if x, ok := x.Response.(*CallResponse_Status); ok {
+			return x.Status
+		}
+	}
+	return nil
+}
+
+func (x *CallResponse) GetStatusBatch() *StatusBatchResponse {
+	if x != nil {
+		if x, ok := x.Response.(*CallResponse_StatusBatch); ok {
+			return x.StatusBatch
+		}
+	}
+	return nil
+}
+
+func (x *CallResponse) GetWait() *WaitResponse {
+	if x != nil {
+		if x, ok := x.Response.(*CallResponse_Wait); ok {
+			return x.Wait
+		}
+	}
+	return nil
+}
+
+func (x *CallResponse) GetFailure() *CallFailure {
+	if x != nil {
+		if x, ok := x.Response.(*CallResponse_Failure); ok {
+			return x.Failure
+		}
+	}
+	return nil
+}
+
+type isCallResponse_Response interface {
+	isCallResponse_Response()
+}
+
+type CallResponse_Submit struct {
+	Submit *SubmitResponse `protobuf:"bytes,2,opt,name=submit,proto3,oneof"`
+}
+
+type CallResponse_SubmitBatch struct {
+	SubmitBatch *SubmitBatchResponse `protobuf:"bytes,3,opt,name=submit_batch,json=submitBatch,proto3,oneof"`
+}
+
+type CallResponse_Status struct {
+	Status *StatusResponse `protobuf:"bytes,4,opt,name=status,proto3,oneof"`
+}
+
+type CallResponse_StatusBatch struct {
+	StatusBatch *StatusBatchResponse `protobuf:"bytes,5,opt,name=status_batch,json=statusBatch,proto3,oneof"`
+}
+
+type CallResponse_Wait struct {
+	Wait *WaitResponse `protobuf:"bytes,6,opt,name=wait,proto3,oneof"`
+}
+
+type CallResponse_Failure struct {
+	// As a call of its own would have ended.
+	Failure *CallFailure `protobuf:"bytes,7,opt,name=failure,proto3,oneof"`
+}
+
+func (*CallResponse_Submit) isCallResponse_Response() {}
+
+func (*CallResponse_SubmitBatch) isCallResponse_Response() {}
+
+func (*CallResponse_Status) isCallResponse_Response() {}
+
+func (*CallResponse_StatusBatch) isCallResponse_Response() {}
+
+func (*CallResponse_Wait) isCallResponse_Response() {}
+
+func (*CallResponse_Failure) isCallResponse_Response() {}
+
+type CallFailure struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A google.rpc.Code, never OK.
+	Code    int32  `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
+	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	// A google.rpc.Status, as in `grpc-status-details-bin`; may be empty.
+	Details       []byte `protobuf:"bytes,3,opt,name=details,proto3" json:"details,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallFailure) Reset() {
+	*x = CallFailure{}
+	mi := &file_drover_v1_job_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallFailure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallFailure) ProtoMessage() {}
+
+func (x *CallFailure) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_job_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallFailure.ProtoReflect.Descriptor instead.
+func (*CallFailure) Descriptor() ([]byte, []int) {
+	return file_drover_v1_job_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *CallFailure) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *CallFailure) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *CallFailure) GetDetails() []byte {
+	if x != nil {
+		return x.Details
+	}
+	return nil
+}
+
 var File_drover_v1_job_service_proto protoreflect.FileDescriptor
 
 const file_drover_v1_job_service_proto_rawDesc = "" +
@@ -1746,7 +2159,32 @@ const file_drover_v1_job_service_proto_rawDesc = "" +
 	"\asubject\x18\x03 \x01(\tR\asubject\x12\x14\n" +
 	"\x05count\x18\x04 \x01(\x04R\x05count\x120\n" +
 	"\x05until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x12\n" +
-	"\x04jobs\x18\x06 \x03(\tR\x04jobs*r\n" +
+	"\x04jobs\x18\x06 \x03(\tR\x04jobs\"\xf1\x02\n" +
+	"\vCallRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\rR\x02id\x122\n" +
+	"\x06submit\x18\x02 \x01(\v2\x18.drover.v1.SubmitRequestH\x00R\x06submit\x12B\n" +
+	"\fsubmit_batch\x18\x03 \x01(\v2\x1d.drover.v1.SubmitBatchRequestH\x00R\vsubmitBatch\x122\n" +
+	"\x06status\x18\x04 \x01(\v2\x18.drover.v1.StatusRequestH\x00R\x06status\x12B\n" +
+	"\fstatus_batch\x18\x05 \x01(\v2\x1d.drover.v1.StatusBatchRequestH\x00R\vstatusBatch\x12,\n" +
+	"\x04wait\x18\x06 \x01(\v2\x16.drover.v1.WaitRequestH\x00R\x04wait\x12)\n" +
+	"\x04left\x18\a \x01(\v2\x13.drover.v1.CallLeftH\x00R\x04leftB\t\n" +
+	"\arequest\"\n" +
+	"\n" +
+	"\bCallLeft\"\x81\x03\n" +
+	"\fCallResponse\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\rR\x02id\x123\n" +
+	"\x06submit\x18\x02 \x01(\v2\x19.drover.v1.SubmitResponseH\x00R\x06submit\x12C\n" +
+	"\fsubmit_batch\x18\x03 \x01(\v2\x1e.drover.v1.SubmitBatchResponseH\x00R\vsubmitBatch\x123\n" +
+	"\x06status\x18\x04 \x01(\v2\x19.drover.v1.StatusResponseH\x00R\x06status\x12C\n" +
+	"\fstatus_batch\x18\x05 \x01(\v2\x1e.drover.v1.StatusBatchResponseH\x00R\vstatusBatch\x12-\n" +
+	"\x04wait\x18\x06 \x01(\v2\x17.drover.v1.WaitResponseH\x00R\x04wait\x122\n" +
+	"\afailure\x18\a \x01(\v2\x16.drover.v1.CallFailureH\x00R\afailureB\n" +
+	"\n" +
+	"\bresponse\"U\n" +
+	"\vCallFailure\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\x12\x18\n" +
+	"\adetails\x18\x03 \x01(\fR\adetails*r\n" +
 	"\x0eConflictPolicy\x12\x1f\n" +
 	"\x1bCONFLICT_POLICY_UNSPECIFIED\x10\x00\x12#\n" +
 	"\x1fCONFLICT_POLICY_RETURN_EXISTING\x10\x01\x12\x1a\n" +
@@ -1770,7 +2208,7 @@ const file_drover_v1_job_service_proto_rawDesc = "" +
 	"\x18OBSTACLE_KIND_RATE_LIMIT\x10\x06\x12#\n" +
 	"\x1fOBSTACLE_KIND_CONCURRENCY_LIMIT\x10\a\x12!\n" +
 	"\x1dOBSTACLE_KIND_CONCURRENCY_KEY\x10\b\x12\x1e\n" +
-	"\x1aOBSTACLE_KIND_DEPENDENCIES\x10\t2\xd2\x05\n" +
+	"\x1aOBSTACLE_KIND_DEPENDENCIES\x10\t2\x8f\x06\n" +
 	"\n" +
 	"JobService\x12=\n" +
 	"\x06Submit\x12\x18.drover.v1.SubmitRequest\x1a\x19.drover.v1.SubmitResponse\x12L\n" +
@@ -1783,7 +2221,8 @@ const file_drover_v1_job_service_proto_rawDesc = "" +
 	"\x06Cancel\x12\x18.drover.v1.CancelRequest\x1a\x19.drover.v1.CancelResponse\x12@\n" +
 	"\aRedrive\x12\x19.drover.v1.RedriveRequest\x1a\x1a.drover.v1.RedriveResponse\x127\n" +
 	"\x04Move\x12\x16.drover.v1.MoveRequest\x1a\x17.drover.v1.MoveResponse\x12@\n" +
-	"\aExplain\x12\x19.drover.v1.ExplainRequest\x1a\x1a.drover.v1.ExplainResponseB\xa3\x01\n" +
+	"\aExplain\x12\x19.drover.v1.ExplainRequest\x1a\x1a.drover.v1.ExplainResponse\x12;\n" +
+	"\x04Call\x12\x16.drover.v1.CallRequest\x1a\x17.drover.v1.CallResponse(\x010\x01B\xa3\x01\n" +
 	"\rcom.drover.v1B\x0fJobServiceProtoP\x01Z<github.com/drover-dev/drover/proto/gen/go/drover/v1;droverv1\xa2\x02\x03DXX\xaa\x02\tDrover.V1\xca\x02\tDrover\\V1\xe2\x02\x15Drover\\V1\\GPBMetadata\xea\x02\n" +
 	"Drover::V1b\x06proto3"
 
@@ -1800,7 +2239,7 @@ func file_drover_v1_job_service_proto_rawDescGZIP() []byte {
 }
 
 var file_drover_v1_job_service_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_drover_v1_job_service_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_drover_v1_job_service_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_drover_v1_job_service_proto_goTypes = []any{
 	(ConflictPolicy)(0),           // 0: drover.v1.ConflictPolicy
 	(WaitMode)(0),                 // 1: drover.v1.WaitMode
@@ -1831,68 +2270,86 @@ var file_drover_v1_job_service_proto_goTypes = []any{
 	(*ExplainRequest)(nil),        // 26: drover.v1.ExplainRequest
 	(*ExplainResponse)(nil),       // 27: drover.v1.ExplainResponse
 	(*Obstacle)(nil),              // 28: drover.v1.Obstacle
-	(*JobSpec)(nil),               // 29: drover.v1.JobSpec
-	(JobState)(0),                 // 30: drover.v1.JobState
-	(*ItemStatus)(nil),            // 31: drover.v1.ItemStatus
-	(*Job)(nil),                   // 32: drover.v1.Job
-	(*durationpb.Duration)(nil),   // 33: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
+	(*CallRequest)(nil),           // 29: drover.v1.CallRequest
+	(*CallLeft)(nil),              // 30: drover.v1.CallLeft
+	(*CallResponse)(nil),          // 31: drover.v1.CallResponse
+	(*CallFailure)(nil),           // 32: drover.v1.CallFailure
+	(*JobSpec)(nil),               // 33: drover.v1.JobSpec
+	(JobState)(0),                 // 34: drover.v1.JobState
+	(*ItemStatus)(nil),            // 35: drover.v1.ItemStatus
+	(*Job)(nil),                   // 36: drover.v1.Job
+	(*durationpb.Duration)(nil),   // 37: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 38: google.protobuf.Timestamp
 }
 var file_drover_v1_job_service_proto_depIdxs = []int32{
-	29, // 0: drover.v1.SubmitRequest.job:type_name -> drover.v1.JobSpec
+	33, // 0: drover.v1.SubmitRequest.job:type_name -> drover.v1.JobSpec
 	0,  // 1: drover.v1.SubmitRequest.on_conflict:type_name -> drover.v1.ConflictPolicy
-	30, // 2: drover.v1.SubmitResponse.state:type_name -> drover.v1.JobState
-	29, // 3: drover.v1.SubmitBatchRequest.jobs:type_name -> drover.v1.JobSpec
+	34, // 2: drover.v1.SubmitResponse.state:type_name -> drover.v1.JobState
+	33, // 3: drover.v1.SubmitBatchRequest.jobs:type_name -> drover.v1.JobSpec
 	0,  // 4: drover.v1.SubmitBatchRequest.on_conflict:type_name -> drover.v1.ConflictPolicy
 	8,  // 5: drover.v1.SubmitBatchResponse.results:type_name -> drover.v1.SubmitResult
-	30, // 6: drover.v1.SubmitResult.state:type_name -> drover.v1.JobState
-	31, // 7: drover.v1.SubmitResult.error:type_name -> drover.v1.ItemStatus
-	32, // 8: drover.v1.StatusResponse.job:type_name -> drover.v1.Job
+	34, // 6: drover.v1.SubmitResult.state:type_name -> drover.v1.JobState
+	35, // 7: drover.v1.SubmitResult.error:type_name -> drover.v1.ItemStatus
+	36, // 8: drover.v1.StatusResponse.job:type_name -> drover.v1.Job
 	13, // 9: drover.v1.StatusBatchResponse.results:type_name -> drover.v1.StatusResult
-	32, // 10: drover.v1.StatusResult.job:type_name -> drover.v1.Job
-	31, // 11: drover.v1.StatusResult.error:type_name -> drover.v1.ItemStatus
+	36, // 10: drover.v1.StatusResult.job:type_name -> drover.v1.Job
+	35, // 11: drover.v1.StatusResult.error:type_name -> drover.v1.ItemStatus
 	1,  // 12: drover.v1.WaitRequest.mode:type_name -> drover.v1.WaitMode
-	33, // 13: drover.v1.WaitRequest.timeout:type_name -> google.protobuf.Duration
+	37, // 13: drover.v1.WaitRequest.timeout:type_name -> google.protobuf.Duration
 	13, // 14: drover.v1.WaitResponse.results:type_name -> drover.v1.StatusResult
-	32, // 15: drover.v1.WatchResponse.job:type_name -> drover.v1.Job
-	30, // 16: drover.v1.ListRequest.state:type_name -> drover.v1.JobState
-	32, // 17: drover.v1.ListResponse.jobs:type_name -> drover.v1.Job
+	36, // 15: drover.v1.WatchResponse.job:type_name -> drover.v1.Job
+	34, // 16: drover.v1.ListRequest.state:type_name -> drover.v1.JobState
+	36, // 17: drover.v1.ListResponse.jobs:type_name -> drover.v1.Job
 	2,  // 18: drover.v1.CancelResponse.outcome:type_name -> drover.v1.CancelOutcome
-	30, // 19: drover.v1.CancelResponse.previous_state:type_name -> drover.v1.JobState
-	32, // 20: drover.v1.RedriveResponse.job:type_name -> drover.v1.Job
-	32, // 21: drover.v1.MoveResponse.job:type_name -> drover.v1.Job
-	30, // 22: drover.v1.ExplainResponse.state:type_name -> drover.v1.JobState
+	34, // 19: drover.v1.CancelResponse.previous_state:type_name -> drover.v1.JobState
+	36, // 20: drover.v1.RedriveResponse.job:type_name -> drover.v1.Job
+	36, // 21: drover.v1.MoveResponse.job:type_name -> drover.v1.Job
+	34, // 22: drover.v1.ExplainResponse.state:type_name -> drover.v1.JobState
 	28, // 23: drover.v1.ExplainResponse.obstacles:type_name -> drover.v1.Obstacle
-	34, // 24: drover.v1.ExplainResponse.earliest_start:type_name -> google.protobuf.Timestamp
+	38, // 24: drover.v1.ExplainResponse.earliest_start:type_name -> google.protobuf.Timestamp
 	3,  // 25: drover.v1.Obstacle.kind:type_name -> drover.v1.ObstacleKind
-	34, // 26: drover.v1.Obstacle.until:type_name -> google.protobuf.Timestamp
-	4,  // 27: drover.v1.JobService.Submit:input_type -> drover.v1.SubmitRequest
-	6,  // 28: drover.v1.JobService.SubmitBatch:input_type -> drover.v1.SubmitBatchRequest
-	9,  // 29: drover.v1.JobService.Status:input_type -> drover.v1.StatusRequest
-	11, // 30: drover.v1.JobService.StatusBatch:input_type -> drover.v1.StatusBatchRequest
-	14, // 31: drover.v1.JobService.Wait:input_type -> drover.v1.WaitRequest
-	16, // 32: drover.v1.JobService.Watch:input_type -> drover.v1.WatchRequest
-	18, // 33: drover.v1.JobService.List:input_type -> drover.v1.ListRequest
-	20, // 34: drover.v1.JobService.Cancel:input_type -> drover.v1.CancelRequest
-	22, // 35: drover.v1.JobService.Redrive:input_type -> drover.v1.RedriveRequest
-	24, // 36: drover.v1.JobService.Move:input_type -> drover.v1.MoveRequest
-	26, // 37: drover.v1.JobService.Explain:input_type -> drover.v1.ExplainRequest
-	5,  // 38: drover.v1.JobService.Submit:output_type -> drover.v1.SubmitResponse
-	7,  // 39: drover.v1.JobService.SubmitBatch:output_type -> drover.v1.SubmitBatchResponse
-	10, // 40: drover.v1.JobService.Status:output_type -> drover.v1.StatusResponse
-	12, // 41: drover.v1.JobService.StatusBatch:output_type -> drover.v1.StatusBatchResponse
-	15, // 42: drover.v1.JobService.Wait:output_type -> drover.v1.WaitResponse
-	17, // 43: drover.v1.JobService.Watch:output_type -> drover.v1.WatchResponse
-	19, // 44: drover.v1.JobService.List:output_type -> drover.v1.ListResponse
-	21, // 45: drover.v1.JobService.Cancel:output_type -> drover.v1.CancelResponse
-	23, // 46: drover.v1.JobService.Redrive:output_type -> drover.v1.RedriveResponse
-	25, // 47: drover.v1.JobService.Move:output_type -> drover.v1.MoveResponse
-	27, // 48: drover.v1.JobService.Explain:output_type -> drover.v1.ExplainResponse
-	38, // [38:49] is the sub-list for method output_type
-	27, // [27:38] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	38, // 26: drover.v1.Obstacle.until:type_name -> google.protobuf.Timestamp
+	4,  // 27: drover.v1.CallRequest.submit:type_name -> drover.v1.SubmitRequest
+	6,  // 28: drover.v1.CallRequest.submit_batch:type_name -> drover.v1.SubmitBatchRequest
+	9,  // 29: drover.v1.CallRequest.status:type_name -> drover.v1.StatusRequest
+	11, // 30: drover.v1.CallRequest.status_batch:type_name -> drover.v1.StatusBatchRequest
+	14, // 31: drover.v1.CallRequest.wait:type_name -> drover.v1.WaitRequest
+	30, // 32: drover.v1.CallRequest.left:type_name -> drover.v1.CallLeft
+	5,  // 33: drover.v1.CallResponse.submit:type_name -> drover.v1.SubmitResponse
+	7,  // 34: drover.v1.CallResponse.submit_batch:type_name -> drover.v1.SubmitBatchResponse
+	10, // 35: drover.v1.CallResponse.status:type_name -> drover.v1.StatusResponse
+	12, // 36: drover.v1.CallResponse.status_batch:type_name -> drover.v1.StatusBatchResponse
+	15, // 37: drover.v1.CallResponse.wait:type_name -> drover.v1.WaitResponse
+	32, // 38: drover.v1.CallResponse.failure:type_name -> drover.v1.CallFailure
+	4,  // 39: drover.v1.JobService.Submit:input_type -> drover.v1.SubmitRequest
+	6,  // 40: drover.v1.JobService.SubmitBatch:input_type -> drover.v1.SubmitBatchRequest
+	9,  // 41: drover.v1.JobService.Status:input_type -> drover.v1.StatusRequest
+	11, // 42: drover.v1.JobService.StatusBatch:input_type -> drover.v1.StatusBatchRequest
+	14, // 43: drover.v1.JobService.Wait:input_type -> drover.v1.WaitRequest
+	16, // 44: drover.v1.JobService.Watch:input_type -> drover.v1.WatchRequest
+	18, // 45: drover.v1.JobService.List:input_type -> drover.v1.ListRequest
+	20, // 46: drover.v1.JobService.Cancel:input_type -> drover.v1.CancelRequest
+	22, // 47: drover.v1.JobService.Redrive:input_type -> drover.v1.RedriveRequest
+	24, // 48: drover.v1.JobService.Move:input_type -> drover.v1.MoveRequest
+	26, // 49: drover.v1.JobService.Explain:input_type -> drover.v1.ExplainRequest
+	29, // 50: drover.v1.JobService.Call:input_type -> drover.v1.CallRequest
+	5,  // 51: drover.v1.JobService.Submit:output_type -> drover.v1.SubmitResponse
+	7,  // 52: drover.v1.JobService.SubmitBatch:output_type -> drover.v1.SubmitBatchResponse
+	10, // 53: drover.v1.JobService.Status:output_type -> drover.v1.StatusResponse
+	12, // 54: drover.v1.JobService.StatusBatch:output_type -> drover.v1.StatusBatchResponse
+	15, // 55: drover.v1.JobService.Wait:output_type -> drover.v1.WaitResponse
+	17, // 56: drover.v1.JobService.Watch:output_type -> drover.v1.WatchResponse
+	19, // 57: drover.v1.JobService.List:output_type -> drover.v1.ListResponse
+	21, // 58: drover.v1.JobService.Cancel:output_type -> drover.v1.CancelResponse
+	23, // 59: drover.v1.JobService.Redrive:output_type -> drover.v1.RedriveResponse
+	25, // 60: drover.v1.JobService.Move:output_type -> drover.v1.MoveResponse
+	27, // 61: drover.v1.JobService.Explain:output_type -> drover.v1.ExplainResponse
+	31, // 62: drover.v1.JobService.Call:output_type -> drover.v1.CallResponse
+	51, // [51:63] is the sub-list for method output_type
+	39, // [39:51] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_drover_v1_job_service_proto_init() }
@@ -1902,13 +2359,29 @@ func file_drover_v1_job_service_proto_init() {
 	}
 	file_drover_v1_job_proto_init()
 	file_drover_v1_job_service_proto_msgTypes[20].OneofWrappers = []any{}
+	file_drover_v1_job_service_proto_msgTypes[25].OneofWrappers = []any{
+		(*CallRequest_Submit)(nil),
+		(*CallRequest_SubmitBatch)(nil),
+		(*CallRequest_Status)(nil),
+		(*CallRequest_StatusBatch)(nil),
+		(*CallRequest_Wait)(nil),
+		(*CallRequest_Left)(nil),
+	}
+	file_drover_v1_job_service_proto_msgTypes[27].OneofWrappers = []any{
+		(*CallResponse_Submit)(nil),
+		(*CallResponse_SubmitBatch)(nil),
+		(*CallResponse_Status)(nil),
+		(*CallResponse_StatusBatch)(nil),
+		(*CallResponse_Wait)(nil),
+		(*CallResponse_Failure)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_drover_v1_job_service_proto_rawDesc), len(file_drover_v1_job_service_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   25,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

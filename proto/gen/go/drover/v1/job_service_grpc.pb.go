@@ -30,6 +30,7 @@ const (
 	JobService_Redrive_FullMethodName     = "/drover.v1.JobService/Redrive"
 	JobService_Move_FullMethodName        = "/drover.v1.JobService/Move"
 	JobService_Explain_FullMethodName     = "/drover.v1.JobService/Explain"
+	JobService_Call_FullMethodName        = "/drover.v1.JobService/Call"
 )
 
 // JobServiceClient is the client API for JobService service.
@@ -67,6 +68,11 @@ type JobServiceClient interface {
 	Move(ctx context.Context, in *MoveRequest, opts ...grpc.CallOption) (*MoveResponse, error)
 	// Why a job is not running, and when it can be at the earliest.
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
+	// Small calls in quick succession, as messages of one stream: that costs both ends less than half of a call each. Every
+	// request is answered by its id, in any order; at 1,000 unanswered ones the broker reads no more. The client ends the
+	// stream when it has nothing to ask. A broker that stops answers what it has read, then ends it: what is unanswered by
+	// then was not read, or its answer is not known.
+	Call(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[CallRequest, CallResponse], error)
 }
 
 type jobServiceClient struct {
@@ -196,6 +202,19 @@ func (c *jobServiceClient) Explain(ctx context.Context, in *ExplainRequest, opts
 	return out, nil
 }
 
+func (c *jobServiceClient) Call(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[CallRequest, CallResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &JobService_ServiceDesc.Streams[1], JobService_Call_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[CallRequest, CallResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type JobService_CallClient = grpc.BidiStreamingClient[CallRequest, CallResponse]
+
 // JobServiceServer is the server API for JobService service.
 // All implementations must embed UnimplementedJobServiceServer
 // for forward compatibility.
@@ -231,6 +250,11 @@ type JobServiceServer interface {
 	Move(context.Context, *MoveRequest) (*MoveResponse, error)
 	// Why a job is not running, and when it can be at the earliest.
 	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
+	// Small calls in quick succession, as messages of one stream: that costs both ends less than half of a call each. Every
+	// request is answered by its id, in any order; at 1,000 unanswered ones the broker reads no more. The client ends the
+	// stream when it has nothing to ask. A broker that stops answers what it has read, then ends it: what is unanswered by
+	// then was not read, or its answer is not known.
+	Call(grpc.BidiStreamingServer[CallRequest, CallResponse]) error
 	mustEmbedUnimplementedJobServiceServer()
 }
 
@@ -273,6 +297,9 @@ func (UnimplementedJobServiceServer) Move(context.Context, *MoveRequest) (*MoveR
 }
 func (UnimplementedJobServiceServer) Explain(context.Context, *ExplainRequest) (*ExplainResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Explain not implemented")
+}
+func (UnimplementedJobServiceServer) Call(grpc.BidiStreamingServer[CallRequest, CallResponse]) error {
+	return status.Error(codes.Unimplemented, "method Call not implemented")
 }
 func (UnimplementedJobServiceServer) mustEmbedUnimplementedJobServiceServer() {}
 func (UnimplementedJobServiceServer) testEmbeddedByValue()                    {}
@@ -486,6 +513,13 @@ func _JobService_Explain_Handler(srv interface{}, ctx context.Context, dec func(
 	return interceptor(ctx, in, info, handler)
 }
 
+func _JobService_Call_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(JobServiceServer).Call(&grpc.GenericServerStream[CallRequest, CallResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type JobService_CallServer = grpc.BidiStreamingServer[CallRequest, CallResponse]
+
 // JobService_ServiceDesc is the grpc.ServiceDesc for JobService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -539,6 +573,12 @@ var JobService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "Watch",
 			Handler:       _JobService_Watch_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "Call",
+			Handler:       _JobService_Call_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
 		},
 	},
 	Metadata: "drover/v1/job_service.proto",

@@ -279,3 +279,53 @@ class Obstacle(_message.Message):
     until: _timestamp_pb2.Timestamp
     jobs: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, kind: _Optional[_Union[ObstacleKind, str]] = ..., detail: _Optional[str] = ..., subject: _Optional[str] = ..., count: _Optional[int] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., jobs: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class CallRequest(_message.Message):
+    __slots__ = ("id", "submit", "submit_batch", "status", "status_batch", "wait", "left")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SUBMIT_FIELD_NUMBER: _ClassVar[int]
+    SUBMIT_BATCH_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    STATUS_BATCH_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    submit: SubmitRequest
+    submit_batch: SubmitBatchRequest
+    status: StatusRequest
+    status_batch: StatusBatchRequest
+    wait: WaitRequest
+    left: CallLeft
+    def __init__(self, id: _Optional[int] = ..., submit: _Optional[_Union[SubmitRequest, _Mapping]] = ..., submit_batch: _Optional[_Union[SubmitBatchRequest, _Mapping]] = ..., status: _Optional[_Union[StatusRequest, _Mapping]] = ..., status_batch: _Optional[_Union[StatusBatchRequest, _Mapping]] = ..., wait: _Optional[_Union[WaitRequest, _Mapping]] = ..., left: _Optional[_Union[CallLeft, _Mapping]] = ...) -> None: ...
+
+class CallLeft(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class CallResponse(_message.Message):
+    __slots__ = ("id", "submit", "submit_batch", "status", "status_batch", "wait", "failure")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SUBMIT_FIELD_NUMBER: _ClassVar[int]
+    SUBMIT_BATCH_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    STATUS_BATCH_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    submit: SubmitResponse
+    submit_batch: SubmitBatchResponse
+    status: StatusResponse
+    status_batch: StatusBatchResponse
+    wait: WaitResponse
+    failure: CallFailure
+    def __init__(self, id: _Optional[int] = ..., submit: _Optional[_Union[SubmitResponse, _Mapping]] = ..., submit_batch: _Optional[_Union[SubmitBatchResponse, _Mapping]] = ..., status: _Optional[_Union[StatusResponse, _Mapping]] = ..., status_batch: _Optional[_Union[StatusBatchResponse, _Mapping]] = ..., wait: _Optional[_Union[WaitResponse, _Mapping]] = ..., failure: _Optional[_Union[CallFailure, _Mapping]] = ...) -> None: ...
+
+class CallFailure(_message.Message):
+    __slots__ = ("code", "message", "details")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    code: int
+    message: str
+    details: bytes
+    def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ..., details: _Optional[bytes] = ...) -> None: ...

@@ -94,6 +94,11 @@ class JobServiceStub:
                 request_serializer=drover_dot_v1_dot_job__service__pb2.ExplainRequest.SerializeToString,
                 response_deserializer=drover_dot_v1_dot_job__service__pb2.ExplainResponse.FromString,
                 _registered_method=True)
+        self.Call = channel.stream_stream(
+                '/drover.v1.JobService/Call',
+                request_serializer=drover_dot_v1_dot_job__service__pb2.CallRequest.SerializeToString,
+                response_deserializer=drover_dot_v1_dot_job__service__pb2.CallResponse.FromString,
+                _registered_method=True)
 
 
 class JobServiceServicer:
@@ -184,6 +189,16 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Call(self, request_iterator, context):
+        """Small calls in quick succession, as messages of one stream: that costs both ends less than half of a call each. Every
+        request is answered by its id, in any order; at 1,000 unanswered ones the broker reads no more. The client ends the
+        stream when it has nothing to ask. A broker that stops answers what it has read, then ends it: what is unanswered by
+        then was not read, or its answer is not known.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_JobServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -241,6 +256,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.Explain,
                     request_deserializer=drover_dot_v1_dot_job__service__pb2.ExplainRequest.FromString,
                     response_serializer=drover_dot_v1_dot_job__service__pb2.ExplainResponse.SerializeToString,
+            ),
+            'Call': grpc.stream_stream_rpc_method_handler(
+                    servicer.Call,
+                    request_deserializer=drover_dot_v1_dot_job__service__pb2.CallRequest.FromString,
+                    response_serializer=drover_dot_v1_dot_job__service__pb2.CallResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -545,6 +565,33 @@ class JobService:
             '/drover.v1.JobService/Explain',
             drover_dot_v1_dot_job__service__pb2.ExplainRequest.SerializeToString,
             drover_dot_v1_dot_job__service__pb2.ExplainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Call(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/drover.v1.JobService/Call',
+            drover_dot_v1_dot_job__service__pb2.CallRequest.SerializeToString,
+            drover_dot_v1_dot_job__service__pb2.CallResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -50,7 +50,7 @@ export enum FailureReason {
   FAILURE_REASON_CORRUPT = 9,
   /** FAILURE_REASON_UNDELIVERABLE - The job was delivered 20 times without ever reaching a worker. */
   FAILURE_REASON_UNDELIVERABLE = 10,
-  /** FAILURE_REASON_DEPENDENCY - A job that this one depends on, in a flow, did not succeed. */
+  /** FAILURE_REASON_DEPENDENCY - A job that this one depends on, in a flow, did not succeed. Not used so far: such a job is CANCELLED. */
   FAILURE_REASON_DEPENDENCY = 11,
 }
 

@@ -10,9 +10,11 @@ import {
   type CallOptions,
   type ChannelCredentials,
   Client,
+  type ClientDuplexStream,
   type ClientOptions,
   type ClientReadableStream,
   type ClientUnaryCall,
+  type handleBidiStreamingCall,
   type handleServerStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
@@ -242,6 +244,51 @@ export interface Obstacle {
     | undefined;
   /** At most 100 job ids. */
   jobs: string[];
+}
+
+export interface CallRequest {
+  /**
+   * Not 0, and not that of a request of this stream that is still unanswered; otherwise the stream ends with
+   * INVALID_ARGUMENT.
+   */
+  id: number;
+  /** Together with its frame at most 4 MiB. One that this broker does not know is answered with UNIMPLEMENTED. */
+  request:
+    | { $case: "submit"; value: SubmitRequest }
+    | { $case: "submitBatch"; value: SubmitBatchRequest }
+    | { $case: "status"; value: StatusRequest }
+    | { $case: "statusBatch"; value: StatusBatchRequest }
+    | { $case: "wait"; value: WaitRequest }
+    | //
+    /** Nobody waits for the request of this id any more. It is not answered, unless its answer is on its way. */
+    { $case: "left"; value: CallLeft }
+    | undefined;
+}
+
+export interface CallLeft {
+}
+
+export interface CallResponse {
+  /** Of the request. */
+  id: number;
+  response:
+    | { $case: "submit"; value: SubmitResponse }
+    | { $case: "submitBatch"; value: SubmitBatchResponse }
+    | { $case: "status"; value: StatusResponse }
+    | { $case: "statusBatch"; value: StatusBatchResponse }
+    | { $case: "wait"; value: WaitResponse }
+    | //
+    /** As a call of its own would have ended. */
+    { $case: "failure"; value: CallFailure }
+    | undefined;
+}
+
+export interface CallFailure {
+  /** A google.rpc.Code, never OK. */
+  code: number;
+  message: string;
+  /** A google.rpc.Status, as in `grpc-status-details-bin`; may be empty. */
+  details: Uint8Array;
 }
 
 function createBaseSubmitRequest(): SubmitRequest {
@@ -2025,6 +2072,450 @@ export const Obstacle: MessageFns<Obstacle> = {
   },
 };
 
+function createBaseCallRequest(): CallRequest {
+  return { id: 0, request: undefined };
+}
+
+export const CallRequest: MessageFns<CallRequest> = {
+  encode(message: CallRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0) {
+      writer.uint32(8).uint32(message.id);
+    }
+    switch (message.request?.$case) {
+      case "submit":
+        SubmitRequest.encode(message.request.value, writer.uint32(18).fork()).join();
+        break;
+      case "submitBatch":
+        SubmitBatchRequest.encode(message.request.value, writer.uint32(26).fork()).join();
+        break;
+      case "status":
+        StatusRequest.encode(message.request.value, writer.uint32(34).fork()).join();
+        break;
+      case "statusBatch":
+        StatusBatchRequest.encode(message.request.value, writer.uint32(42).fork()).join();
+        break;
+      case "wait":
+        WaitRequest.encode(message.request.value, writer.uint32(50).fork()).join();
+        break;
+      case "left":
+        CallLeft.encode(message.request.value, writer.uint32(58).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CallRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCallRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.request = { $case: "submit", value: SubmitRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.request = { $case: "submitBatch", value: SubmitBatchRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.request = { $case: "status", value: StatusRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.request = { $case: "statusBatch", value: StatusBatchRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.request = { $case: "wait", value: WaitRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.request = { $case: "left", value: CallLeft.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CallRequest>): CallRequest {
+    return CallRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CallRequest>): CallRequest {
+    const message = createBaseCallRequest();
+    message.id = object.id ?? 0;
+    switch (object.request?.$case) {
+      case "submit": {
+        if (object.request?.value !== undefined && object.request?.value !== null) {
+          message.request = { $case: "submit", value: SubmitRequest.fromPartial(object.request.value) };
+        }
+        break;
+      }
+      case "submitBatch": {
+        if (object.request?.value !== undefined && object.request?.value !== null) {
+          message.request = { $case: "submitBatch", value: SubmitBatchRequest.fromPartial(object.request.value) };
+        }
+        break;
+      }
+      case "status": {
+        if (object.request?.value !== undefined && object.request?.value !== null) {
+          message.request = { $case: "status", value: StatusRequest.fromPartial(object.request.value) };
+        }
+        break;
+      }
+      case "statusBatch": {
+        if (object.request?.value !== undefined && object.request?.value !== null) {
+          message.request = { $case: "statusBatch", value: StatusBatchRequest.fromPartial(object.request.value) };
+        }
+        break;
+      }
+      case "wait": {
+        if (object.request?.value !== undefined && object.request?.value !== null) {
+          message.request = { $case: "wait", value: WaitRequest.fromPartial(object.request.value) };
+        }
+        break;
+      }
+      case "left": {
+        if (object.request?.value !== undefined && object.request?.value !== null) {
+          message.request = { $case: "left", value: CallLeft.fromPartial(object.request.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseCallLeft(): CallLeft {
+  return {};
+}
+
+export const CallLeft: MessageFns<CallLeft> = {
+  encode(_: CallLeft, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CallLeft {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCallLeft();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CallLeft>): CallLeft {
+    return CallLeft.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<CallLeft>): CallLeft {
+    const message = createBaseCallLeft();
+    return message;
+  },
+};
+
+function createBaseCallResponse(): CallResponse {
+  return { id: 0, response: undefined };
+}
+
+export const CallResponse: MessageFns<CallResponse> = {
+  encode(message: CallResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0) {
+      writer.uint32(8).uint32(message.id);
+    }
+    switch (message.response?.$case) {
+      case "submit":
+        SubmitResponse.encode(message.response.value, writer.uint32(18).fork()).join();
+        break;
+      case "submitBatch":
+        SubmitBatchResponse.encode(message.response.value, writer.uint32(26).fork()).join();
+        break;
+      case "status":
+        StatusResponse.encode(message.response.value, writer.uint32(34).fork()).join();
+        break;
+      case "statusBatch":
+        StatusBatchResponse.encode(message.response.value, writer.uint32(42).fork()).join();
+        break;
+      case "wait":
+        WaitResponse.encode(message.response.value, writer.uint32(50).fork()).join();
+        break;
+      case "failure":
+        CallFailure.encode(message.response.value, writer.uint32(58).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CallResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCallResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.response = { $case: "submit", value: SubmitResponse.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.response = { $case: "submitBatch", value: SubmitBatchResponse.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.response = { $case: "status", value: StatusResponse.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.response = { $case: "statusBatch", value: StatusBatchResponse.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.response = { $case: "wait", value: WaitResponse.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.response = { $case: "failure", value: CallFailure.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CallResponse>): CallResponse {
+    return CallResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CallResponse>): CallResponse {
+    const message = createBaseCallResponse();
+    message.id = object.id ?? 0;
+    switch (object.response?.$case) {
+      case "submit": {
+        if (object.response?.value !== undefined && object.response?.value !== null) {
+          message.response = { $case: "submit", value: SubmitResponse.fromPartial(object.response.value) };
+        }
+        break;
+      }
+      case "submitBatch": {
+        if (object.response?.value !== undefined && object.response?.value !== null) {
+          message.response = { $case: "submitBatch", value: SubmitBatchResponse.fromPartial(object.response.value) };
+        }
+        break;
+      }
+      case "status": {
+        if (object.response?.value !== undefined && object.response?.value !== null) {
+          message.response = { $case: "status", value: StatusResponse.fromPartial(object.response.value) };
+        }
+        break;
+      }
+      case "statusBatch": {
+        if (object.response?.value !== undefined && object.response?.value !== null) {
+          message.response = { $case: "statusBatch", value: StatusBatchResponse.fromPartial(object.response.value) };
+        }
+        break;
+      }
+      case "wait": {
+        if (object.response?.value !== undefined && object.response?.value !== null) {
+          message.response = { $case: "wait", value: WaitResponse.fromPartial(object.response.value) };
+        }
+        break;
+      }
+      case "failure": {
+        if (object.response?.value !== undefined && object.response?.value !== null) {
+          message.response = { $case: "failure", value: CallFailure.fromPartial(object.response.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseCallFailure(): CallFailure {
+  return { code: 0, message: "", details: new Uint8Array(0) };
+}
+
+export const CallFailure: MessageFns<CallFailure> = {
+  encode(message: CallFailure, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.code !== 0) {
+      writer.uint32(8).int32(message.code);
+    }
+    if (message.message !== "") {
+      writer.uint32(18).string(message.message);
+    }
+    if (message.details.length !== 0) {
+      writer.uint32(26).bytes(message.details);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CallFailure {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCallFailure();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.code = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.details = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CallFailure>): CallFailure {
+    return CallFailure.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CallFailure>): CallFailure {
+    const message = createBaseCallFailure();
+    message.code = object.code ?? 0;
+    message.message = object.message ?? "";
+    message.details = object.details ?? new Uint8Array(0);
+    return message;
+  },
+};
+
 /**
  * Submitting jobs and asking after them. Any broker answers for any job.
  *
@@ -2151,6 +2642,21 @@ export const JobServiceService = {
     responseSerialize: (value: ExplainResponse): Buffer => Buffer.from(ExplainResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ExplainResponse => ExplainResponse.decode(value),
   },
+  /**
+   * Small calls in quick succession, as messages of one stream: that costs both ends less than half of a call each. Every
+   * request is answered by its id, in any order; at 1,000 unanswered ones the broker reads no more. The client ends the
+   * stream when it has nothing to ask. A broker that stops answers what it has read, then ends it: what is unanswered by
+   * then was not read, or its answer is not known.
+   */
+  call: {
+    path: "/drover.v1.JobService/Call" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: CallRequest): Buffer => Buffer.from(CallRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CallRequest => CallRequest.decode(value),
+    responseSerialize: (value: CallResponse): Buffer => Buffer.from(CallResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CallResponse => CallResponse.decode(value),
+  },
 } as const;
 
 export interface JobServiceServer extends UntypedServiceImplementation {
@@ -2183,6 +2689,13 @@ export interface JobServiceServer extends UntypedServiceImplementation {
   move: handleUnaryCall<MoveRequest, MoveResponse>;
   /** Why a job is not running, and when it can be at the earliest. */
   explain: handleUnaryCall<ExplainRequest, ExplainResponse>;
+  /**
+   * Small calls in quick succession, as messages of one stream: that costs both ends less than half of a call each. Every
+   * request is answered by its id, in any order; at 1,000 unanswered ones the broker reads no more. The client ends the
+   * stream when it has nothing to ask. A broker that stops answers what it has read, then ends it: what is unanswered by
+   * then was not read, or its answer is not known.
+   */
+  call: handleBidiStreamingCall<CallRequest, CallResponse>;
 }
 
 export interface JobServiceClient extends Client {
@@ -2351,6 +2864,15 @@ export interface JobServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ExplainResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Small calls in quick succession, as messages of one stream: that costs both ends less than half of a call each. Every
+   * request is answered by its id, in any order; at 1,000 unanswered ones the broker reads no more. The client ends the
+   * stream when it has nothing to ask. A broker that stops answers what it has read, then ends it: what is unanswered by
+   * then was not read, or its answer is not known.
+   */
+  call(): ClientDuplexStream<CallRequest, CallResponse>;
+  call(options: Partial<CallOptions>): ClientDuplexStream<CallRequest, CallResponse>;
+  call(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<CallRequest, CallResponse>;
 }
 
 export const JobServiceClient = makeGenericClientConstructor(JobServiceService, "drover.v1.JobService") as unknown as {
