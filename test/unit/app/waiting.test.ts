@@ -90,10 +90,10 @@ test.each([
     },
   ],
   [
-    "ten thousand have been stored since",
+    "twenty thousand have been stored since",
     () => {
       hints.created(id);
-      for (let i = 0; i < 10_000; i++) hints.created(`mail.send/${i}`);
+      for (let i = 0; i < 20_000; i++) hints.created(`mail.send/${i}`);
     },
   ],
 ])("a job is looked at without delay when %s", async (_, arrange) => {
