@@ -88,10 +88,17 @@ export class NatsServer {
   }
 }
 
+/** Given out already: whoever has one may not listen on it yet, or not at the moment. */
+const given = new Set<number>();
+/** Test files that run side by side are processes of their own: each has its share. */
+const ports = { from: 15_000, each: 2_000, shares: 8 } as const;
+const from = ports.from + (Number(process.env.VITEST_POOL_ID ?? 0) % ports.shares) * ports.each;
+
 /** A port nobody listens on. Below those that systems give to clients, so that it is still free at a restart. */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = 15_000 + Math.floor(Math.random() * 17_000);
+    const port = from + Math.floor(Math.random() * ports.each);
+    if (given.has(port)) continue;
     const probe = createServer();
     const free = await new Promise<boolean>((resolve) => {
       probe.once("error", () => resolve(false));
@@ -99,6 +106,7 @@ export async function freePort(): Promise<number> {
     });
     if (!free) continue;
     await new Promise((resolve) => probe.close(resolve));
+    given.add(port);
     return port;
   }
 }
