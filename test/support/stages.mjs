@@ -137,7 +137,7 @@ export const stages = [
     run: () => check(process.execPath, ["proto/generate.mjs", "--check"]),
   },
   vitestStage("unit", "unit tests", 10 * minutes),
-  vitestStage("integration", "integration tests", 20 * minutes, ["nats-server"]),
+  vitestStage("integration", "integration tests", 20 * minutes, ["nats-server", "grpcurl"]),
   vitestStage("polyglot", "polyglot tests", 15 * minutes, ["nats-server", "python", "go", "grpcurl"]),
   vitestStage("chaos", "chaos tests", 20 * minutes, ["nats-server"]),
   vitestStage("deploy", "deployment: image, chart, alerts", 10 * minutes, [
