@@ -21,7 +21,6 @@ import { identify } from "./identity.js";
 import { inspectService } from "./inspect-service.js";
 import { jobService } from "./job-service.js";
 import { limitMethods } from "./limit-methods.js";
-import { inOneWrite } from "./one-write.js";
 import { queueService } from "./queue-service.js";
 import { addReflection } from "./reflection.js";
 import { routeMethods } from "./route-methods.js";
@@ -80,7 +79,7 @@ export async function startGrpc(parts: GrpcParts, at: GrpcOptions): Promise<Grpc
   const { api, clock, telemetry, log } = parts;
   const calls = new Calls(telemetry, log);
   const health = new Health(["drover.v1", ...Object.keys(services)]);
-  const server = new Server({ ...options, interceptors: [inOneWrite, identify(at.namespace)] });
+  const server = new Server({ ...options, interceptors: [identify(at.namespace)] });
   server.addService(guarded(JobServiceService), jobService(api.jobs, api.routes, clock, calls));
   server.addService(guarded(WorkerServiceService), workerService(api.workers, clock, calls));
   server.addService(guarded(ScheduleServiceService), scheduleService(api.schedules, calls));
