@@ -1,7 +1,7 @@
 // Handlers that nobody can stop from outside, in a thread or process of their own: whatever they do, the job has a readable
 // outcome, the slot is free again and the worker goes on.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client, chain, type JobHandle, type JobState, step } from "@drover/client";
@@ -9,6 +9,7 @@ import { defineTask, Worker } from "@drover/worker";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Broker } from "../support/broker.js";
 import { isAlive } from "../support/child-processes.js";
+import { linesOf } from "../support/diary.js";
 import { until } from "../support/until.js";
 
 const lines: [string, Record<string, unknown>][] = [];
@@ -76,7 +77,7 @@ describe.each(["process", "thread"] as const)("in a %s of its own", (isolation) 
   test("a handler that never yields starves neither its session nor other handlers", async () => {
     const began = file("began");
     const job = await submit("busy", { began, ms: 4_000 });
-    await until("it to begin", () => existsSync(began), patience);
+    await until("it to begin", () => linesOf(began).length > 0, patience);
     await ended(await submit("where"), "SUCCEEDED");
     expect(await ended(job, "SUCCEEDED")).toMatchObject({ result: "computed", attempt: 1, crashes: 0 });
   });
@@ -84,7 +85,7 @@ describe.each(["process", "thread"] as const)("in a %s of its own", (isolation) 
   test("a handler that does not listen is ended for real some time after a cancel", async () => {
     const began = file("began");
     const job = await submit("busy", { began });
-    await until("it to begin", () => existsSync(began), patience);
+    await until("it to begin", () => linesOf(began).length > 0, patience);
     expect(await job.cancel()).toMatchObject({ outcome: "REQUESTED" });
     await ended(job, "CANCELLED");
     await allSlotsFree();
@@ -171,8 +172,7 @@ test("a process that a signal ends fails its job with the signal, and the worker
 test("what a handler has started ends with its process", async () => {
   const mark = file("mark");
   const job = await client.submit("process.forks", { mark }, once);
-  const noted = () => existsSync(mark) && readFileSync(mark, "utf8");
-  const pid = Number(await until("it to begin", () => noted() || undefined, patience));
+  const pid = Number(await until("it to begin", () => linesOf(mark)[0], patience));
   await job.cancel();
   await ended(job, "CANCELLED");
   await until("what it has started to be gone", () => !isAlive(pid));

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -11,6 +11,7 @@ import { Client } from "@drover/client";
 import { startDrover, type TestDrover } from "@drover/worker/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { endAll } from "../support/child-processes.js";
+import { linesOf } from "../support/diary.js";
 import { until } from "../support/until.js";
 
 const command = fileURLToPath(new URL("../../worker-sdk/typescript/dist/main.js", import.meta.url));
@@ -66,21 +67,20 @@ describe("drover-worker", () => {
 
     const gate = file();
     const slow = await client.submit("command.gate", { gate }, { queue: "letters" });
-    await until("it to run", () => readFileSync(diary, "utf8").includes("began"), patience);
+    await until("it to run", () => linesOf(diary).includes("began"), patience);
     worker.child.kill("SIGTERM");
     await until("the drain", () => worker.text().includes("worker_draining"), patience);
     writeFileSync(gate, "");
     expect(await worker.ended).toBe(0);
     expect(await slow.status()).toMatchObject({ state: "SUCCEEDED", attempt: 1 });
-    expect(readFileSync(diary, "utf8").trim().split("\n")).toEqual(["started", "began", "stopped"]);
+    expect(linesOf(diary)).toEqual(["started", "began", "stopped"]);
   });
 
   test("ends at once at the second signal, with 1", async () => {
     const diary = file();
     const worker = start([module, "-q", "second"], { DIARY: diary });
     await client.submit("command.gate", { gate: file() }, { queue: "second" });
-    const began = () => existsSync(diary) && readFileSync(diary, "utf8").includes("began");
-    await until("it to run", began, patience);
+    await until("it to run", () => linesOf(diary).includes("began"), patience);
     worker.child.kill("SIGTERM");
     await until("the drain", () => worker.text().includes("worker_draining"), patience);
     worker.child.kill("SIGTERM");

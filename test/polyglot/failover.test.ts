@@ -2,7 +2,7 @@
 
 import { execFile } from "node:child_process";
 import { EventEmitter, once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -10,6 +10,7 @@ import { Client } from "@drover/client";
 import { Worker } from "@drover/worker";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Broker } from "../support/broker.js";
+import { linesOf } from "../support/diary.js";
 import { freePort, NatsServer } from "../support/nats.js";
 import { until } from "../support/until.js";
 import { buildClients, buildWorkers, clientCommands, FixtureWorker } from "./fixture-worker.js";
@@ -85,7 +86,7 @@ describe.each(languages)("in %s", (language) => {
     start(language, name, both());
     const [gate, diary] = [join(folder, `${name}-gate`), join(folder, `${name}-diary`)];
     const job = await client.submit("gate", { gate, diary }, { queue: name });
-    await until("the handler to begin", () => existsSync(diary), patience);
+    await until("the handler to begin", () => linesOf(diary).length > 0, patience);
     const before = await until("the worker's broker", () => attached(name), patience);
     const [gone, left] = before.broker === "one" ? ["one" as const, "other"] : ["other" as const, "one"];
     await brokers[gone].kill("SIGKILL");
@@ -96,7 +97,7 @@ describe.each(languages)("in %s", (language) => {
       attempt: 1,
       crashes: 0,
     });
-    expect(readFileSync(diary, "utf8")).toBe("began 1\nreturned 1\n");
+    expect(linesOf(diary)).toEqual(["began 1", "returned 1"]);
     await brokers[gone].restart();
   });
 

@@ -2,7 +2,7 @@
 // language and a real broker.
 
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -18,6 +18,7 @@ import {
 import { parseJson } from "@drover/proto/sdk/json-text";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Broker } from "../support/broker.js";
+import { linesOf } from "../support/diary.js";
 import { LaterBroker } from "../support/later-broker.js";
 import { NatsServer } from "../support/nats.js";
 import { until } from "../support/until.js";
@@ -85,7 +86,7 @@ describe.each(languages)("a worker in %s", (language) => {
       { gate, diary },
       { queue, retry: { initialDelay: 0 }, ...options },
     );
-    const noted = () => (existsSync(diary) ? readFileSync(diary, "utf8").trim().split("\n") : []);
+    const noted = () => linesOf(diary);
     await until("the handler to begin", () => noted().length > 0, patience);
     return { job, noted, open: () => writeFileSync(gate, "") };
   }
@@ -226,14 +227,14 @@ describe.each(languages)("a worker in %s", (language) => {
       const diary = join(folder, `diary-${fresh}`);
       const payload = { milliseconds: 5_000, diary };
       const job = await client.submit("busy", payload, { queue, retry: { retries: 0 } });
-      await until("the handler to begin", () => existsSync(diary), patience);
+      await until("the handler to begin", () => linesOf(diary).length > 0, patience);
       if (restart) {
         await strict.kill("SIGKILL");
         await strict.restart();
       }
       const { result, attempt, crashes } = await ended(job, "SUCCEEDED");
       expect({ result, attempt, crashes }).toEqual({ result: 1, attempt: 1, crashes: 0 });
-      expect(readFileSync(diary, "utf8")).toBe("began 1\n");
+      expect(linesOf(diary)).toEqual(["began 1"]);
     });
 
     test("the jobs of a worker that is killed run elsewhere", async () => {

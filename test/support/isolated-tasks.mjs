@@ -10,7 +10,7 @@ class CardExpired extends Error {}
 const handlers = {
   where: (_, context) => ({ pid: process.pid, threadId, attempt: context.attempt, labels: context.labels }),
   busy: ({ began, ms = Number.POSITIVE_INFINITY } = {}) => {
-    if (began !== undefined) writeFileSync(began, "");
+    if (began !== undefined) writeFileSync(began, "began\n");
     const until = Date.now() + ms;
     while (Date.now() < until);
     return "computed";

@@ -4,7 +4,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -26,6 +26,7 @@ import { type AnyTask, defineTask, Permanent, Retry, SoftTimeLimitExceeded, Work
 import { droverFixture, EagerClient, startDrover, type TestDrover } from "@drover/worker/testing";
 import { afterAll, test as base, beforeAll, expect } from "vitest";
 import { isAlive } from "../../../support/child-processes.js";
+import { linesOf } from "../../../support/diary.js";
 import { until } from "../../../support/until.js";
 
 const patience = 45_000;
@@ -475,10 +476,7 @@ test("27 hard time limit: an isolated run is ended for real", async ({ client })
   const options = { hardTimeLimit: 3_000, retry: { retries: 0 } };
   const job = await client.submit("parity.endless", { began }, options);
   expect((await ended(job, "FAILED")).failure).toMatchObject({ reason: "TIME_LIMIT" });
-  await until(
-    "its process to be gone",
-    () => !existsSync(began) || !isAlive(Number(readFileSync(began, "utf8"))),
-  );
+  await until("its process to be gone", () => linesOf(began).every((pid) => !isAlive(Number(pid))));
 });
 
 test("28 rate limit: of a task, and of a queue", async ({ client }) => {
@@ -533,10 +531,10 @@ test("33 revoke: scheduled, ready and running ones, an isolated run ended for re
   expect(await ready.cancel()).toEqual({ outcome: "CANCELLED", previousState: "READY" });
   const began = file();
   const running = await client.submit("parity.endless", { began });
-  await until("it to run", () => existsSync(began), patience);
+  await until("it to run", () => linesOf(began).length > 0, patience);
   expect(await running.cancel()).toEqual({ outcome: "REQUESTED", previousState: "RUNNING" });
   await ended(running, "CANCELLED");
-  await until("its process to be gone", () => !isAlive(Number(readFileSync(began, "utf8"))));
+  await until("its process to be gone", () => linesOf(began).every((pid) => !isAlive(Number(pid))));
   expect((await running.cancel()).outcome).toBe("ALREADY_FINISHED");
 });
 

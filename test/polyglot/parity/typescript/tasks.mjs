@@ -9,7 +9,7 @@ export const endless = defineTask({
   isolation: "process",
   module: import.meta.url,
   handler: ({ began } = {}) => {
-    if (began !== undefined) writeFileSync(began, String(process.pid));
+    if (began !== undefined) writeFileSync(began, `${process.pid}\n`);
     for (;;);
   },
 });
