@@ -51,11 +51,12 @@ export function attempt<Q, A>(
       giveUp = () => call.cancel();
     };
     const { small } = connection;
-    if (small?.fits(method, request) !== true) return alone();
-    giveUp = small.call(method, request, timeout, (error, value) => {
+    const shared = small?.requestOf(method, request);
+    if (small === undefined || shared === undefined) return alone();
+    giveUp = small.call(shared, timeout, (error, value) => {
       // A broker of an earlier version, or a proxy that lets no such stream through.
       if (error?.code === status.UNIMPLEMENTED && !cancelled) alone();
-      else done(error, value);
+      else done(error, value as A);
     });
   });
   return {

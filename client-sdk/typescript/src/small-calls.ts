@@ -6,11 +6,11 @@ import { type CallRequest, type CallResponse, JobServiceService } from "@drover/
 import { type Client, type ClientDuplexStream, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import type { Method } from "./call.js";
 
-type Request = NonNullable<CallRequest["request"]>;
+export type SmallRequest = NonNullable<CallRequest["request"]>;
 type Stream = ClientDuplexStream<CallRequest, CallResponse>;
 
 /** How the stream calls these methods. */
-const CASES: Readonly<Record<string, Request["$case"]>> = {
+const CASES: Readonly<Record<string, SmallRequest["$case"]>> = {
   [JobServiceService.submit.path]: "submit",
   [JobServiceService.submitBatch.path]: "submitBatch",
   [JobServiceService.status.path]: "status",
@@ -27,10 +27,10 @@ const SMALL = 64 * 1024;
 /** Jobs waited for by one request: their results may be large. */
 const FEW = 16;
 
-export type Done<A> = (error: ServiceError | null, answer?: A) => void;
+export type Done = (error: ServiceError | null, answer?: unknown) => void;
 
 interface Pending {
-  done: Done<unknown>;
+  done: Done;
   timer: NodeJS.Timeout;
 }
 
@@ -48,18 +48,18 @@ export class SmallCalls {
     this.#metadata = metadata;
   }
 
-  /** Whether this call may go over the stream now. */
-  fits<Q>({ path }: Pick<Method<Q, unknown>, "path">, request: Q): boolean {
+  /** The call as the stream has it; undefined: it is to be made by itself. */
+  requestOf<Q>({ path }: Pick<Method<Q, unknown>, "path">, value: Q): SmallRequest | undefined {
     const quick = performance.now() - this.#lastAt < QUICK;
     this.#lastAt = performance.now();
-    const kind = CASES[path];
-    return (
-      quick && !this.#unknown && kind !== undefined && isSmall({ $case: kind, value: request } as Request)
-    );
+    const $case = CASES[path];
+    if (!quick || this.#unknown || $case === undefined) return undefined;
+    const request = { $case, value } as SmallRequest;
+    return isSmall(request) ? request : undefined;
   }
 
-  /** Makes a call that fits; what is returned gives it up. `done` is called once. */
-  call<Q, A>({ path }: Method<Q, A>, request: Q, timeout: number, done: Done<A>): () => void {
+  /** `done` is called once, with the answer of the request's own case; what is returned gives the call up. */
+  call(request: SmallRequest, timeout: number, done: Done): () => void {
     if (this.#line?.open !== true) {
       const stream: Stream = this.#client.makeBidiStreamRequest(
         JobServiceService.call.path,
@@ -71,8 +71,7 @@ export class SmallCalls {
         this.#unknown = true;
       });
     }
-    const wire = { $case: CASES[path], value: request } as Request;
-    return this.#line.call(wire, timeout, done as Done<unknown>);
+    return this.#line.call(request, timeout, done);
   }
 }
 
@@ -99,7 +98,7 @@ class Line {
     return this.#open && performance.now() < this.#until;
   }
 
-  call(request: Request, timeout: number, done: Done<unknown>): () => void {
+  call(request: SmallRequest, timeout: number, done: Done): () => void {
     clearTimeout(this.#idle);
     this.#idle = undefined;
     const id = this.#next++;
@@ -115,9 +114,12 @@ class Line {
     };
   }
 
+  /** False: it is answered already. */
   #leave(id: number): boolean {
-    if (this.#take(id) === undefined) return false;
+    if (!this.#pending.has(id)) return false;
+    // Before the stream may be ended: the broker keeps it until all that it was asked is over.
     if (this.#open) this.#stream.write({ id, request: { $case: "left", value: {} } });
+    this.#take(id);
     return true;
   }
 
@@ -159,7 +161,7 @@ class Line {
   }
 }
 
-function isSmall(request: Request): boolean {
+function isSmall(request: SmallRequest): boolean {
   switch (request.$case) {
     case "submit":
       return bytesOf(request.value.job) <= SMALL;
