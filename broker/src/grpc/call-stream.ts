@@ -5,7 +5,7 @@ import type { CallRequest, CallResponse } from "@drover/proto/v1";
 import { type Metadata, type ServerDuplexStream, type StatusObject, status } from "@grpc/grpc-js";
 import { invalid } from "../core/errors.js";
 import { type Calls, checkParsed, draining, type Surface } from "./calls.js";
-import type { JobCalls } from "./job-calls.js";
+import { type JobCalls, jobCallNames } from "./job-calls.js";
 
 type Stream = ServerDuplexStream<CallRequest, CallResponse>;
 type Response = NonNullable<CallResponse["response"]>;
@@ -14,14 +14,6 @@ type Kind = keyof JobCalls;
 const method = "JobService/Call";
 /** Of one stream at a time. */
 const mostRunning = 1_000;
-
-const names = {
-  submit: "JobService/Submit",
-  submitBatch: "JobService/SubmitBatch",
-  status: "JobService/Status",
-  statusBatch: "JobService/StatusBatch",
-  wait: "JobService/Wait",
-} as const satisfies Record<Kind, string>;
 
 /** One request of the stream, as a handler sees it. */
 class Part implements Surface {
@@ -112,7 +104,7 @@ export class CallStream {
     this.#regulate();
     // The compiler loses that handler, request and response belong together.
     const handler = this.handlers[kind] as (...args: unknown[]) => Promise<never>;
-    this.calls.serve(names[kind], part, request, handler, (failure, response) => {
+    this.calls.serve(jobCallNames[kind], part, request, handler, (failure, response) => {
       this.#running--;
       if (part.cancelled) return this.#regulate();
       this.#open.delete(id);

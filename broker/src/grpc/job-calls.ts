@@ -41,6 +41,15 @@ export interface JobCalls {
   wait: Handler<WaitRequest, WaitResponse>;
 }
 
+/** As calls of their own. */
+export const jobCallNames = {
+  submit: "JobService/Submit",
+  submitBatch: "JobService/SubmitBatch",
+  status: "JobService/Status",
+  statusBatch: "JobService/StatusBatch",
+  wait: "JobService/Wait",
+} as const satisfies Record<keyof JobCalls, string>;
+
 export function jobCalls(jobs: JobsApi, routes: RoutesApi, clock: Clock): JobCalls {
   /** The spec of a job, or what is wrong with it. */
   function check(job: JobSpec, prefix: string): Spec | Refusal {

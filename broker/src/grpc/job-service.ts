@@ -10,7 +10,7 @@ import { CallStream } from "./call-stream.js";
 import type { Call, Calls } from "./calls.js";
 import { toExplanation } from "./convert-explain.js";
 import { fromWireState, toJob, toWireState } from "./convert-job.js";
-import { jobCalls, toRef } from "./job-calls.js";
+import { jobCallNames, jobCalls, toRef } from "./job-calls.js";
 
 const pages = { unset: 100, largest: 1_000 };
 
@@ -36,11 +36,11 @@ export function jobService(
 > {
   const small = jobCalls(jobs, routes, clock);
   return {
-    submit: calls.unary("JobService/Submit", small.submit),
-    submitBatch: calls.unary("JobService/SubmitBatch", small.submitBatch),
-    status: calls.unary("JobService/Status", small.status),
-    statusBatch: calls.unary("JobService/StatusBatch", small.statusBatch),
-    wait: calls.unary("JobService/Wait", small.wait),
+    submit: calls.unary(jobCallNames.submit, small.submit),
+    submitBatch: calls.unary(jobCallNames.submitBatch, small.submitBatch),
+    status: calls.unary(jobCallNames.status, small.status),
+    statusBatch: calls.unary(jobCallNames.statusBatch, small.statusBatch),
+    wait: calls.unary(jobCallNames.wait, small.wait),
 
     watch: calls.serverStream("JobService/Watch", async function* ({ id }, call: Call) {
       for await (const view of jobs.watch(toRef(id), call.gone)) yield { job: toJob(view) };
