@@ -11,8 +11,8 @@ import type { Msg, NatsConnection } from "nats";
 const slab = 256 * 1024;
 /** Around a message's own parts: verbs, lengths, line ends. */
 const frame = 64;
-/** What nobody waits for leaves with the next message that somebody does, or after this, ms: a write to the connection
- *  costs more than twenty messages in it, and wakes the server. */
+/** What nobody waits for leaves with the next message that somebody does, or after this, ms: each write to the
+ *  connection takes the broker some 0.15 ms [profile on two cores], and wakes the server. */
 const rideWithin = 3;
 const mostRiders = 1_000;
 
@@ -30,6 +30,8 @@ export class Wire {
   #flushing = false;
   /** Acks by their subject, and requests. */
   #riders: (Uint8Array | string)[] = [];
+  /** Of the first of them, performance.now(). */
+  #ridingSince = 0;
   #rideTimer: NodeJS.Timeout | undefined;
 
   constructor(readonly nc: NatsConnection) {
@@ -93,13 +95,20 @@ export class Wire {
   }
 
   #ride(rider: Uint8Array | string): void {
+    if (this.#riders.length === 0) this.#ridingSince = performance.now();
     this.#riders.push(rider);
     if (this.#riders.length >= mostRiders) this.board();
-    // Not made anew for each rider: the one that is set may come a little early.
+    else this.#boardWithin(rideWithin);
+  }
+
+  /** One timer for many rides: most leave with a message, and whoever comes after has a time of its own. */
+  #boardWithin(ms: number): void {
     this.#rideTimer ??= setTimeout(() => {
       this.#rideTimer = undefined;
-      this.board();
-    }, rideWithin);
+      const left = this.#ridingSince + rideWithin - performance.now();
+      if (this.#riders.length > 0 && left > 1) this.#boardWithin(left);
+      else this.board();
+    }, ms);
   }
 
   #put(message: Uint8Array | string): void {
