@@ -174,6 +174,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       problems.push(`${name} ${error.message}; it is ${JSON.stringify(env[name])}`);
     }
   }
+  // Each value was made by the setting of its name, which the compiler does not follow through the loop.
   const config = Object.freeze(values) as unknown as Config;
   if (problems.length === 0) problems.push(...contradictions(config));
   problems.push(...unknownNames(env));

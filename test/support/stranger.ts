@@ -94,9 +94,9 @@ export class Stranger {
   async refused(method: string, request: Message, metadata: Record<string, string> = {}): Promise<Refused> {
     const { responseStream } = find(method);
     const answered = responseStream ? this.#first(method, request) : this.call(method, request, { metadata });
-    const answer = await answered.catch(refusalOf);
-    if ("code" in answer && "reason" in answer) return answer as unknown as Refused;
-    throw new Error(`${method} took it: ${JSON.stringify(answer)}`);
+    return answered.then((answer) => {
+      throw new Error(`${method} took it: ${JSON.stringify(answer)}`);
+    }, refusalOf);
   }
 
   /** The first message of a stream. @throws ServiceError */
