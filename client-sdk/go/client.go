@@ -28,7 +28,8 @@ type Config struct {
 	// Brokers as `host:port`; calls are spread over those that can be reached. Default: those of the environment
 	// variable DROVER_ADDRESS, separated by commas, else `127.0.0.1:50051`.
 	Addresses []string
-	// How long a call is repeated while no broker can do it, if its context has no deadline. Default 30 s.
+	// How long a call is repeated while no broker can do it, if its context has no deadline. Default 30 s. One try may
+	// take 10 s.
 	RetryFor time.Duration
 	// Which of the broker's namespaces; empty = its own.
 	Namespace string
@@ -185,6 +186,14 @@ func (c *Client) inNamespace(ctx context.Context) context.Context {
 		return ctx
 	}
 	return metadata.AppendToOutgoingContext(ctx, "drover-namespace", c.namespace)
+}
+
+// bounded is ctx with an end, as far away as a call may have it: of what waits for its turn behind others.
+func (c *Client) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, c.retryFor+tryTimeout)
 }
 
 // retry is the patience that one call has with brokers that cannot do it now.

@@ -6,13 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	droverv1 "github.com/drover-dev/drover/proto/gen/go/drover/v1"
@@ -150,33 +148,11 @@ func (h FlowHandle) members(ctx context.Context, request *droverv1.FlowServiceGe
 
 // Watch yields the flow as it stands and then after changes until it has ended; see Client.Watch.
 func (h FlowHandle) Watch(ctx context.Context) iter.Seq2[Flow, error] {
-	return func(yield func(Flow, error) bool) {
-		ctx, cancel := context.WithCancel(h.client.inNamespace(ctx))
-		defer cancel()
-		retry := h.client.newRetry(ctx)
-		for {
-			stream, err := h.client.flows.Watch(ctx, &droverv1.FlowServiceWatchRequest{Key: h.Key})
-			for err == nil {
-				var response *droverv1.FlowServiceWatchResponse
-				if response, err = stream.Recv(); err != nil {
-					break
-				}
-				retry = h.client.newRetry(ctx)
-				flow := flowOf(response.GetFlow())
-				if !yield(flow, nil) || flow.State.Ended() {
-					return
-				}
-			}
-			failure := errorOf(ctx, err)
-			if errors.Is(err, io.EOF) {
-				failure.Code, failure.Message = codes.Unavailable, "the broker ended the watch before the flow did"
-			}
-			if !failure.passes() || !retry.again(ctx, failure) {
-				yield(Flow{}, failure)
-				return
-			}
-		}
+	read := func(response *droverv1.FlowServiceWatchResponse) (Flow, bool) {
+		flow := flowOf(response.GetFlow())
+		return flow, flow.State.Ended()
 	}
+	return follow(ctx, h.client, h.client.flows.Watch, &droverv1.FlowServiceWatchRequest{Key: h.Key}, read)
 }
 
 // Wait returns the flow once it has ended, however it ended. If ctx ends before, the error is a *FlowWaitError, and the

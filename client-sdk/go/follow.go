@@ -3,7 +3,6 @@ package drover
 import (
 	"context"
 	"errors"
-	"io"
 	"iter"
 	"strings"
 	"time"
@@ -35,8 +34,10 @@ func (c *Client) Status(ctx context.Context, id string, options ...StatusOption)
 		}
 		return jobOf(answer.GetJob()), nil
 	}
+	bounded, cancel := c.bounded(ctx)
+	defer cancel()
 	for retry := c.newRetry(ctx); ; {
-		answer, err := c.looks.do(ctx, id)
+		answer, err := c.looks.do(bounded, id)
 		if err == nil {
 			err = answer.err
 		}
@@ -206,33 +207,11 @@ func Result[Out any](ctx context.Context, c *Client, id string) (Out, error) {
 //
 //	for job, err := range client.Watch(ctx, id) { ... }
 func (c *Client) Watch(ctx context.Context, id string) iter.Seq2[Job, error] {
-	return func(yield func(Job, error) bool) {
-		ctx, cancel := context.WithCancel(c.inNamespace(ctx))
-		defer cancel()
-		retry := c.newRetry(ctx)
-		for {
-			stream, err := c.jobs.Watch(ctx, &droverv1.WatchRequest{Id: id})
-			for err == nil {
-				var response *droverv1.WatchResponse
-				if response, err = stream.Recv(); err != nil {
-					break
-				}
-				retry = c.newRetry(ctx)
-				job := jobOf(response.GetJob())
-				if !yield(job, nil) || job.State.Ended() {
-					return
-				}
-			}
-			failure := errorOf(ctx, err)
-			if errors.Is(err, io.EOF) {
-				failure.Code, failure.Message = codes.Unavailable, "the broker ended the watch before the job did"
-			}
-			if !failure.passes() || !retry.again(ctx, failure) {
-				yield(Job{}, failure)
-				return
-			}
-		}
+	read := func(response *droverv1.WatchResponse) (Job, bool) {
+		job := jobOf(response.GetJob())
+		return job, job.State.Ended()
 	}
+	return follow(ctx, c, c.jobs.Watch, &droverv1.WatchRequest{Id: id}, read)
 }
 
 // Cancellation is what a cancel did.

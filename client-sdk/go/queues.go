@@ -88,12 +88,13 @@ type Purged struct{ Ready, Scheduled int }
 // How long the broker may wait until no job of the queue is just being handed out.
 const purgePatience = 35 * time.Second
 
-// PurgeQueue removes the jobs of a queue that wait, without a record.
+// PurgeQueue removes the jobs of a queue that wait, without a record. Tried once: a second try would also take what was
+// submitted meanwhile.
 func (c *Client) PurgeQueue(ctx context.Context, queue string, purge Purge) (Purged, error) {
 	request := &droverv1.QueueServicePurgeRequest{
 		Queue: queue, Task: purge.Task, IncludeScheduled: purge.IncludeScheduled, DryRun: purge.DryRun,
 	}
-	answer, err := call(ctx, c, purgePatience, c.queues.Purge, request)
+	answer, err := callOnce(ctx, c, purgePatience, c.queues.Purge, request)
 	if err != nil {
 		return Purged{}, err
 	}

@@ -41,8 +41,10 @@ func (c *Client) SubmitSpec(ctx context.Context, spec Spec) (Submitted, error) {
 	if spec.reject || hasMetadata(ctx) {
 		return c.submitAlone(ctx, spec)
 	}
+	bounded, cancel := c.bounded(ctx)
+	defer cancel()
 	for retry := c.newRetry(ctx); ; {
-		answer, err := c.submits.do(ctx, spec)
+		answer, err := c.submits.do(bounded, spec)
 		if err != nil {
 			answer.Err = err
 		}
@@ -88,7 +90,7 @@ func (c *Client) store(specs []Spec) []Submitted {
 		}
 		return answers
 	}
-	c.submitTogether(context.Background(), specs, positions(specs), answers)
+	_ = c.submitTogether(context.Background(), specs, positions(specs), answers) // put down in the answers
 	if refusedAsAWhole(answers) {
 		// It may be the fault of one, and the others know nothing of it.
 		half := len(specs) / 2
@@ -128,11 +130,8 @@ func (c *Client) SubmitBatch(ctx context.Context, specs []Spec) ([]Submitted, er
 		}
 	}
 	for retry := c.newRetry(ctx); len(pending) > 0; {
-		for rest := pending; len(rest) > 0; {
-			n := batchSize(specs, rest)
-			c.submitTogether(ctx, specs, rest[:n], answers)
-			rest = rest[n:]
-		}
+		c.submitRound(ctx, specs, pending, answers)
+		tried := len(pending)
 		// Only what no broker could do now is tried again, and only what is safe to repeat.
 		var failure *Error
 		pending = slices.DeleteFunc(pending, func(i int) bool {
@@ -143,6 +142,9 @@ func (c *Client) SubmitBatch(ctx context.Context, specs []Spec) ([]Submitted, er
 			failure = unavailable
 			return false
 		})
+		if len(pending) < tried {
+			retry = c.newRetry(ctx) // the time counts from when brokers failed
+		}
 		if len(pending) > 0 && !retry.again(ctx, failure) {
 			break
 		}
@@ -157,6 +159,23 @@ func (c *Client) SubmitBatch(ctx context.Context, specs []Spec) ([]Submitted, er
 		return answers, failed
 	}
 	return answers, nil
+}
+
+// submitRound tries each of the pending jobs once. Where no broker answered for some, those behind them fail with them: each
+// call to a broker that hangs takes its time.
+func (c *Client) submitRound(ctx context.Context, specs []Spec, pending []int, answers []Submitted) {
+	for len(pending) > 0 {
+		n := batchSize(specs, pending)
+		err := c.submitTogether(ctx, specs, pending[:n], answers)
+		pending = pending[n:]
+		var failure *Error
+		if errors.As(err, &failure) && failure.passes() {
+			for _, i := range pending {
+				answers[i] = Submitted{Err: err}
+			}
+			return
+		}
+	}
 }
 
 // BatchError tells that some jobs of a batch were not stored. errors.Is and errors.As look at each of its errors.
@@ -188,8 +207,8 @@ func batchSize(specs []Spec, pending []int) int {
 	return len(pending)
 }
 
-// submitTogether makes one call for specs[batch] and puts down its answers.
-func (c *Client) submitTogether(ctx context.Context, specs []Spec, batch []int, answers []Submitted) {
+// submitTogether makes one call for specs[batch] and puts down its answers. It returns the error of the call itself.
+func (c *Client) submitTogether(ctx context.Context, specs []Spec, batch []int, answers []Submitted) error {
 	request := &droverv1.SubmitBatchRequest{OnConflict: onConflict(specs[batch[0]])}
 	for _, i := range batch {
 		request.Jobs = append(request.Jobs, specs[i].job)
@@ -211,6 +230,7 @@ func (c *Client) submitTogether(ctx context.Context, specs []Spec, batch []int, 
 			Err:          itemError(result.GetError()),
 		}
 	}
+	return err
 }
 
 func onConflict(spec Spec) droverv1.ConflictPolicy {

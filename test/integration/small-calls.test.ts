@@ -5,9 +5,10 @@ import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Client, DeadlineExceededError } from "@drover/client";
-import { JobServiceService } from "@drover/proto/v1";
-import { Client as Channel, credentials, Server, ServerCredentials } from "@grpc/grpc-js";
+import { JobServiceService, WaitRequest } from "@drover/proto/v1";
+import { Client as Channel, credentials, Metadata, Server, ServerCredentials, status } from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { SmallCalls, type SmallRequest } from "../../client-sdk/typescript/src/small-calls.js";
 import { Broker } from "../support/broker.js";
 import { until } from "../support/until.js";
 
@@ -90,6 +91,83 @@ test("who stops waiting is not waited for by the broker", async () => {
   await expect(waiting).rejects.toThrow();
   await until("the broker to know", async () => (await ended("Wait", "CANCELLED")) > left);
   expect((await client.job(id).status()).state).toBe("READY");
+});
+
+describe("a stream that has served its time", () => {
+  /** Ended by its age alone. */
+  const patient = { quick: 600_000 };
+  let channel: Channel;
+
+  beforeEach(() => {
+    channel = new Channel(broker.address, credentials.createInsecure());
+  });
+  afterEach(() => channel.close());
+
+  const waitFor = (id: string): SmallRequest => ({
+    $case: "wait",
+    value: WaitRequest.create({ ids: [id], timeout: { seconds: 60 } }),
+  });
+
+  function answer(calls: SmallCalls, request: SmallRequest): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      calls.call(request, 60_000, (error, value) => (error === null ? resolve(value) : reject(error)));
+    });
+  }
+
+  test("is followed by a new one while calls go on, and answers what it was asked", async () => {
+    const streams = await ended("Call");
+    const calls = new SmallCalls(channel, () => new Metadata(), { ...patient, oldest: 50 });
+    const [id = ""] = await submitMany(1);
+    const waiting = answer(calls, waitFor(id));
+    let answered = 0;
+    let over = false;
+    const callers = Array.from({ length: 8 }, async () => {
+      while (!over) {
+        const told = await answer(calls, { $case: "status", value: { id, includePayload: false } });
+        expect(told).toMatchObject({ job: { id } });
+        answered++;
+      }
+    });
+    // The first one still has its wait.
+    await until("streams to have come and gone", async () => (await ended("Call")) >= streams + 3);
+    over = true;
+    await Promise.all(callers);
+    expect(answered).toBeGreaterThan(8);
+    await client.job(id).cancel();
+    expect(await waiting).toMatchObject({ results: [{ job: { id } }] });
+  });
+
+  test("ends with the last call that is given up, at the broker too", async () => {
+    const [streams, left] = [await ended("Call"), await ended("Wait", "CANCELLED")];
+    const calls = new SmallCalls(channel, () => new Metadata(), { ...patient, oldest: 0 });
+    const [id = ""] = await submitMany(1);
+    let toldWith: number | undefined;
+    const giveUp = calls.call(waitFor(id), 60_000, (error) => {
+      toldWith = error?.code;
+    });
+    // Once this is answered, by a stream of its own, the wait has arrived.
+    await answer(calls, { $case: "status", value: { id, includePayload: false } });
+    giveUp();
+    expect(toldWith).toBe(status.CANCELLED);
+    await until("the wait to end", async () => (await ended("Wait", "CANCELLED")) > left);
+    await until("both streams to end", async () => (await ended("Call")) >= streams + 2);
+  });
+
+  test("keeps no process from ending once its last call is given up", async () => {
+    const [id = ""] = await submitMany(1);
+    const script = `
+      import { Client, credentials, Metadata } from "@grpc/grpc-js";
+      import { SmallCalls } from "./client-sdk/typescript/dist/small-calls.js";
+      const [address, id] = process.argv.slice(1);
+      const channel = new Client(address, credentials.createInsecure());
+      const calls = new SmallCalls(channel, () => new Metadata(), { quick: 600_000, oldest: 0 });
+      const value = { ids: [id], mode: 0, timeout: { seconds: 60, nanos: 0 } };
+      const giveUp = calls.call({ $case: "wait", value }, 60_000, () => console.log("given up"));
+      channel.waitForReady(Date.now() + 20_000, giveUp);`;
+    const args = ["--input-type=module", "-e", script, broker.address, id];
+    const { stdout } = await run(process.execPath, args, { cwd: root, timeout: 30_000 });
+    expect(stdout).toBe("given up\n");
+  });
 });
 
 describe("a broker", () => {

@@ -14,6 +14,9 @@ import { until } from "../support/until.js";
 import { buildClients, buildWorkers, clientCommands, FixtureWorker } from "./fixture-worker.js";
 
 const patience = 45_000;
+/** What a worker may be silent for, and how long one computes for that is silent for longer, ms. */
+const silence = 5_000;
+const long = 8_000;
 const languages = Object.keys(clientCommands) as (keyof typeof clientCommands)[];
 
 let folder: string;
@@ -36,7 +39,7 @@ beforeAll(async () => {
     DROVER_TLS_CERT: cert,
     DROVER_TLS_KEY: key,
     DROVER_TLS_CA: authority.ca,
-    DROVER_SESSION_TIMEOUT: "2s",
+    DROVER_SESSION_TIMEOUT: `${silence}ms`,
   };
   [closed, open] = await Promise.all([Broker.start({ env }), Broker.start()]);
 }, 300_000);
@@ -94,7 +97,11 @@ describe.each(languages)("in %s", (language) => {
   });
 
   test.each(strangers)("a client who $who is told so, once", async ({ env, says }) => {
-    const { error, type } = await client(closed.address, { ...env(), FIXTURE_QUEUE: "none" });
+    const { error, type } = await client(closed.address, {
+      ...env(),
+      FIXTURE_QUEUE: "none",
+      FIXTURE_PATIENCE: "4",
+    });
     expect(error).toMatch(says);
     expect(type).toMatch(/^(UnavailableError|Unavailable|\*drover\.Error)$/);
     expect(error?.split("\n")).toHaveLength(1);
@@ -114,7 +121,7 @@ describe.each(languages)("in %s", (language) => {
   async function busy(queue: string): Promise<JobHandle> {
     const { ca, cert, key } = { ca: authority.ca, ...caller };
     local = new Client({ address: closed.address, tls: { ca, cert, key } });
-    return local.submit("busy", { milliseconds: 5_000, diary: "/dev/null" }, { queue });
+    return local.submit("busy", { milliseconds: long, diary: "/dev/null" }, { queue });
   }
 
   test("a handler that computes for long keeps its job over TLS, whatever its calls carry", async () => {
@@ -150,7 +157,7 @@ test("the vouching for a TypeScript handler that computes carries what calls do"
   workers.push(started);
   const { ca, cert, key } = { ca: authority.ca, ...caller };
   local = new Client({ address: closed.address, tls: { ca, cert, key } });
-  const job = await local.submit("busy", { milliseconds: 8_000, diary: "/dev/null" }, { queue });
+  const job = await local.submit("busy", { milliseconds: 3 * silence, diary: "/dev/null" }, { queue });
   await until("the lease to be lost", async () => (await job.status()).crashes === 1, patience);
 });
 

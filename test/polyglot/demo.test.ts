@@ -38,10 +38,13 @@ async function play(
   const all = { ...process.env, TMPDIR: folder, CI: "true", ...env };
   const played = spawn(command, args, { cwd: root, env: all, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
+  let signalled = false;
   for (const stream of [played.stdout, played.stderr])
     stream.on("data", (data: Buffer) => {
       output += data.toString();
-      if (on !== undefined && output.includes(on.word)) played.kill(on.signal);
+      if (on === undefined || signalled || !output.includes(on.word)) return;
+      signalled = true;
+      played.kill(on.signal);
     });
   await once(played, "close");
   return { code: played.exitCode, output };

@@ -55,8 +55,10 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function start(command: string, args: string[], cwd: string): void {
-  processes.push(spawn(join(bin, command), args, { cwd, env, stdio: ["ignore", "ignore", "inherit"] }));
+function start(command: string, args: string[], cwd: string): ChildProcess {
+  const started = spawn(join(bin, command), args, { cwd, env, stdio: ["ignore", "ignore", "inherit"] });
+  processes.push(started);
+  return started;
 }
 
 /** The first program of a README. */
@@ -104,7 +106,7 @@ test(
     const port = await freePort();
     const url = `http://127.0.0.1:${port}`;
     start("uvicorn", ["web:api", "--port", String(port), "--log-level", "warning"], example);
-    start("drover-worker", ["tasks:app", "--log-level", "warn"], example);
+    const worker = start("drover-worker", ["tasks:app", "--log-level", "warn"], example);
     await until(
       "the web service",
       async () => (await fetch(`${url}/docs`).catch(() => undefined))?.ok,
@@ -126,6 +128,8 @@ test(
     });
 
     expect((await fetch(`${url}/jobs/users.process~nobody`)).status).toBe(404);
+    // Nobody is there any more who could be faster than the question.
+    await endAll([worker]);
     const late = (await (await fetch(`${url}/users/8/process`, { method: "POST" })).json()) as {
       status: string;
     };

@@ -210,11 +210,11 @@ describe.each(languages)("a worker in %s", (language) => {
     },
   );
 
-  describe("on a broker that gives a silent worker 2 s, and one that has gone 1 s", () => {
+  describe("on a broker that gives a silent worker 5 s, and one that has gone 1 s", () => {
     let strict: Broker;
 
     beforeAll(async () => {
-      strict = await Broker.start({ natsUrl: nats.url, env: { DROVER_SESSION_TIMEOUT: "2s" } });
+      strict = await Broker.start({ natsUrl: nats.url, env: { DROVER_SESSION_TIMEOUT: "5s" } });
     });
     afterAll(() => strict?.stop());
 
@@ -225,7 +225,7 @@ describe.each(languages)("a worker in %s", (language) => {
       const { queue } = await attached({ address: strict.address });
       fresh += 1;
       const diary = join(folder, `diary-${fresh}`);
-      const payload = { milliseconds: 5_000, diary };
+      const payload = { milliseconds: 8_000, diary };
       const job = await client.submit("busy", payload, { queue, retry: { retries: 0 } });
       await until("the handler to begin", () => linesOf(diary).length > 0, patience);
       if (restart) {

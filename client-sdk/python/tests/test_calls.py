@@ -138,7 +138,7 @@ RETURN, REJECT = (
 
 
 async def gathered(wire: Wire, *jobs: tuple[str, Any]) -> list[Any]:
-    submits = Submits(wire.send)
+    submits = Submits(wire.send, patience=10)
     calls = [
         asyncio.create_task(submits.submit(job_pb2.JobSpec(task=task, key=f"k{index}"), policy))
         for index, (task, policy) in enumerate(jobs)
@@ -188,3 +188,31 @@ async def test_calls_that_fail_together_move_on_to_the_next_broker_together() ->
 def test_clients_spread_over_the_brokers() -> None:
     # Of 200 all but never miss one of three.
     assert {Caller(["a:1", "b:1", "c:1"], retry_for=10).turn for _ in range(200)} == {0, 1, 2}
+
+
+async def test_a_sending_that_hangs_ends_with_the_time_to_retry() -> None:
+    sent = 0
+
+    async def send() -> None:
+        nonlocal sent
+        sent += 1
+        if sent == 1:
+            raise AWAY
+        await asyncio.Event().wait()
+
+    with pytest.raises(Unavailable) as caught:
+        await asyncio.wait_for(Caller(["a:1"], retry_for=0.2).retrying(send), 10)
+    assert (sent, caught.value.code) == (2, "DEADLINE_EXCEEDED")
+
+
+async def test_a_submit_does_not_wait_for_its_turn_without_end() -> None:
+    wire = Wire()
+    submits = Submits(wire.send, patience=0.1)
+    calls = [
+        asyncio.create_task(submits.submit(job_pb2.JobSpec(task="t", key=f"k{index}"), RETURN))
+        for index in range(SINGLE_CALLS + 10)
+    ]
+    waiting = await asyncio.wait_for(asyncio.gather(*calls[SINGLE_CALLS:], return_exceptions=True), 10)
+    assert [getattr(end, "code", end) for end in waiting] == ["DEADLINE_EXCEEDED"] * 10
+    wire.go.set()
+    await asyncio.gather(*calls[:SINGLE_CALLS])

@@ -242,7 +242,7 @@ class Wire:
 
 
 async def looked(wire: Wire, *looks: tuple[str, bool]) -> list[Any]:
-    gathered = Looks(wire.send)
+    gathered = Looks(wire.send, patience=10)
     tasks = [asyncio.create_task(gathered.status(id, payload)) for id, payload in looks]
     await turns(3)
     wire.go.set()
@@ -279,7 +279,7 @@ async def test_a_look_at_a_job_that_nobody_knows_fails_alone() -> None:
 
 async def test_who_has_gone_takes_no_place_in_a_batch() -> None:
     wire = Wire()
-    gathered = Looks(wire.send)
+    gathered = Looks(wire.send, patience=10)
     tasks = [asyncio.create_task(gathered.status(f"a~{index}", False)) for index in range(10)]
     await turns(1)
     for task in tasks[SINGLE_CALLS:-1]:
@@ -291,7 +291,7 @@ async def test_who_has_gone_takes_no_place_in_a_batch() -> None:
 
 async def test_a_closed_client_leaves_no_look_waiting() -> None:
     wire = Wire()
-    gathered = Looks(wire.send)
+    gathered = Looks(wire.send, patience=10)
     tasks = [asyncio.create_task(gathered.status(f"a~{index}", False)) for index in range(10)]
     await turns(3)
     gathered.close()

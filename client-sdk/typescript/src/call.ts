@@ -4,7 +4,7 @@ import { type MethodDefinition, type ServiceError, status } from "@grpc/grpc-js"
 import type { Brokers } from "./brokers.js";
 import { fromServiceError } from "./call-errors.js";
 import type { CallError } from "./errors.js";
-import { isBrokerTrouble, retryWait } from "./retry.js";
+import { isBrokerTrouble, retryWait, told } from "./retry.js";
 
 /** A unary method as the generated service names it. */
 export type Method<Q, A> = Pick<MethodDefinition<Q, A>, "path" | "requestSerialize" | "responseDeserialize">;
@@ -82,19 +82,22 @@ export class Caller {
     readonly timeout: number,
   ) {}
 
-  /** Tries until there is an answer or the time is over. @throws CallError, that of the last try. */
+  /** Tries until there is an answer or the time is over. @throws CallError, of the last try that tells why. */
   async call<Q, A>(
     method: Method<Q, A>,
     request: Q,
     { timeout = this.timeout }: CallOptions = {},
   ): Promise<A> {
     const end = performance.now() + timeout;
+    let before: CallError | undefined;
     for (let tries = 1; ; tries++) {
       try {
         return await attempt(this.brokers, method, request, tryTimeout(end - performance.now())).answer;
       } catch (error) {
-        const wait = retryWait(error as CallError, tries, Math.random);
-        if (wait === undefined || performance.now() + wait >= end) throw error;
+        const failed = error as CallError;
+        const wait = retryWait(failed, tries, Math.random);
+        if (wait === undefined || performance.now() + wait >= end) throw told(failed, before);
+        before = told(failed, before);
         await new Promise((resolve) => setTimeout(resolve, wait));
       }
     }

@@ -18,6 +18,7 @@ import {
   memberStatus,
 } from "./flow-status.js";
 import { type FollowRules, follow } from "./follow.js";
+import type { WatchOptions } from "./handle.js";
 import { newKey } from "./key.js";
 import { timestamp } from "./spec.js";
 import { traced } from "./tracing.js";
@@ -109,19 +110,21 @@ export class FlowHandle {
   }
 
   /** The flow now and after changes, until it has ended. */
-  async *watch(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<FlowStatus, void> {
+  async *watch(options: WatchOptions = {}): AsyncGenerator<FlowStatus, void> {
     const request = { key: this.key };
-    const { brokers } = this.#caller;
-    for await (const flow of follow(brokers, FlowServiceService.watch, request, rules, options.signal))
-      yield flowStatus(flow);
+    const { signal, timeout = this.#caller.timeout } = options;
+    const told = follow(this.#caller.brokers, FlowServiceService.watch, request, rules, { signal, timeout });
+    for await (const flow of told) yield flowStatus(flow);
   }
 
-  /** The flow once it has ended. @throws FlowTimeoutError: it goes on */
+  /** The flow once it has ended. Without a timeout this waits for as long as it takes, also for a broker to come back.
+   *  @throws FlowTimeoutError: it goes on */
   async wait({ timeout }: { readonly timeout?: number } = {}): Promise<FlowStatus> {
     const late = timeout === undefined ? undefined : AbortSignal.timeout(timeout);
     let last: FlowStatus | undefined;
     try {
-      for await (const now of this.watch(late === undefined ? {} : { signal: late })) last = now;
+      const patient = { timeout: Number.POSITIVE_INFINITY, ...(late !== undefined && { signal: late }) };
+      for await (const now of this.watch(patient)) last = now;
     } catch (error) {
       if (late?.aborted === true) throw new FlowTimeoutError(this.key, timeout ?? 0);
       throw error;

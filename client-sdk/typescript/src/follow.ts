@@ -1,15 +1,18 @@
 // Following something by a stream of its own. The stream may break as often as it likes: it is opened again, and tells
 // what is new.
 
+import { setTimeout as elapse } from "node:timers/promises";
 import { type ClientReadableStream, type Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import type { Brokers, Connection } from "./brokers.js";
-import type { Method } from "./call.js";
+import { type Method, tryTimeout } from "./call.js";
 import { fromServiceError } from "./call-errors.js";
-import type { CallError } from "./errors.js";
+import { type CallError, DeadlineExceededError } from "./errors.js";
 import { isBrokerTrouble, retryWait } from "./retry.js";
 
 // Streams too have a deadline, or one that hangs would hang for ever.
 const STREAM = 10 * 60_000;
+/** A broker begins a stream with what is so now: it has so long for that, in ms. */
+const FIRST_ANSWER = 10_000;
 const PAUSE = 50;
 
 export interface FollowRules<A, T> {
@@ -19,6 +22,13 @@ export interface FollowRules<A, T> {
   readonly tellsMore: (now: T, last: T) => boolean;
 }
 
+export interface FollowOptions {
+  /** How long it goes on while no broker answers, in ms. Once one has, there is no limit to its silence: nothing may
+   *  happen for days. */
+  readonly timeout: number;
+  readonly signal: AbortSignal | undefined;
+}
+
 /** What is followed, now and after each change, the last time when it has ended.
  *  @throws CallError, the signal's reason */
 export async function* follow<Q, A, T>(
@@ -26,10 +36,11 @@ export async function* follow<Q, A, T>(
   method: Method<Q, A>,
   request: Q,
   rules: FollowRules<A, T>,
-  signal: AbortSignal | undefined,
+  { timeout, signal }: FollowOptions,
 ): AsyncGenerator<T, void> {
   let last: T | undefined;
   let tries = 0;
+  let giveUpAt = performance.now() + timeout;
   for (;;) {
     signal?.throwIfAborted();
     const connection = brokers.current;
@@ -38,9 +49,17 @@ export async function* follow<Q, A, T>(
     stream.on("error", () => {});
     const cancel = () => stream.cancel();
     signal?.addEventListener("abort", cancel, { once: true });
-    let wait = PAUSE;
+    const patience = Math.min(FIRST_ANSWER, tryTimeout(Math.max(0, giveUpAt - performance.now())));
+    let silent: CallError | undefined;
+    const silence = setTimeout(() => {
+      silent = noAnswer(patience);
+      stream.cancel();
+    }, patience);
+    let failure: CallError | undefined;
     try {
       for await (const answer of stream) {
+        clearTimeout(silence);
+        giveUpAt = Number.POSITIVE_INFINITY;
         const now = rules.of(answer as A);
         if (now === undefined) continue;
         tries = 0;
@@ -50,15 +69,20 @@ export async function* follow<Q, A, T>(
       }
     } catch (error) {
       signal?.throwIfAborted();
-      const callError = fromServiceError(error as ServiceError);
-      if (isBrokerTrouble(callError) && callError.code !== status.DEADLINE_EXCEEDED)
-        brokers.failed(connection);
-      wait = waitAfter(callError, ++tries);
+      failure = silent ?? fromServiceError(error as ServiceError);
+      const old = failure.code === status.DEADLINE_EXCEEDED && silent === undefined;
+      if (isBrokerTrouble(failure) && !old) brokers.failed(connection);
     } finally {
+      clearTimeout(silence);
       signal?.removeEventListener("abort", cancel);
       stream.cancel();
     }
-    await new Promise((resolve) => setTimeout(resolve, wait));
+    // An answer has been there: the time counts from the loss of its stream.
+    if (giveUpAt === Number.POSITIVE_INFINITY) giveUpAt = performance.now() + timeout;
+    const wait = failure === undefined ? PAUSE : waitAfter(failure, ++tries);
+    if (performance.now() + wait >= giveUpAt) throw failure ?? noAnswer(timeout);
+    // An end by the signal is told above.
+    await elapse(wait, undefined, signal === undefined ? {} : { signal }).catch(() => {});
   }
 }
 
@@ -83,4 +107,9 @@ function waitAfter(error: CallError, tries: number): number {
   const wait = retryWait(error, tries, Math.random);
   if (wait === undefined) throw error;
   return wait;
+}
+
+function noAnswer(after: number): DeadlineExceededError {
+  const details = { code: status.DEADLINE_EXCEEDED, reason: "DEADLINE_EXCEEDED" };
+  return new DeadlineExceededError(`no answer within ${Math.round(after)} ms`, details);
 }

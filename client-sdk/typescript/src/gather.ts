@@ -24,6 +24,8 @@ export interface Gathered {
   readonly giveUpAt: number;
   /** Of performance.now(); set when it begins to wait. */
   queuedAt: number;
+  /** Why a try failed that it was sent in before. */
+  readonly trouble?: Error | undefined;
   reject(error: Error): void;
 }
 
@@ -157,7 +159,8 @@ export class Gatherer<Item extends Gathered> {
     for (const item of late) this.#bytes -= item.bytes;
     this.#giveUpAt = this.#queue.reduce((at, item) => Math.min(at, item.giveUpAt), Number.POSITIVE_INFINITY);
     const details = { code: status.DEADLINE_EXCEEDED, reason: "DEADLINE_EXCEEDED" };
-    reject(late, new DeadlineExceededError("the timeout passed before the request could be sent", details));
+    const error = new DeadlineExceededError("the timeout passed before the request could be sent", details);
+    for (const item of late) item.reject(item.trouble ?? error);
   }
 }
 

@@ -36,6 +36,13 @@ export interface StatusOptions extends CallOptions {
   readonly includePayload?: boolean;
 }
 
+export interface WatchOptions {
+  /** How long the watch goes on while no broker answers, in ms. Default: the client's timeout. */
+  readonly timeout?: number;
+  /** Ends the watch, not the job. */
+  readonly signal?: AbortSignal;
+}
+
 /** @internal What handles need of their client. */
 export interface JobCalls {
   readonly caller: Caller;
@@ -92,9 +99,11 @@ export class JobHandle<R = unknown> {
     return { outcome: outcome as CancelOutcome, previousState: jobState(answer.previousState) };
   }
 
-  /** The job now and after each change, until it has ended. Changes in quick succession may be told as one. */
-  async *watch(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<JobStatus<R>, void> {
-    for await (const job of watchJob(this.#calls.caller.brokers, this.id, options.signal))
+  /** The job now and after each change, until it has ended. Changes in quick succession may be told as one.
+   *  @throws JobNotFoundError, CallError, the signal's reason */
+  async *watch(options: WatchOptions = {}): AsyncGenerator<JobStatus<R>, void> {
+    const { signal, timeout = this.#calls.caller.timeout } = options;
+    for await (const job of watchJob(this.#calls.caller.brokers, this.id, { signal, timeout }))
       yield jobStatus<R>(job);
   }
 

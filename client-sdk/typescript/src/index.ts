@@ -56,6 +56,7 @@ export {
   type Place,
   type StatusOptions,
   SubmittedJob,
+  type WatchOptions,
 } from "./handle.js";
 export type { ActiveJob, Inspect, Inspected, RegisteredTask, ServerInfo, WorkerStatus } from "./inspect.js";
 export type {

@@ -14,6 +14,11 @@ export function isBrokerTrouble({ code, reason }: CallError): boolean {
   return cut && reason === status[code];
 }
 
+/** What a caller is told whose time is over: why the try before failed says more than that the last one ran out of time. */
+export function told(last: CallError, before: CallError | undefined): CallError {
+  return before !== undefined && last.code === status.DEADLINE_EXCEEDED ? before : last;
+}
+
 /** Wait in ms before the next try of a call that is safe to repeat, or undefined if it would not help. `tries` counts
  *  those made; `random` yields [0, 1). */
 export function retryWait(error: CallError, tries: number, random: () => number): number | undefined {

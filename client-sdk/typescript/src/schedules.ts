@@ -163,9 +163,9 @@ export class Schedules {
     return statusOf(await this.#caller.call(ScheduleServiceService.resume, { name }, options));
   }
 
-  /** Submits its job now, paused or not. The job's id. */
+  /** Submits its job now, paused or not. The job's id. Tried once: a second try might submit a second job. */
   async trigger(name: string, options: CallOptions = {}): Promise<string> {
-    return (await this.#caller.call(ScheduleServiceService.trigger, { name }, options)).jobId;
+    return (await this.#caller.once(ScheduleServiceService.trigger, { name }, options)).jobId;
   }
 
   /** The next planned times of a schedule that is there, by its name, or of a rule. */

@@ -18,10 +18,14 @@ const CASES: Readonly<Record<string, SmallRequest["$case"]>> = {
   [JobServiceService.wait.path]: "wait",
 };
 
-/** A call this long after the last one, in ms, is one in quick succession; and so long the stream stays without any. */
-const QUICK = 250;
-/** A stream serves so long, in ms: then the way to the broker is chosen anew. */
-const OLDEST = 60_000;
+export interface SmallCallRules {
+  /** A call so long after the last one, in ms, is one in quick succession; and so long the stream stays without any. */
+  readonly quick: number;
+  /** A stream serves so long, in ms: then the way to the broker is chosen anew. */
+  readonly oldest: number;
+}
+
+const RULES: SmallCallRules = { quick: 250, oldest: 60_000 };
 /** Bytes of a request: what is larger gains nothing, and would hold up the others. */
 const SMALL = 64 * 1024;
 /** Jobs waited for by one request: their results may be large. */
@@ -37,20 +41,22 @@ interface Pending {
 export class SmallCalls {
   readonly #client: Client;
   readonly #metadata: () => Metadata;
+  readonly #rules: SmallCallRules;
   #line: Line | undefined;
   #lastAt = Number.NEGATIVE_INFINITY;
   /** A broker, or something before it, that knows no such stream. */
   #unknown = false;
 
   /** `metadata`: of a stream that is opened now. */
-  constructor(client: Client, metadata: () => Metadata) {
+  constructor(client: Client, metadata: () => Metadata, rules: SmallCallRules = RULES) {
     this.#client = client;
     this.#metadata = metadata;
+    this.#rules = rules;
   }
 
   /** The call as the stream has it; undefined: it is to be made by itself. */
   requestOf<Q>({ path }: Pick<Method<Q, unknown>, "path">, value: Q): SmallRequest | undefined {
-    const quick = performance.now() - this.#lastAt < QUICK;
+    const quick = performance.now() - this.#lastAt < this.#rules.quick;
     this.#lastAt = performance.now();
     const $case = CASES[path];
     if (!quick || this.#unknown || $case === undefined) return undefined;
@@ -67,7 +73,7 @@ export class SmallCalls {
         JobServiceService.call.responseDeserialize,
         this.#metadata(),
       );
-      this.#line = new Line(stream, () => {
+      this.#line = new Line(stream, this.#rules, () => {
         this.#unknown = true;
       });
     }
@@ -79,13 +85,16 @@ export class SmallCalls {
 class Line {
   readonly #stream: Stream;
   readonly #pending = new Map<number, Pending>();
-  readonly #until = performance.now() + OLDEST;
+  readonly #quick: number;
+  readonly #until: number;
   #next = 1;
   #open = true;
   #idle: NodeJS.Timeout | undefined;
 
-  constructor(stream: Stream, unknown: () => void) {
+  constructor(stream: Stream, { quick, oldest }: SmallCallRules, unknown: () => void) {
     this.#stream = stream;
+    this.#quick = quick;
+    this.#until = performance.now() + oldest;
     stream.on("data", (response: CallResponse) => this.#answered(response));
     stream.on("error", (error: ServiceError) => {
       if (error.code === status.UNIMPLEMENTED) unknown();
@@ -135,7 +144,7 @@ class Line {
   /** Without anything to wait for. */
   #rest(): void {
     if (performance.now() >= this.#until) return this.#hangUp();
-    this.#idle ??= setTimeout(() => this.#hangUp(), QUICK);
+    this.#idle ??= setTimeout(() => this.#hangUp(), this.#quick);
   }
 
   #hangUp(): void {

@@ -9,7 +9,7 @@ import { attempt, tryTimeout } from "./call.js";
 import { fromItemStatus } from "./call-errors.js";
 import { type CallError, callError } from "./errors.js";
 import { Gatherer, type GatherRules } from "./gather.js";
-import { retryWait } from "./retry.js";
+import { retryWait, told } from "./retry.js";
 
 /** What a submit does when its task already has a job of that key. */
 export type OnConflict = "return-existing" | "reject";
@@ -39,6 +39,7 @@ interface Pending extends Submission {
   readonly giveUpAt: number;
   queuedAt: number;
   tries: number;
+  trouble: CallError | undefined;
   resolve(submitted: Submitted): void;
   reject(error: Error): void;
 }
@@ -76,6 +77,7 @@ class Lane {
         giveUpAt: performance.now() + timeout,
         queuedAt: 0,
         tries: 0,
+        trouble: undefined,
         resolve,
         reject,
       });
@@ -152,7 +154,8 @@ class Lane {
         continue;
       }
       const wait = retryWait(error, item.tries, Math.random);
-      if (wait === undefined || performance.now() + wait >= item.giveUpAt) item.reject(error);
+      item.trouble = told(error, item.trouble);
+      if (wait === undefined || performance.now() + wait >= item.giveUpAt) item.reject(item.trouble);
       else {
         again.push(item);
         longest = Math.max(longest, wait);

@@ -10,7 +10,7 @@ import {
   OverloadedError,
   UnavailableError,
 } from "../../../client-sdk/typescript/src/errors.js";
-import { isBrokerTrouble, retryWait } from "../../../client-sdk/typescript/src/retry.js";
+import { isBrokerTrouble, retryWait, told } from "../../../client-sdk/typescript/src/retry.js";
 
 const any = (typeName: string, value: Uint8Array) => ({
   typeUrl: `type.googleapis.com/google.rpc.${typeName}`,
@@ -116,4 +116,11 @@ describe("a call is tried again", () => {
       false,
     );
   });
+});
+
+test("a call whose time is over is told why the try before failed, where the last one only ran out of time", () => {
+  const [late, away] = [callError(status.DEADLINE_EXCEEDED), callError(status.UNAVAILABLE)];
+  expect(told(late, away)).toBe(away);
+  expect(told(late, undefined)).toBe(late);
+  expect(told(away, late)).toBe(away);
 });

@@ -134,6 +134,17 @@ describe("requests", () => {
     expect(sent()).toEqual([[1], [2], [3]]);
   });
 
+  test("that were sent in vain before are told why, and not that their time is over", async () => {
+    const { gatherer, calls } = gathering();
+    const tried = Object.assign(item(1, 100), { trouble: new Error("no such authority") });
+    gatherer.push(tried);
+    await turn();
+    gatherer.again([tried], 150);
+    await calls[0]?.answer();
+    await vi.advanceTimersByTimeAsync(150);
+    expect(tried.rejected?.message).toBe("no such authority");
+  });
+
   test("beyond the bound are refused", async () => {
     const { gatherer } = gathering();
     for (let name = 0; name < 30; name++) gatherer.push(item(name));

@@ -18,10 +18,8 @@ from drover.v1 import (
 )
 
 from .access import Access
-from .errors import Unavailable, error_of_call
+from .errors import Unavailable, error_of_call, no_answer
 
-ATTEMPT_TIMEOUT = 10.0
-"""Seconds for one sending of a call, beyond what the call itself says it may take."""
 FIRST_WAIT = 0.05
 LONGEST_WAIT = 2.0
 
@@ -38,8 +36,9 @@ CHANNEL_OPTIONS = [
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
     # gRPC's own 1 s to 2 min would outlast a broker's restart.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
+    # What gRPC takes for this is the time that one attempt to connect has, TLS and all.
+    ("grpc.min_reconnect_backoff_ms", 3000),
     # A broker that froze, or a host that vanished, says nothing: without pings a watch would wait for ever.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
@@ -73,9 +72,18 @@ class Caller:
     """One channel per broker, made at first use. Every call made here may be sent twice: only for
     idempotent ones."""
 
-    def __init__(self, addresses: Sequence[str], retry_for: float, access: Access | None = None) -> None:
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        retry_for: float,
+        timeout: float = 10.0,
+        access: Access | None = None,
+    ) -> None:
+        """`timeout`: seconds for one sending of a call, beyond what the call itself says it may take. Every
+        call ends within the sum of these and `retry_for`."""
+        self.timeout = timeout
+        self.retry_for = retry_for
         self._addresses = addresses
-        self._retry_for = retry_for
         self._access = access or Access()
         self._at = random.randrange(len(addresses))  # so that many clients spread over the brokers
         self._channels: dict[str, grpc.aio.Channel] = {}
@@ -97,27 +105,34 @@ class Caller:
     async def call(self, method: str, request: Any, lasts: float = 0.0) -> Any:
         """`lasts`: seconds that the call itself may take (a long poll). Raises a BrokerError; Unavailable
         only after the time to retry is over."""
-        return await self.retrying(lambda: self.once(method, request, lasts))
+        return await self.retrying(lambda: self.once(method, request, lasts), lasts)
 
-    async def retrying(self, send: Callable[[], Any]) -> Any:
+    async def retrying(self, send: Callable[[], Any], lasts: float = 0.0) -> Any:
         """Repeats `send` while it raises Unavailable and there is time. That counts from the first failure:
         a long poll that hung must not have used it up."""
         loop = asyncio.get_running_loop()
-        deadline: float | None = None
-        attempt = 0
+        latest = loop.time() + lasts + self.timeout  # of the first failure
+        turn = self.turn
+        try:
+            return await send()
+        except Unavailable as error:
+            failure = error
+        deadline = min(loop.time(), latest) + self.retry_for
+        attempt = 1
         while True:
+            wait = backoff(attempt, failure.retry_after, random.random())
+            if loop.time() + wait > deadline:
+                raise failure
+            self.elsewhere(turn)
+            await asyncio.sleep(wait)
             attempt += 1
             turn = self.turn
             try:
-                return await send()
+                return await asyncio.wait_for(send(), deadline - loop.time())
             except Unavailable as error:
-                wait = backoff(attempt, error.retry_after, random.random())
-                if deadline is None:
-                    deadline = loop.time() + self._retry_for
-                if loop.time() + wait > deadline:
-                    raise
-                self.elsewhere(turn)
-                await asyncio.sleep(wait)
+                failure = error
+            except asyncio.TimeoutError:
+                raise no_answer(self.retry_for) from failure
 
     @property
     def turn(self) -> int:
@@ -137,7 +152,7 @@ class Caller:
     async def once(self, method: str, request: Any, lasts: float = 0.0) -> Any:
         """As `call`, sent one time only."""
         try:
-            timeout = lasts + ATTEMPT_TIMEOUT
+            timeout = lasts + self.timeout
             return await self.method(method)(request, timeout=timeout, metadata=self._access.metadata())
         except grpc.aio.AioRpcError as error:
             raise error_of_call(error) from None

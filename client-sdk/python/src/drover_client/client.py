@@ -61,6 +61,8 @@ class Client:
             the environment, else `localhost:50051`. Any broker answers for any job.
         retry_for: seconds for which a call is repeated, with the same key, while no broker can be reached.
             0: never.
+        timeout: seconds that one sending of a call may take until its broker counts as dead. No call takes
+            longer than both together, but for waiting that was asked for.
         tls: True for gRPC's own list of authorities, or files. Raises OSError, ValueError.
         metadata: sent with each call, for example `{"authorization": "Bearer ..."}`; a function is asked
             anew for each call.
@@ -76,12 +78,13 @@ class Client:
         address: str | Iterable[str] | None = None,
         *,
         retry_for: float = 30.0,
+        timeout: float = 10.0,
         tls: Tls | bool = False,
         metadata: Metadata | None = None,
     ) -> None:
-        self._calls = Caller(addresses_of(address), retry_for, Access(tls, metadata))
-        self._submits = Submits(self._calls.once)
-        self._looks = Looks(self._calls.once)
+        self._calls = Caller(addresses_of(address), retry_for, timeout, Access(tls, metadata))
+        self._submits = Submits(self._calls.once, patience=timeout + retry_for)
+        self._looks = Looks(self._calls.once, patience=timeout + retry_for)
         self._waits = Waits(self._ask_for_ends, retry_for)
         self.queues = Queues(self._calls)
         self.routes = Routes(self._calls)
@@ -165,6 +168,9 @@ class Client:
         specs = [request.to_proto() for request in asked]
         results: list[Submitted | BrokerError] = []
         for batch in batches(specs):
+            if results and isinstance(results[-1], Unavailable):  # the time to retry is over for all of them
+                results += [results[-1]] * len(batch)
+                continue
             own = [request.key is None for request in asked[len(results) : len(results) + len(batch)]]
             results += await self._submit_batch(batch, own, _ON_CONFLICT[on_conflict])
         return results

@@ -168,6 +168,11 @@ def error_of_call(error: grpc.aio.AioRpcError) -> BrokerError:
     return made(message, code=code, reason=reason, fields=fields, retry_after=retry_after)
 
 
+def no_answer(seconds: float) -> Unavailable:
+    """Of our own making, for what got no answer in time."""
+    return Unavailable(f"no answer within {seconds:g} s", code="DEADLINE_EXCEEDED")
+
+
 def error_of_item(status: job_pb2.ItemStatus) -> BrokerError:
     """From one item of a batch."""
     code = next((entry.name for entry in grpc.StatusCode if entry.value[0] == status.code), "UNKNOWN")

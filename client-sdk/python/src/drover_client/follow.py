@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import grpc
 
 from .calls import Caller
-from .errors import Unavailable, error_of_call
+from .errors import Unavailable, error_of_call, no_answer
 
 WATCH_AGAIN = 0.05
 """Seconds before a stream that ended too early is opened again."""
@@ -45,9 +45,12 @@ async def follow(
 
 
 async def _open(calls: Caller, method: str, request: Any) -> tuple[Any, Any]:
-    """The stream and its first message: only with that is it known to be open."""
+    """The stream and its first message, which tells how things stand now: only with that is it known to be
+    open. After it a stream may be silent for as long as nothing happens."""
     call = calls.stream(method, request)
     try:
-        return call, await call.read()
+        return call, await asyncio.wait_for(call.read(), calls.timeout)
     except grpc.aio.AioRpcError as error:
         raise error_of_call(error) from None
+    except asyncio.TimeoutError:
+        raise no_answer(calls.timeout) from None

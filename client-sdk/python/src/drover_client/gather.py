@@ -12,9 +12,9 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from .errors import BrokerError, InvalidArgument
+from .errors import BrokerError, InvalidArgument, no_answer
 
 SINGLE_CALLS = 4
 """Requests in flight as calls of their own; beyond that they gather."""
@@ -39,26 +39,31 @@ class Gather(Generic[Asked, Told]):
         alone: Callable[[Asked], Awaitable[Told]],
         together: Callable[[Sequence[Asked]], Awaitable[Collection[Told | BrokerError]]],
         fits: Callable[[Iterable[Asked]], int],
+        patience: float,
     ) -> None:
         """`alone` and `together` send one call each, once, and raise BrokerError; `together` answers in
-        order. `fits`: how many of the first go in one call, at least one."""
+        order. `fits`: how many of the first go in one call, at least one. `patience`: seconds until a request
+        that gathers has to be answered."""
         self._alone = alone
         self._together = together
         self._fits = fits
+        self._patience = patience
         self._singles = 0
         self._waiting: deque[_Waiting[Asked, Told]] = deque()
         self._pumps: set[asyncio.Task[None]] = set()
 
     async def ask(self, asked: Asked) -> Told:
-        """Raises BrokerError."""
+        """Raises BrokerError; Unavailable once its patience is over."""
         if self._singles < SINGLE_CALLS and not self._waiting:
             self._singles += 1
             try:
                 return await self._alone(asked)
             finally:
                 self._singles -= 1
-        answer: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Told] = loop.create_future()
         self._waiting.append(_Waiting(asked, answer))
+        late = loop.call_later(self._patience, _give_up, answer, self._patience)
         if len(self._pumps) < BATCHES:
             pump = asyncio.create_task(self._pump())
             self._pumps.add(pump)
@@ -69,6 +74,8 @@ class Gather(Generic[Asked, Told]):
             # It may be another's fault, and a batch has no room for the names of the fields that are wrong:
             # alone it is told them.
             return await self._alone(asked)
+        finally:
+            late.cancel()
 
     def close(self) -> None:
         """Cancels what waits and what is under way."""
@@ -104,6 +111,11 @@ class Gather(Generic[Asked, Told]):
                 entry.answer.set_exception(answer)
             else:
                 entry.answer.set_result(answer)
+
+
+def _give_up(answer: asyncio.Future[Any], patience: float) -> None:
+    if not answer.done():
+        answer.set_exception(no_answer(patience))
 
 
 def check_all_answered(asked: Collection[object], answers: Collection[object]) -> None:

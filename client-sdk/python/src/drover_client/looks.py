@@ -26,9 +26,9 @@ class _Look:
 
 
 class Looks:
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, patience: float) -> None:
         self._send = send
-        self._gather: Gather[_Look, Job] = Gather(self._alone, self._together, _fitting)
+        self._gather: Gather[_Look, Job] = Gather(self._alone, self._together, _fitting, patience)
 
     async def status(self, id: str, include_payload: bool) -> Job:
         """Raises BrokerError, for example JobNotFound."""

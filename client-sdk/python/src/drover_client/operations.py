@@ -107,15 +107,21 @@ class Queues:
         await self._calls.call("Queue/Resume", queue_service_pb2.QueueServiceResumeRequest(queue=name))
 
     async def purge(
-        self, name: str, *, task: str = "", include_scheduled: bool = False, dry_run: bool = False
+        self,
+        name: str,
+        *,
+        task: str = "",
+        include_scheduled: bool = False,
+        dry_run: bool = False,
+        timeout: float = PURGE_LASTS,
     ) -> Purged:
         """Removes the jobs that wait (of one task, if given), without a record, and says how many; with
-        `dry_run` it only counts. Tried once: a second try would also take what was submitted meanwhile.
-        Raises BrokerError (reason QUEUE_BUSY: try later)."""
+        `dry_run` it only counts. `timeout`: seconds that the broker may take for it. Tried once: a second try
+        would also take what was submitted meanwhile. Raises BrokerError (reason QUEUE_BUSY: try later)."""
         request = queue_service_pb2.QueueServicePurgeRequest(
             queue=name, task=task, include_scheduled=include_scheduled, dry_run=dry_run
         )
-        answer = await self._calls.once("Queue/Purge", request, lasts=PURGE_LASTS)
+        answer = await self._calls.once("Queue/Purge", request, lasts=timeout)
         return Purged(answer.ready, answer.scheduled)
 
 

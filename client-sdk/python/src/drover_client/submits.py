@@ -26,9 +26,9 @@ class _Submit:
 
 
 class Submits:
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, patience: float) -> None:
         self._send = send
-        self._gather: Gather[_Submit, Answer] = Gather(self._alone, self._together, _fitting)
+        self._gather: Gather[_Submit, Answer] = Gather(self._alone, self._together, _fitting, patience)
 
     async def submit(self, spec: job_pb2.JobSpec, policy: job_service_pb2.ConflictPolicy) -> Answer:
         """Raises BrokerError."""

@@ -34,7 +34,7 @@ from .flow_builders import Node
 from .flows import FlowCancellation, FlowMember, FlowStatus
 from .job import Job
 from .limits import RunLimits
-from .operations import ActiveJob, Purged, Queue, RegisteredTask, Route, WorkerInfo
+from .operations import PURGE_LASTS, ActiveJob, Purged, Queue, RegisteredTask, Route, WorkerInfo
 from .schedules import Declared, Schedule, ScheduleStatus
 from .spec import JobRequest
 from .task_ref import R, Step
@@ -76,12 +76,13 @@ class Client:
         address: str | Iterable[str] | None = None,
         *,
         retry_for: float = 30.0,
+        timeout: float = 10.0,
         tls: Tls | bool = False,
         metadata: Metadata | None = None,
     ) -> None:
         addresses = addresses_of(address)
         self._make: Callable[[], asynchronous.Client] = lambda: asynchronous.Client(
-            addresses, retry_for=retry_for, tls=tls, metadata=metadata
+            addresses, retry_for=retry_for, timeout=timeout, tls=tls, metadata=metadata
         )
         self._loop = _LoopThread()
         self._made: asynchronous.Client | None = None
@@ -256,11 +257,17 @@ class Queues:
         self._client.run(lambda client: client.queues.resume(name))
 
     def purge(
-        self, name: str, *, task: str = "", include_scheduled: bool = False, dry_run: bool = False
+        self,
+        name: str,
+        *,
+        task: str = "",
+        include_scheduled: bool = False,
+        dry_run: bool = False,
+        timeout: float = PURGE_LASTS,
     ) -> Purged:
         return self._client.run(
             lambda client: client.queues.purge(
-                name, task=task, include_scheduled=include_scheduled, dry_run=dry_run
+                name, task=task, include_scheduled=include_scheduled, dry_run=dry_run, timeout=timeout
             )
         )
 

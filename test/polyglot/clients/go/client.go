@@ -43,7 +43,11 @@ func main() {
 }
 
 func run() (map[string]any, error) {
-	config := drover.Config{RetryFor: 3 * time.Second}
+	patience, err := time.ParseDuration(os.Getenv("FIXTURE_PATIENCE") + "s")
+	if err != nil {
+		patience = 45 * time.Second
+	}
+	config := drover.Config{RetryFor: patience}
 	if ca := os.Getenv("FIXTURE_TLS_CA"); ca != "" {
 		trusted, err := tlsOf(ca, os.Getenv("FIXTURE_TLS_CERT"), os.Getenv("FIXTURE_TLS_KEY"))
 		if err != nil {
@@ -73,7 +77,7 @@ func run() (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	result, err := job.Result(ctx)
 	return map[string]any{"state": status.State, "result": result}, err

@@ -9,6 +9,7 @@ from drover_client import BrokerError, Client, Tls
 
 env = os.environ.get
 namespaces = env("FIXTURE_NAMESPACES", "").split(",")
+patience = float(env("FIXTURE_PATIENCE", "45"))
 
 
 async def together(client: Client, jobs: int) -> dict[str, Any]:
@@ -17,7 +18,7 @@ async def together(client: Client, jobs: int) -> dict[str, Any]:
     await asyncio.gather(*(client.submit(task, {}, queue="nobodys") for _ in range(jobs)))
     ended = [f"echo~{env('FIXTURE_QUEUE')}-{i}" for i in range(jobs)]
     statuses = await asyncio.gather(*(client.status(id) for id in ended))
-    results = await asyncio.gather(*(client.result(id, 30) for id in ended))
+    results = await asyncio.gather(*(client.result(id, patience) for id in ended))
     return {"states": sorted({status.state.name for status in statuses}), "results": results}
 
 
@@ -26,7 +27,7 @@ async def main() -> None:
     client = Client(
         tls=Tls(ca, env("FIXTURE_TLS_CERT"), env("FIXTURE_TLS_KEY")) if ca else False,
         metadata=(lambda: {"drover-namespace": namespaces.pop(0)}) if namespaces[0] else None,
-        retry_for=3,
+        retry_for=patience,
     )
     async with client:
         try:
@@ -39,7 +40,7 @@ async def main() -> None:
                 queue=env("FIXTURE_QUEUE"),
             )
             status = await job.status()
-            print(json.dumps({"state": status.state.name, "result": await job.result(30)}))
+            print(json.dumps({"state": status.state.name, "result": await job.result(patience)}))
         except BrokerError as error:
             print(json.dumps({"type": type(error).__name__, "error": str(error)}))
 

@@ -3,6 +3,7 @@ import { Client } from "@drover/client";
 
 const { FIXTURE_TASK, FIXTURE_QUEUE, FIXTURE_TOGETHER } = process.env;
 const { FIXTURE_TLS_CA, FIXTURE_TLS_CERT, FIXTURE_TLS_KEY } = process.env;
+const patience = Number(process.env.FIXTURE_PATIENCE ?? 45) * 1_000;
 const namespaces = process.env.FIXTURE_NAMESPACES?.split(",");
 
 const client = new Client({
@@ -13,7 +14,7 @@ const client = new Client({
     },
   }),
   ...(namespaces && { metadata: () => ({ "drover-namespace": namespaces.shift() }) }),
-  timeout: 3_000,
+  timeout: patience,
 });
 
 /** Submits, looks at and waits for as many jobs as it is told, each lot at once. */
@@ -22,7 +23,7 @@ async function together(jobs) {
   await Promise.all(at.map(() => client.submit(FIXTURE_TASK, {}, { queue: "nobodys" })));
   const ended = at.map((i) => client.job(`echo~${FIXTURE_QUEUE}-${i}`));
   const states = await Promise.all(ended.map(async (job) => (await job.status()).state));
-  const results = await Promise.all(ended.map((job) => job.result({ timeout: 30_000 })));
+  const results = await Promise.all(ended.map((job) => job.result({ timeout: patience })));
   return { states: [...new Set(states)], results };
 }
 
@@ -33,7 +34,7 @@ try {
   }
   const job = await client.submit(FIXTURE_TASK, { value: "hello" }, { queue: FIXTURE_QUEUE });
   const { state } = await job.status();
-  console.log(JSON.stringify({ state, result: await job.result({ timeout: 30_000 }) }));
+  console.log(JSON.stringify({ state, result: await job.result({ timeout: patience }) }));
 } catch (error) {
   console.log(JSON.stringify({ type: error.constructor.name, error: error.message }));
 } finally {

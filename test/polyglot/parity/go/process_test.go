@@ -31,10 +31,19 @@ var built = sync.OnceValues(func() (string, error) {
 	return program, nil
 })
 
+// workerProgram builds before a scene's time begins.
+func workerProgram(t *testing.T) string {
+	t.Helper()
+	path, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // workerProcess is that program, attached and serving the scene's queue.
-func workerProcess(s *scene, flags ...string) (process *exec.Cmd, ended <-chan error) {
+func workerProcess(s *scene, program string, flags ...string) (process *exec.Cmd, ended <-chan error) {
 	s.Helper()
-	program := must(built())(s)
 	process = exec.Command(program, append([]string{"--queues", s.queue, "--concurrency", "2"}, flags...)...)
 	process.Env = append(os.Environ(), "DROVER_ADDRESS="+address)
 	log := must(process.StderrPipe())(s)
@@ -88,8 +97,9 @@ func wait(s *scene) (job drover.TaskHandle[string], open func()) {
 }
 
 func Test29WorkerCommand(t *testing.T) {
+	program := workerProgram(t)
 	s := setting(t, worker.Config{})
-	process, ended := workerProcess(s, "--log-level", "debug")
+	process, ended := workerProcess(s, program, "--log-level", "debug")
 	same(s, "result", must(submit(s, define[string, string](s, "greet"), "Ada").Result(s.ctx))(s), "Hello, Ada!")
 	job, open := wait(s)
 	if err := process.Process.Signal(syscall.SIGTERM); err != nil {
@@ -103,8 +113,9 @@ func Test29WorkerCommand(t *testing.T) {
 }
 
 func Test29ASecondSignalEndsTheWorkerAtOnce(t *testing.T) {
+	program := workerProgram(t)
 	s := setting(t, worker.Config{})
-	process, ended := workerProcess(s)
+	process, ended := workerProcess(s, program)
 	job, _ := wait(s)
 	var exit *exec.ExitError
 	for err := error(nil); !errors.As(err, &exit); {
@@ -128,8 +139,9 @@ func Test29ASecondSignalEndsTheWorkerAtOnce(t *testing.T) {
 }
 
 func TestAHandlerThatExitsTheProcessIsACrashThatTheClientCanRead(t *testing.T) {
+	program := workerProgram(t)
 	s := setting(t, worker.Config{})
-	_, ended := workerProcess(s)
+	_, ended := workerProcess(s, program)
 	job := submit(s, define[struct{}, struct{}](s, "exit"), struct{}{}, drover.MaxCrashes(0))
 	_, err := job.Result(s.ctx)
 	var failed *drover.FailedError

@@ -117,8 +117,8 @@ func TestADebouncedJobRunsOnceWithWhatWasSaidLast(t *testing.T) {
 	worker.Serve(s.worker, task, func(_ context.Context, n int) (int, error) { runs.Add(1); return n, nil })
 	s.run()
 	var job drover.TaskHandle[int]
-	for n := range 3 {
-		job = submit(s, task, n, drover.Key(s.queue), drover.Debounce(5*time.Second, 0))
+	for n, wait := range []time.Duration{time.Hour, time.Hour, 200 * time.Millisecond} {
+		job = submit(s, task, n, drover.Key(s.queue), drover.Debounce(wait, 0))
 	}
 	same(s, "result", must(job.Result(s.ctx))(s), 2)
 	same(s, "runs", runs.Load(), 1)

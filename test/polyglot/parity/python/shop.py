@@ -158,6 +158,13 @@ async def never_yields(seconds: float) -> str:
     return "at last"
 
 
+@app.task("limits.blocks")
+async def blocks(gate: str) -> str:
+    while not Path(gate).exists():  # noqa: ASYNC110, ASYNC240  the test makes it
+        time.sleep(0.01)  # noqa: ASYNC251  that is the point
+    return "at last"
+
+
 @app.task("limits.rated")
 def rated() -> None:
     return None
