@@ -272,68 +272,64 @@ export class Dispatcher implements LaneEvents {
 
   /** Hands out what is buffered, one ticket a taker and turn, until there is no credit or no ticket left. */
   #assign(): void {
-    const laden = this.#ordered.filter((line) => line.waiting.length > 0);
-    if (laden.length === 0) return;
+    const laden = new Map<string, Line[]>();
+    for (const line of this.#ordered) {
+      if (line.waiting.length === 0) continue;
+      const { queue } = line.lane.key;
+      const there = laden.get(queue);
+      if (there === undefined) laden.set(queue, [line]);
+      else there.push(line);
+    }
+    if (laden.size === 0) return;
     const coming = comingByQueue(this.#ordered);
+    const hungry = new Set(this.#takers);
     const fed = new Set<Taker>();
-    let takers = [...this.#takers];
-    while (takers.length > 0) {
-      takers = takers.filter((taker) => {
+    while (hungry.size > 0) {
+      for (const taker of hungry) {
         const line = this.#pick(taker, laden, coming);
         const entry = line?.waiting.shift();
-        if (entry === undefined) return false;
+        if (entry === undefined) {
+          hungry.delete(taker);
+          continue;
+        }
         this.#count(entry.ticket, -1);
         line?.gate?.passed();
         taker.take(entry.ticket);
         fed.add(taker);
-        return true;
-      });
+      }
     }
     for (const taker of fed) taker.flush();
   }
 
-  /** The line that a taker is to be served from: its queue by weight, there the highest priority, there in turn. */
+  /** The line that a taker is to be served from: its queue by weight, there the highest priority, there in turn. Asked
+   *  for every ticket: nothing is made here. `laden`: lines by their queue, highest priority first. */
   #pick(
     taker: Taker,
-    laden: readonly Line[],
+    laden: ReadonlyMap<string, readonly Line[]>,
     coming: ReadonlyMap<string, readonly Line[]>,
   ): Line | undefined {
     if (taker.free() <= 0) return undefined;
-    const best = new Map<string, Line[]>();
-    for (const line of laden) {
-      if (line.waiting.length === 0 || line.gate?.open === false) continue;
-      const { queue, priority, task } = line.lane.key;
-      const there = best.get(queue);
-      if (there !== undefined && (there[0]?.lane.key.priority ?? 0) > priority) continue;
-      if (!line.takers.includes(taker) || taker.freeFor(task) <= 0) continue;
-      if (there === undefined) best.set(queue, [line]);
-      else there.push(line);
-    }
-    for (const [queue, [line]] of best) {
-      if (isPreceded(taker, line?.lane.key.priority ?? 0, coming.get(queue))) best.delete(queue);
-    }
-    if (best.size === 0) return undefined;
-    const served = this.#served.get(taker) ?? new Map<string, number>();
-    let chosen = "";
+    const served = this.#served.get(taker);
+    let next: Line | undefined;
     let least = Number.POSITIVE_INFINITY;
-    // A queue whose tickets are only on their way has its turn as well: what is here of another one waits for them.
-    const open = [...taker.queues.keys()].filter(
-      (queue) =>
-        best.has(queue) || (!this.#paused.has(queue) && isPreceded(taker, anyPriority, coming.get(queue))),
-    );
-    for (const queue of open) {
-      const share = (served.get(queue) ?? 0) / (taker.queues.get(queue) ?? 1);
-      if (share < least) {
-        least = share;
-        chosen = queue;
-      }
+    let open = 0;
+    for (const [queue, weight] of taker.queues) {
+      const ahead = coming.get(queue);
+      const line = firstFor(taker, laden.get(queue), ahead);
+      // A queue whose tickets are only on their way has its turn as well: what is here of another one waits for them.
+      const turns = line !== undefined || (!this.#paused.has(queue) && isPreceded(taker, anyPriority, ahead));
+      if (!turns) continue;
+      open++;
+      const share = (served?.get(queue) ?? 0) / weight;
+      if (share >= least) continue;
+      least = share;
+      next = line;
     }
-    const lines = best.get(chosen);
-    if (lines === undefined) return undefined;
+    if (next === undefined) return undefined;
+    const { queue } = next.lane.key;
     // Only the difference counts: a queue that was empty for an hour is owed no more than one that was not.
-    if (open.length === 1) served.clear();
-    else served.set(chosen, (served.get(chosen) ?? 0) + 1);
-    const next = lines.reduce((first, line) => (line.given < first.given ? line : first));
+    if (open === 1) served?.clear();
+    else served?.set(queue, (served.get(queue) ?? 0) + 1);
     next.given = ++this.#turn;
     return next;
   }
@@ -422,6 +418,25 @@ export class Dispatcher implements LaneEvents {
       }
     }
   }
+}
+
+/** Of a queue's lines the one that a taker is to be served from; undefined also where a ticket of a higher priority is on
+ *  its way. */
+function firstFor(
+  taker: Taker,
+  lines: readonly Line[] | undefined,
+  coming: readonly Line[] | undefined,
+): Line | undefined {
+  if (lines === undefined) return undefined;
+  let first: Line | undefined;
+  for (const line of lines) {
+    const { priority, task } = line.lane.key;
+    if (first !== undefined && priority < first.lane.key.priority) break;
+    if (line.waiting.length === 0 || line.gate?.open === false) continue;
+    if (!line.takers.includes(taker) || taker.freeFor(task) <= 0) continue;
+    if (first === undefined || line.given < first.given) first = line;
+  }
+  return first !== undefined && isPreceded(taker, first.lane.key.priority, coming) ? undefined : first;
 }
 
 /** Of each gate: what wants to pass it, and how many more tickets may be fetched for it. */

@@ -30,8 +30,7 @@ export function succeed(job: Job, event: { run: Run; result: Content | undefined
     );
     return record("failed", { ...ended(job, run, AttemptOutcome.FAILED, at, failure), failure }, at);
   }
-  const done = ended(job, run, AttemptOutcome.SUCCEEDED, at);
-  return { ...record("succeeded", specOf(job).retention === 0 ? done : { ...done, result }, at), result };
+  return record("succeeded", ended(job, run, AttemptOutcome.SUCCEEDED, at), at, result);
 }
 
 export function fail(
@@ -105,7 +104,8 @@ function ended(
     nonce: at.nonce,
     failure,
   };
-  return { ...job, history: [...job.history.slice(-(sizes.history - 1)), attempt] };
+  const before = job.history.length < sizes.history ? job.history : job.history.slice(1 - sizes.history);
+  return { ...job, history: [...before, attempt] };
 }
 
 function retryOf(job: Job) {

@@ -45,13 +45,18 @@ export interface Next {
   result?: Content | undefined;
 }
 
+const none: readonly Phase[] = [];
+/** Of a record that the nats-server lets go by itself: nothing older of the job may be left by then, or it would be the
+ *  job's state again and run once more. */
+const waitedBefore: readonly Phase[] = ["ready", "due"];
+
 export function ready(job: Job): Next {
-  return { phase: "ready", job: atRest(job), fireAt: 0, keepFor: 0, tombstones: [] };
+  return { phase: "ready", job: atRest(job), fireAt: 0, keepFor: 0, tombstones: none };
 }
 
 /** Until its `dueAt`. */
 export function later(job: Job): Next {
-  return { phase: "later", job: atRest(job), fireAt: job.dueAt, keepFor: 0, tombstones: [] };
+  return { phase: "later", job: atRest(job), fireAt: job.dueAt, keepFor: 0, tombstones: none };
 }
 
 /** For `delay` ms from now on; without one it is ready at once. */
@@ -67,7 +72,7 @@ export function blocked(job: Job): Next {
     job: { ...atRest(job), deadline },
     fireAt: deadline || times.never,
     keepFor: 0,
-    tombstones: [],
+    tombstones: none,
   };
 }
 
@@ -86,13 +91,18 @@ export function held(stored: Stored, job: Job): Next {
     job,
     fireAt: job.hold?.leaseUntil ?? 0,
     keepFor: 0,
-    tombstones: [],
+    tombstones: none,
   };
 }
 
 /** The record of a job that has ended. A failed one says why, and keeps its payload for a redrive; what failed before a
  *  job ended otherwise stands in its history. */
-export function record(phase: "succeeded" | "failed" | "cancelled", job: Job, at: Circumstances): Next {
+export function record(
+  phase: "succeeded" | "failed" | "cancelled",
+  job: Job,
+  at: Circumstances,
+  result?: Content | undefined,
+): Next {
   const spec = specOf(job);
   // A cancelled member runs again when its flow is redriven.
   const again = phase === "cancelled" && spec.flow !== undefined;
@@ -106,17 +116,21 @@ export function record(phase: "succeeded" | "failed" | "cancelled", job: Job, at
   return {
     phase: own ? "kept" : phase,
     job: {
-      ...atRest(job),
+      ...job,
+      hold: undefined,
+      progress: undefined,
+      parked: false,
       spec: kept,
+      result: spec.retention === 0 ? undefined : result,
       failure: phase === "failed" ? job.failure : undefined,
       finishedAt: at.now,
       outcome: own ? phase : "",
     },
     fireAt: 0,
     keepFor: own ? Math.max(retention, times.idempotencyWindow) : 0,
-    // The nats-server lets it go when its time is over, swept or not: nothing older of the job may be left by then, or it
-    // would be the job's state again and run once more.
-    tombstones: own ? ["ready", "due"] : [],
+    tombstones: own ? waitedBefore : none,
+    body: undefined,
+    result,
   };
 }
 

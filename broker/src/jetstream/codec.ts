@@ -109,7 +109,9 @@ export function decodeAt(
     ) {
       throw new Error("not the job its subject names");
     }
-    return { kind: "job", stored: Object.assign(place, { job }) };
+    // Not by a spread, which takes longer than all the rest where it adds a property.
+    const { phase, queue, priority, nonce, firedFrom } = place;
+    return { kind: "job", stored: { phase, queue, priority, rev, seq, nonce, firedFrom, job } };
   } catch {
     const job = strangers(parts, data);
     return {
