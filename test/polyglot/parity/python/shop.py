@@ -91,6 +91,11 @@ def later(ctx: Context) -> int:
     return ctx.attempt
 
 
+@app.task("files.read")
+def read(path: str) -> str:
+    return Path(path).read_text()
+
+
 class Gone(Exception):
     pass
 

@@ -136,6 +136,24 @@ async def test_06_automatic_retry(client: Client) -> None:
     assert (failed.value.job.failures, failed.value.job.failure.type) == (4, "ConnectionError")
 
 
+async def test_06_a_failed_job_is_redriven(client: Client, drover_broker: str, tmp_path: Path) -> None:
+    mended = tmp_path / "mended"
+    job = await client.submit("files.read", {"path": str(mended)}, retry=RetryPolicy(max_attempts=1))
+    with pytest.raises(JobFailed):
+        await job.result(PATIENCE)
+    again = await job.redrive()
+    assert (again.id, again.state, again.failures) == (job.id, JobState.READY, 0)
+    with pytest.raises(JobFailed):
+        await job.result(PATIENCE)
+    mended.write_text("it is there")
+    with sync.Client(drover_broker) as flask:
+        await asyncio.to_thread(flask.redrive, job.id)
+    assert await job.result(PATIENCE) == "it is there"
+    with pytest.raises(BrokerError) as refused:
+        await job.redrive()
+    assert refused.value.reason == "NOT_FAILED"
+
+
 async def test_07_exponential_backoff_to_the_second(client: Client) -> None:
     policy = RetryPolicy(max_attempts=4, initial_delay=60, factor=2, jitter=0)
     job = await client.submit("flaky.fail", {"failures": 9}, retry=policy)
