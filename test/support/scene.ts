@@ -7,7 +7,7 @@ import { readConfig } from "../../broker/src/config.js";
 import type { JobRef, Phase, Stored } from "../../broker/src/core/job.js";
 import { type RunTimes, times } from "../../broker/src/core/limits.js";
 import { decode } from "../../broker/src/jetstream/codec.js";
-import { laneName } from "../../broker/src/jetstream/lanes.js";
+import { laneName } from "../../broker/src/jetstream/lane-consumers.js";
 import { parseJobSubject, Subjects } from "../../broker/src/jetstream/subjects.js";
 import { NatsServer, type NatsServerOptions } from "./nats.js";
 import { QuietLog } from "./quiet-log.js";

@@ -7,7 +7,7 @@ import type { Standing } from "../../broker/src/core/job.js";
 import { transitions } from "../../broker/src/core/transitions.js";
 import { dueConsumer } from "../../broker/src/jetstream/due.js";
 import { flowConsumer } from "../../broker/src/jetstream/flow-store.js";
-import { laneName } from "../../broker/src/jetstream/lanes.js";
+import { laneName } from "../../broker/src/jetstream/lane-consumers.js";
 import { firingConsumer } from "../../broker/src/jetstream/schedule-store.js";
 import { metadataKeys, storageFormat } from "../../broker/src/jetstream/stream-config.js";
 import { Subjects } from "../../broker/src/jetstream/subjects.js";

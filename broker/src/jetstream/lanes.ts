@@ -5,18 +5,13 @@
 // come again as if new. A ticket above the stream's last sequence as of our latest connect cannot be one of those; a
 // ticket below has to be read before it runs.
 
-import { createHash } from "node:crypto";
-import { setTimeout as pause } from "node:timers/promises";
-import {
-  type ConsumerConfig,
-  type ConsumerInfo,
-  JetStreamApiError,
-  type JetStreamManager,
-} from "@nats-io/jetstream";
+import type { ConsumerInfo, JetStreamManager } from "@nats-io/jetstream";
 import type { LaneEvents, LaneKey, Lanes, LaneView, Peers, Ticket } from "../app/ports.js";
 import { Refusal } from "../core/errors.js";
 import { times } from "../core/limits.js";
 import { decodeAt } from "./codec.js";
+import { isMarked, StreamLane } from "./lane.js";
+import { LaneConsumers, laneKeyOf } from "./lane-consumers.js";
 import type { Delivery, Puller, PullInbox } from "./puller.js";
 import { firstFrom } from "./seq-at.js";
 import { lanesOfTickets } from "./stranded.js";
@@ -25,64 +20,14 @@ import { keyIn, type Subjects } from "./subjects.js";
 const listEvery = 5_000;
 /** What was listed longer ago than this (a broker that was frozen) is listed again before it is relied on. */
 const listStale = 10_000;
-const perMs = 1_000_000;
 /** For how long tickets are looked for in a lane that is no more: longer than a broker may act on an old list. */
 const goneWatched = 30_000;
-/** The server's numbers for a consumer that is there with another configuration, for one that is not there (when it is
- *  asked for, when it is to be changed), and for one whose files are just being removed. The first of these stays for
- *  good on one that was made while those of its predecessor were being removed: its own are gone with them. */
-const consumerExists = 10148;
-const noConsumer: readonly number[] = [10014, 10149];
-const consumerBare = 10012;
-const consumerGoing: readonly number[] = [consumerBare, 10104];
-/** Waits before a consumer is asked for again whose files are being removed, ms. */
-const goingWaits = [20, 20, 40, 80, 160, 160, 160, 160, 160, 160] as const;
-
-type LaneConfig = Partial<ConsumerConfig> & { durable_name: string };
-
-export class StreamLane implements LaneView {
-  pending = 0;
-  /** When this broker last knew better than any listing that there is a ticket, ms of this machine's clock. */
-  filled = 0;
-  /** Tickets at or below are read before they run. */
-  trustAbove = Number.POSITIVE_INFINITY;
-  /** As last listed. */
-  info: ConsumerInfo | undefined;
-  /** The furthest sequence that is known to have been delivered. */
-  reached = 0;
-  /** Acks since the lane was last swept. */
-  acked = 0;
-  /** How many those were a round of sweeps ago. */
-  ackedBefore = 0;
-  /** The floor up to which it was swept last. */
-  swept = 0;
-  /** How many deliveries there had been when it was last swept with none of them out. */
-  sweptDeliveries: number | undefined;
-  /** When this broker came to know it, ms of this machine's clock. */
-  readonly adopted = Date.now();
-  puller!: Puller;
-
-  constructor(
-    readonly key: LaneKey,
-    readonly shard: number,
-    readonly name: string,
-    readonly filter: string,
-    public created: string,
-  ) {}
-
-  get pulling(): number {
-    return this.puller.pulling;
-  }
-
-  get probing(): boolean {
-    return this.puller.probing;
-  }
-}
 
 export class StreamLanes implements Lanes {
   /** By shard: the stream's last sequence just before its lanes were listed. */
   readonly listedAt = new Map<number, number>();
   readonly #lanes = new Map<string, StreamLane>();
+  readonly #consumers: LaneConsumers;
   readonly #making = new Map<string, Promise<void>>();
   /** Lanes that were there until lately, by filter. */
   readonly #gone = new Map<string, { key: LaneKey; shard: number; until: number }>();
@@ -103,8 +48,10 @@ export class StreamLanes implements Lanes {
     readonly maxLanes: number,
     readonly problem: (error: unknown, during: string) => void,
     /** ms. */
-    readonly ackWait: number = times.ackWait,
-  ) {}
+    ackWait: number = times.ackWait,
+  ) {
+    this.#consumers = new LaneConsumers(jsm, peers, ackWait);
+  }
 
   async start(events: LaneEvents): Promise<void> {
     this.#events = events;
@@ -248,21 +195,8 @@ export class StreamLanes implements Lanes {
     const shard = this.subjects.shard(key.task);
     const asked = Date.now();
     try {
-      const info = await this.#add(this.subjects.stream(shard), {
-        durable_name: laneName(filter),
-        filter_subject: filter,
-        ack_policy: "explicit",
-        deliver_policy: "all",
-        ack_wait: this.ackWait * perMs,
-        max_deliver: -1,
-        max_ack_pending: -1,
-        metadata: {
-          "drover-task": key.task,
-          "drover-queue": key.queue,
-          "drover-priority": String(key.priority),
-        },
-        ...(this.#paused.has(key.queue) ? { pause_until: new Date(times.never).toISOString() } : {}),
-      });
+      const paused = this.#paused.has(key.queue);
+      const info = await this.#consumers.make(this.subjects.stream(shard), key, filter, paused);
       this.#adopt(key, shard, info, asked);
     } catch (error) {
       notMade(error);
@@ -274,39 +208,6 @@ export class StreamLanes implements Lanes {
     this.peers.tell("lane", key);
   }
 
-  /** A lane that is about to go as idle is there already, but with a mark: taking that away is an update, unless it went
-   *  in this very moment. */
-  async #add(stream: string, config: LaneConfig): Promise<ConsumerInfo> {
-    let there = false;
-    for (let attempt = 0; ; attempt++) {
-      try {
-        return there
-          ? await this.jsm.consumers.update(stream, config.durable_name, config)
-          : await this.jsm.consumers.add(stream, config);
-      } catch (error) {
-        const code = error instanceof JetStreamApiError ? error.code : 0;
-        const known = code === consumerExists || noConsumer.includes(code) || consumerGoing.includes(code);
-        const wait = goingWaits[attempt];
-        if (!known || wait === undefined) throw error;
-        there = code === consumerExists;
-        if (!consumerGoing.includes(code)) continue;
-        await pause(wait);
-        // What it has delivered and got acks for is forgotten with it: those tickets are looked into when they come again.
-        if (code === consumerBare && attempt >= 2) await this.#remove(stream, config);
-      }
-    }
-  }
-
-  async #remove(stream: string, { durable_name, filter_subject }: LaneConfig): Promise<void> {
-    // Before it goes: brokers with no request open on it would take old tickets from its successor for new ones.
-    this.peers.tell("lane-remade", filter_subject);
-    try {
-      await this.jsm.consumers.delete(stream, durable_name);
-    } catch (error) {
-      if (!(error instanceof JetStreamApiError && noConsumer.includes(error.code))) throw error;
-    }
-  }
-
   async #list(): Promise<void> {
     const started = Date.now();
     const seen = new Set<string>();
@@ -314,7 +215,7 @@ export class StreamLanes implements Lanes {
       // Before the consumers: what these have behind them at this sequence they had when they were looked at.
       const { state } = await this.jsm.streams.info(this.subjects.stream(shard));
       for await (const info of this.jsm.consumers.list(this.subjects.stream(shard))) {
-        const key = keyOf(info);
+        const key = laneKeyOf(info);
         if (key === undefined) continue;
         seen.add(this.#adopt(key, shard, info, started).filter);
       }
@@ -426,23 +327,4 @@ function notMade(error: unknown): never {
   throw new Refusal("STORE_UNAVAILABLE", `a lane could not be made: ${(error as Error).message}`, {
     retryAfter: 1_000,
   });
-}
-
-/** About to be removed as idle: making it again takes the mark away. */
-function isMarked(lane: StreamLane): boolean {
-  return lane.info?.config.metadata?.["drover-removing"] !== undefined;
-}
-
-/** Consumer names may hold no dots or slashes and 255 characters at most, so the words stand in the metadata. */
-export function laneName(filter: string): string {
-  return `lane_${createHash("sha256").update(filter).digest("hex").slice(0, 32)}`;
-}
-
-function keyOf(info: ConsumerInfo): LaneKey | undefined {
-  const { metadata } = info.config;
-  const task = metadata?.["drover-task"];
-  const queue = metadata?.["drover-queue"];
-  const priority = metadata?.["drover-priority"];
-  if (task === undefined || queue === undefined || priority === undefined) return undefined;
-  return { task, queue, priority: Number(priority) };
 }

@@ -6,7 +6,7 @@
 import type { NatsConnection } from "nats";
 import type { LaneKey } from "../app/ports.js";
 import { header, statusOf } from "./codec.js";
-import type { StreamLane } from "./lanes.js";
+import type { StreamLane } from "./lane.js";
 
 const lookEvery = 5_000;
 /** How long what was found is relied on, ms. */
