@@ -68,6 +68,9 @@ var calls = map[string]callTest{
 	}},
 	"Client.PauseSchedule":  {do: func(ctx context.Context, c *Client) error { return c.PauseSchedule(ctx, "s") }},
 	"Client.ResumeSchedule": {do: func(ctx context.Context, c *Client) error { return c.ResumeSchedule(ctx, "s") }},
+	"Client.TriggerSchedule": {do: func(ctx context.Context, c *Client) error {
+		return failed(c.TriggerSchedule(ctx, "s"))
+	}},
 	"Client.PreviewSchedule": {do: func(ctx context.Context, c *Client) error {
 		return failed(c.PreviewSchedule(ctx, Every("s", time.Minute, NewSpec("t", 1)), time.Time{}, 1))
 	}},

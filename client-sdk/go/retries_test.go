@@ -64,6 +64,18 @@ func (b *losingBroker) Watch(_ *droverv1.WatchRequest, stream grpc.ServerStreami
 	return errors.Join(stream.Send(&droverv1.WatchResponse{Job: &droverv1.Job{Id: "t~k", State: state}}), err)
 }
 
+// losingSchedules submits nothing.
+type losingSchedules struct {
+	droverv1.UnimplementedScheduleServiceServer
+	losing
+}
+
+func (b *losingSchedules) Trigger(
+	_ context.Context, request *droverv1.ScheduleServiceTriggerRequest,
+) (*droverv1.ScheduleServiceTriggerResponse, error) {
+	return &droverv1.ScheduleServiceTriggerResponse{}, b.asked(request.GetName())
+}
+
 type losingFlows struct {
 	droverv1.UnimplementedFlowServiceServer
 	losing
@@ -120,10 +132,16 @@ func TestAKeyThatTheClientMadeIsKeptForEveryTry(t *testing.T) {
 }
 
 func TestWhatMustNotHappenTwiceIsTriedOnce(t *testing.T) {
-	broker := &losingBroker{}
-	client := clientAt(t, serve(t, func(server *grpc.Server) { droverv1.RegisterJobServiceServer(server, broker) }))
-	if _, err := client.Redrive(t.Context(), "t~k"); err == nil || len(broker.keys) != 1 {
-		t.Errorf("%d tries, %v", len(broker.keys), err)
+	jobs, schedules := &losingBroker{}, &losingSchedules{}
+	client := clientAt(t, serve(t, func(server *grpc.Server) {
+		droverv1.RegisterJobServiceServer(server, jobs)
+		droverv1.RegisterScheduleServiceServer(server, schedules)
+	}))
+	if _, err := client.Redrive(t.Context(), "t~k"); err == nil || len(jobs.keys) != 1 {
+		t.Errorf("redrive: %d tries, %v", len(jobs.keys), err)
+	}
+	if _, err := client.TriggerSchedule(t.Context(), "s"); err == nil || len(schedules.keys) != 1 {
+		t.Errorf("trigger: %d tries, %v", len(schedules.keys), err)
 	}
 }
 

@@ -168,6 +168,13 @@ func (c *Client) ResumeSchedule(ctx context.Context, name string) error {
 	return err
 }
 
+// TriggerSchedule submits the schedule's job now, paused or not, and returns its id. Tried once: a second try might submit
+// a second job.
+func (c *Client) TriggerSchedule(ctx context.Context, name string) (string, error) {
+	answer, err := callOnce(ctx, c, 0, c.schedules.Trigger, &droverv1.ScheduleServiceTriggerRequest{Name: name})
+	return answer.GetJobId(), err
+}
+
 // PreviewSchedule returns the next times, at most count (1 to 1,000), of a schedule that is there or could be, after from
 // (zero = now). It submits nothing.
 func (c *Client) PreviewSchedule(ctx context.Context, schedule Schedule, from time.Time, count int) ([]time.Time, error) {

@@ -29,6 +29,7 @@ class Jobs(job_service_pb2_grpc.JobServiceServicer):
     def __init__(self) -> None:
         self.keys: list[tuple[str, ...]] = []
         self.watched = 0
+        self.redriven = 0
 
     async def Submit(self, request: Any, context: Any) -> Any:  # noqa: N802
         await self.asked([request.job], context)
@@ -43,6 +44,10 @@ class Jobs(job_service_pb2_grpc.JobServiceServicer):
         self.keys.append(tuple(job.key for job in jobs))
         if len(self.keys) <= LOST:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the connection was lost")
+
+    async def Redrive(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.redriven += 1
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "the connection was lost")
 
     async def Watch(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.watched += 1
@@ -102,12 +107,18 @@ async def test_a_flow_keeps_its_key_and_those_of_its_members() -> None:
 
 
 async def test_what_must_not_happen_twice_is_sent_once() -> None:
-    service = Schedules()
-    add = schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server
-    async with serving(lambda server: add(service, server)) as address, Client(address) as client:
+    jobs, schedules = Jobs(), Schedules()
+
+    def add(server: grpc.aio.Server) -> None:
+        job_service_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)
+        schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server(schedules, server)
+
+    async with serving(add) as address, Client(address) as client:
         with pytest.raises(Unavailable):
             await client.schedules.trigger("s")
-    assert service.triggered == 1
+        with pytest.raises(Unavailable):
+            await client.redrive("t~k")
+    assert (schedules.triggered, jobs.redriven) == (1, 1)
 
 
 async def test_a_watch_that_was_lost_is_opened_again_and_ends_when_no_broker_tells_more() -> None:

@@ -229,6 +229,13 @@ class Client:
         response = await self._calls.call("Cancel", job_service_pb2.CancelRequest(id=id, reason=reason))
         return cancellation(response)
 
+    async def redrive(self, id: str) -> Job:
+        """Make a failed job ready again, with its counters at zero. Tried once. Raises JobNotFound, JobExists
+        where another job has its unique key now, and BrokerError (reason NOT_FAILED) for one that has not
+        failed."""
+        request = job_service_pb2.RedriveRequest(id=id)
+        return job_of((await self._calls.once("Redrive", request)).job)
+
     async def explain(self, id: str) -> Explanation:
         """Why a job is not running, and when it can at the earliest. Raises JobNotFound."""
         return explanation_of(await self._calls.call("Explain", job_service_pb2.ExplainRequest(id=id)))

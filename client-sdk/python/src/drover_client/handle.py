@@ -35,6 +35,9 @@ class JobHandle(Submitted, Generic[R]):
     async def cancel(self, reason: str = "") -> Cancellation:
         return await self._client.cancel(self.id, reason)
 
+    async def redrive(self) -> Job:
+        return await self._client.redrive(self.id)
+
     async def explain(self) -> Explanation:
         return await self._client.explain(self.id)
 

@@ -61,6 +61,9 @@ class JobHandle(Submitted, Generic[R]):
     def cancel(self, reason: str = "") -> Cancellation:
         return self._client.cancel(self.id, reason)
 
+    def redrive(self) -> Job:
+        return self._client.redrive(self.id)
+
     def explain(self) -> Explanation:
         return self._client.explain(self.id)
 
@@ -165,6 +168,9 @@ class Client:
 
     def cancel(self, id: str, reason: str = "") -> Cancellation:
         return self.run(lambda client: client.cancel(id, reason))
+
+    def redrive(self, id: str) -> Job:
+        return self.run(lambda client: client.redrive(id))
 
     def explain(self, id: str) -> Explanation:
         return self.run(lambda client: client.explain(id))

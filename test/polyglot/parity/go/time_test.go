@@ -15,6 +15,8 @@ import (
 func Test12PeriodicByCron(t *testing.T) {
 	s := setting(t, worker.Config{})
 	task := define[user, processed](s, "process_user")
+	worker.Serve(s.worker, task, process)
+	s.run()
 	from := time.Date(2026, 3, 27, 12, 0, 0, 0, time.UTC) // a Friday, before Berlin's clocks go forward
 	for rule, want := range map[string][]string{
 		"0 9 * * *":    {"2026-03-28T08:00:00Z", "2026-03-29T07:00:00Z"},
@@ -40,6 +42,8 @@ func Test12PeriodicByCron(t *testing.T) {
 	if next := must(s.client.Schedule(s.ctx, s.queue))(s).NextAt; !next.After(time.Now()) {
 		s.Errorf("next at %v", next)
 	}
+	triggered := must(s.client.TriggerSchedule(s.ctx, s.queue))(s)
+	same(s, "triggered", must(drover.Result[processed](s.ctx, s.client, triggered))(s).UserID, 1)
 	if err := s.client.DeleteSchedule(s.ctx, s.queue); err != nil {
 		s.Error(err)
 	}

@@ -115,6 +115,16 @@ async def test_04_status_endpoint(client: Client, drover_broker: str) -> None:
         await client.status("users.process~nobody")
 
 
+@pytest.mark.parametrize("task", ["users.labels", "process.labels"])
+async def test_04_the_labels_of_a_submit_are_told_by_its_status_and_to_its_handler(
+    client: Client, task: str
+) -> None:
+    labels = {"tenant": "acme", "region": "eu"}
+    job = await client.submit(task, labels=labels)
+    assert (await job.status()).labels == labels
+    assert await job.result(PATIENCE) == labels
+
+
 async def test_05_progress_is_seen_by_status_and_watch(client: Client, tmp_path: Path) -> None:
     job = await client.submit("gate.wait", {"gate": str(tmp_path / "gate")})
     seen = []
@@ -134,6 +144,24 @@ async def test_06_automatic_retry(client: Client) -> None:
     with pytest.raises(JobFailed) as failed:
         await spent.result(PATIENCE)
     assert (failed.value.job.failures, failed.value.job.failure.type) == (4, "ConnectionError")
+
+
+async def test_06_a_failed_job_is_redriven(client: Client, drover_broker: str, tmp_path: Path) -> None:
+    mended = tmp_path / "mended"
+    job = await client.submit("files.read", {"path": str(mended)}, retry=RetryPolicy(max_attempts=1))
+    with pytest.raises(JobFailed):
+        await job.result(PATIENCE)
+    again = await job.redrive()
+    assert (again.id, again.state, again.failures) == (job.id, JobState.READY, 0)
+    with pytest.raises(JobFailed):
+        await job.result(PATIENCE)
+    mended.write_text("it is there")
+    with sync.Client(drover_broker) as flask:
+        await asyncio.to_thread(flask.redrive, job.id)
+    assert await job.result(PATIENCE) == "it is there"
+    with pytest.raises(BrokerError) as refused:
+        await job.redrive()
+    assert refused.value.reason == "NOT_FAILED"
 
 
 async def test_07_exponential_backoff_to_the_second(client: Client) -> None:
