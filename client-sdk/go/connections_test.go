@@ -2,11 +2,13 @@ package drover
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
@@ -198,6 +200,37 @@ func TestWhateverBrokerIsGoneAnotherOneIsAsked(t *testing.T) {
 		client := clientAt(t, unreachable(t), unreachable(t), broker.address())
 		if _, err := client.Status(t.Context(), "t~k"); err != nil {
 			t.Fatal(err)
+		}
+	})
+}
+
+func TestABrokerThatIsGoneIsTriedAgainWithinAFewSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var tries []time.Time
+		refuse := func(context.Context, string) (net.Conn, error) {
+			tries = append(tries, time.Now())
+			return nil, errors.New("connection refused")
+		}
+		client, err := New(Config{
+			Addresses:   []string{"192.0.2.1:50051"},
+			DialOptions: []grpc.DialOption{grpc.WithContextDialer(refuse)},
+			RetryFor:    10 * time.Minute,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = client.Status(t.Context(), "t~k")
+		if closed := client.Close(); err == nil || closed != nil {
+			t.Fatalf("got %v, closed with %v", err, closed)
+		}
+		synctest.Wait()
+		if len(tries) < 2 {
+			t.Fatalf("%d tries", len(tries))
+		}
+		for i, at := range tries[1:] {
+			if wait := at.Sub(tries[i]); wait > 10*time.Second {
+				t.Errorf("%v after %d tries", wait, i+1)
+			}
 		}
 	})
 }

@@ -1,7 +1,7 @@
 // What JetStream has of the jobs, read past the broker: every message, decoded by what stands in docs and protos.
 
 import { Job } from "@drover/proto/storage";
-import { jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { type JsMsg, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "nats";
 
 export interface JobRecord {
@@ -44,25 +44,16 @@ async function messagesOf(natsUrl: string, namespace: string): Promise<Map<strin
   const stream = `DROVER_${namespace}_0`;
   const connection = await connect({ servers: natsUrl });
   try {
-    const { state } = await (await jetstreamManager(connection)).streams.info(stream);
     const consumer = await jetstream(connection).consumers.get(stream, {
       filter_subjects: [`drover.${namespace}.0.job.>`],
     });
     const byJob = new Map<string, Message[]>();
-    let { num_pending: left } = await consumer.info();
-    if (left === 0) return byJob;
-    const messages = await consumer.consume();
-    for await (const { subject, headers, data, seq } of messages) {
-      const [, , , , phase = "", task = "", , , key = ""] = subject.split(".");
-      const rev = Number(headers?.get("Drover-Rev") ?? 0);
-      // A tombstone stands for nothing.
-      if (rev > 0) {
-        const id = `${task}~${key}`.replaceAll("/", ".");
-        const known = byJob.get(id);
-        if (known === undefined) byJob.set(id, [{ phase, rev, data }]);
-        else known.push({ phase, rev, data });
+    // Sweeps may take away what was still to come: then a message says that it is the last, or nothing does.
+    while ((await consumer.info()).num_pending > 0) {
+      for await (const message of await consumer.fetch({ max_messages: 10_000, expires: 1_000 })) {
+        note(message, byJob);
+        if (message.info.pending === 0) break;
       }
-      if (--left === 0 || seq >= state.last_seq) break;
     }
     // Else it would be counted at each purge for minutes.
     await consumer.delete();
@@ -70,6 +61,15 @@ async function messagesOf(natsUrl: string, namespace: string): Promise<Map<strin
   } finally {
     await connection.close();
   }
+}
+
+function note({ subject, headers, data }: JsMsg, byJob: Map<string, Message[]>): void {
+  const [, , , , phase = "", task = "", , , key = ""] = subject.split(".");
+  const rev = Number(headers?.get("Drover-Rev") ?? 0);
+  // A tombstone stands for nothing.
+  if (rev === 0) return;
+  const id = `${task}~${key}`.replaceAll("/", ".");
+  byJob.set(id, [...(byJob.get(id) ?? []), { phase, rev, data }]);
 }
 
 /** Tickets that are delivered, or are to be, and not acked. */

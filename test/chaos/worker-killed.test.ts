@@ -29,11 +29,18 @@ test(
       })),
     );
     expect(submitted.filter(({ ok }) => !ok)).toEqual([]);
-    // Its ten slots go in step, so there are moments when all of them wait: the kill is to hit runs.
+    // Its ten slots go in step, so there are moments when all of them wait: the kill is to hit runs, and so finds the
+    // worker standing still.
     const running = () => cluster.journal.read().open(new Set([first.pid])).length;
     await until(
       `${killAfter} jobs are done and others run`,
-      () => cluster.journal.read().done >= killAfter && running() > 0,
+      () => {
+        if (cluster.journal.read().done < killAfter) return false;
+        first.signal("SIGSTOP");
+        if (running() > 0) return true;
+        first.signal("SIGCONT");
+        return false;
+      },
       { every: 5 },
     );
 

@@ -17,9 +17,9 @@ import { freshTask, Scene } from "../support/scene.js";
 import { SessionWorker } from "../support/session-worker.js";
 import { elapsed, until } from "../support/until.js";
 
-const quick = { holdAfter: 600, lease: 3_000, renewEvery: 700, cancelGrace: 1_000, buffered: 500 };
+const quick = { holdAfter: 600, lease: 10_000, renewEvery: 700, buffered: 500 };
 /** What a ticket under way to one broker may need to meet the news of its cancel through another, ms. */
-const goneRound = 1_000;
+const goneRound = 5_000;
 
 describe.each([1, 3])("on %i shards", (shards) => {
   let scene: Scene;
@@ -120,9 +120,11 @@ describe.each([1, 3])("on %i shards", (shards) => {
   });
 
   test("a worker that does not answer loses the job: it is cancelled after the grace", async () => {
+    const impatient = await scene.broker({ ...quick, cancelGrace: 500 });
+    await scene.acquainted();
     const task = freshTask();
     const { ref } = await submit(first, { task });
-    const worker = await SessionWorker.attach(first, task);
+    const worker = await SessionWorker.attach(impatient, task);
     const { leaseId, token } = await worker.next();
     await second.api.jobs.cancel(ref, "");
     await until("the job to be cancelled", async () => (await stateOf(second, ref)) === "CANCELLED");
@@ -134,6 +136,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
     expect(await ack(second, token)).toBe("JOB_CANCELLED");
     expect(await stateOf(first, ref)).toBe("CANCELLED");
     worker.leave();
+    await scene.stop(impatient);
   });
 
   test("the wish outlives the broker that holds the job", async () => {

@@ -1,7 +1,7 @@
 // A nats-server with a namespace of brokers in this process, and a look behind their backs at what is stored.
 
 import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
-import { connect, type MsgHdrs, type NatsConnection } from "nats";
+import { connect, type MsgHdrs, type NatsConnection, headers as noHeaders } from "nats";
 import { type RunningBroker, startBroker } from "../../broker/src/broker.js";
 import { readConfig } from "../../broker/src/config.js";
 import type { JobRef, Phase, Stored } from "../../broker/src/core/job.js";
@@ -39,6 +39,13 @@ let tasks = 0;
 export function freshTask(name = "task"): string {
   tasks += 1;
   return `${name}-${tasks}`;
+}
+
+function lyingOf(subject: string, seq: number, headers: MsgHdrs, data: Uint8Array): Lying {
+  const decoded = decode(subject, seq, headers, data);
+  const stored = decoded === undefined || decoded.kind === "tombstone" ? undefined : decoded.stored;
+  const phase = parseJobSubject(subject)?.phase ?? "ready";
+  return { subject, phase, seq, rev: stored?.rev ?? 0, headers, data, stored };
 }
 
 export class Scene {
@@ -147,19 +154,22 @@ export class Scene {
     for (const subject of Object.keys(state.subjects ?? {})) {
       const message = await this.jsm.streams.getMessage(stream, { last_by_subj: subject });
       if (message === null) continue;
-      const decoded = decode(subject, message.seq, message.header, message.data);
-      const stored = decoded === undefined || decoded.kind === "tombstone" ? undefined : decoded.stored;
-      found.push({
-        subject,
-        phase: parseJobSubject(subject)?.phase ?? "ready",
-        seq: message.seq,
-        rev: stored?.rev ?? 0,
-        headers: message.header,
-        data: message.data,
-        stored,
-      });
+      found.push(lyingOf(subject, message.seq, message.header, message.data));
     }
     return found.sort((a, b) => a.rev - b.rev || a.seq - b.seq);
+  }
+
+  /** Hears what is written of a job from now on: in the store each message takes the place of the one before. What it
+   *  returns finds the first of a phase. */
+  async overhear(ref: JobRef): Promise<(phase: Phase) => Promise<Lying>> {
+    const heard: Lying[] = [];
+    this.nc.subscribe(this.subjects.ofJob(ref), {
+      callback: (_, { subject, headers = noHeaders(), data }) => {
+        heard.push(lyingOf(subject, 0, headers, data));
+      },
+    });
+    await this.nc.flush();
+    return (phase) => until(`a message ${phase}`, () => heard.find((message) => message.phase === phase));
   }
 
   /** The message that is a job's state. */

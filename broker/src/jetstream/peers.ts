@@ -22,6 +22,8 @@ export interface PeersOptions {
   /** This broker's name, of [A-Za-z0-9_-]; no two brokers may have the same. */
   self: string;
   log: Log;
+  /** How long a question waits, ms. */
+  patience?: number;
 }
 
 const peersRules = {
@@ -46,6 +48,7 @@ export class NatsPeers implements Peers {
   readonly self: string;
   readonly #connection: Connection;
   readonly #log: Log;
+  readonly #patience: number;
   readonly #root: string;
   /** The others, and at which of our ticks each was heard last. */
   readonly #others = new Map<string, number>();
@@ -59,11 +62,12 @@ export class NatsPeers implements Peers {
   #stopHearing: () => void = () => undefined;
   #closed = false;
 
-  constructor({ connection, namespace, self, log }: PeersOptions) {
+  constructor({ connection, namespace, self, log, patience = peersRules.patience }: PeersOptions) {
     if (!word.test(self)) throw new RangeError(`not a broker's name: ${self}`);
     this.self = self;
     this.#connection = connection;
     this.#log = log;
+    this.#patience = patience;
     this.#root = `drover.${namespace}.ctl.`;
   }
 
@@ -115,7 +119,7 @@ export class NatsPeers implements Peers {
           resolve({ answers: question.answers, silent: question.open.size + question.failed });
         },
       };
-      timer = setTimeout(question.finish, this.#closed ? 0 : peersRules.patience);
+      timer = setTimeout(question.finish, this.#closed ? 0 : this.#patience);
       this.#questions.set(id, question);
     });
     this.#publish(`ask.${token(topic)}`, data);

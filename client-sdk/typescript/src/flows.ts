@@ -112,8 +112,7 @@ export class FlowHandle {
   /** The flow now and after changes, until it has ended. */
   async *watch(options: WatchOptions = {}): AsyncGenerator<FlowStatus, void> {
     const request = { key: this.key };
-    const { signal, timeout = this.#caller.timeout } = options;
-    const told = follow(this.#caller.brokers, FlowServiceService.watch, request, rules, { signal, timeout });
+    const told = follow(this.#caller.brokers, FlowServiceService.watch, request, rules, options);
     for await (const flow of told) yield flowStatus(flow);
   }
 

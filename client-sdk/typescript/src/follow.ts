@@ -14,6 +14,8 @@ const STREAM = 10 * 60_000;
 /** A broker begins a stream with what is so now: it has so long for that, in ms. */
 const FIRST_ANSWER = 10_000;
 const PAUSE = 50;
+/** Default of FollowOptions.timeout, in ms, whatever the client's: a watch is to outlive a broker's restart. */
+const TIMEOUT = 30_000;
 
 export interface FollowRules<A, T> {
   readonly of: (answer: A) => T | undefined;
@@ -23,10 +25,10 @@ export interface FollowRules<A, T> {
 }
 
 export interface FollowOptions {
-  /** How long it goes on while no broker answers, in ms. Once one has, there is no limit to its silence: nothing may
-   *  happen for days. */
-  readonly timeout: number;
-  readonly signal: AbortSignal | undefined;
+  /** How long it goes on while no broker answers, in ms: 30 s by default. Once one has answered, there is no limit to its
+   *  silence: nothing may happen for days. */
+  readonly timeout?: number;
+  readonly signal?: AbortSignal;
 }
 
 /** What is followed, now and after each change, the last time when it has ended.
@@ -36,7 +38,7 @@ export async function* follow<Q, A, T>(
   method: Method<Q, A>,
   request: Q,
   rules: FollowRules<A, T>,
-  { timeout, signal }: FollowOptions,
+  { timeout = TIMEOUT, signal }: FollowOptions,
 ): AsyncGenerator<T, void> {
   let last: T | undefined;
   let tries = 0;

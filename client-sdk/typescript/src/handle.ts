@@ -37,7 +37,7 @@ export interface StatusOptions extends CallOptions {
 }
 
 export interface WatchOptions {
-  /** How long the watch goes on while no broker answers, in ms. Default: the client's timeout. */
+  /** How long the watch goes on while no broker answers, in ms. Default 30 s. */
   readonly timeout?: number;
   /** Ends the watch, not the job. */
   readonly signal?: AbortSignal;
@@ -102,9 +102,7 @@ export class JobHandle<R = unknown> {
   /** The job now and after each change, until it has ended. Changes in quick succession may be told as one.
    *  @throws JobNotFoundError, CallError, the signal's reason */
   async *watch(options: WatchOptions = {}): AsyncGenerator<JobStatus<R>, void> {
-    const { signal, timeout = this.#calls.caller.timeout } = options;
-    for await (const job of watchJob(this.#calls.caller.brokers, this.id, { signal, timeout }))
-      yield jobStatus<R>(job);
+    for await (const job of watchJob(this.#calls.caller.brokers, this.id, options)) yield jobStatus<R>(job);
   }
 
   /** Makes a failed job ready again, with fresh counters. Tried once: a second try could not tell its own success from

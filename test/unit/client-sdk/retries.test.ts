@@ -93,12 +93,25 @@ test("a watch that was lost is opened again, and ends when no broker answers in 
     stream.emit("error", { code: status.UNAVAILABLE, details: "lost" });
   };
   server.addService(JobServiceService, { watch });
-  await connect({ timeout: 1_000 });
+  await connect();
   const seen: string[] = [];
   const watching = (async () => {
-    for await (const { state } of client.job("t~k").watch()) seen.push(state);
+    for await (const { state } of client.job("t~k").watch({ timeout: 1_000 })) seen.push(state);
   })();
   await expect(watching).rejects.toThrow(DeadlineExceededError);
   expect(seen).toEqual(["READY", "READY"]);
   expect(opened).toBe(3);
+});
+
+test("a watch goes on beyond the time that the client's calls have", async () => {
+  let opened = 0;
+  const watch = (stream: ServerWritableStream<unknown, unknown>) => {
+    if (++opened < 3) return void stream.emit("error", { code: status.UNAVAILABLE, details: "starting" });
+    stream.write({ job: Job.create({ id: "t~k", state: JobState.JOB_STATE_SUCCEEDED }) });
+  };
+  server.addService(JobServiceService, { watch });
+  await connect({ timeout: 1 });
+  const seen: string[] = [];
+  for await (const { state } of client.job("t~k").watch()) seen.push(state);
+  expect(seen).toEqual(["SUCCEEDED"]);
 });

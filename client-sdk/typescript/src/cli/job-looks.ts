@@ -121,9 +121,9 @@ async function status({ client, view }: Session, ids: string[], includePayload: 
   if (missing.length > 0) throw new Exit(exits.failed, missing.join("; "));
 }
 
-async function watch({ client, view, io }: Session, id: string): Promise<void> {
+async function watch({ client, view, io, timeout }: Session, id: string): Promise<void> {
   let last: JobStatus | undefined;
-  for await (const job of client.job(id).watch({ signal: io.interrupted })) {
+  for await (const job of client.job(id).watch({ timeout, signal: io.interrupted })) {
     last = job;
     if (view.machine) view.line(json(job));
     else {

@@ -144,6 +144,19 @@ func Test04StatusEndpoint(t *testing.T) {
 	}
 }
 
+func Test04LabelsAreToldByTheStatusAndToTheHandler(t *testing.T) {
+	s := setting(t, worker.Config{})
+	task := define[user, map[string]string](s, "labels")
+	worker.Serve(s.worker, task, func(ctx context.Context, _ user) (map[string]string, error) {
+		return worker.FromContext(ctx).Labels, nil
+	})
+	s.run()
+	labels := map[string]string{"tenant": "acme", "region": "eu"}
+	job := submit(s, task, user{42}, drover.Labels(labels))
+	same(s, "in the status", fmt.Sprint(must(job.Status(s.ctx))(s).Labels), fmt.Sprint(labels))
+	same(s, "in the handler", fmt.Sprint(must(job.Result(s.ctx))(s)), fmt.Sprint(labels))
+}
+
 func Test05Progress(t *testing.T) {
 	s := setting(t, worker.Config{})
 	held := newHold()

@@ -59,6 +59,11 @@ def files(folder: str) -> str:
     return folder
 
 
+@app.task("users.labels")
+def labels(ctx: Context) -> dict[str, str]:
+    return dict(ctx.labels)
+
+
 @app.task("many.wait")
 async def wait_together(seconds: float) -> int:
     global running, most_running
@@ -212,6 +217,11 @@ def deaf(pid_file: str) -> None:
 def pid(ctx: Context) -> int:
     ctx.progress(1, {"pid": os.getpid()})
     return os.getpid()
+
+
+@app.task("process.labels", pool="process")
+def labels_in_process(ctx: Context) -> dict[str, str]:
+    return dict(ctx.labels)
 
 
 @app.task("process.exit", pool="process")

@@ -43,7 +43,7 @@ async def test_what_a_forked_child_returns_is_not_the_jobs_result(client: Client
     assert await (await client.submit("process.fork")).result(PATIENCE) == "the parent's"
 
 
-async def test_children_are_kept_and_replaced_after_n_runs(
+async def test_children_are_kept_and_replaced_after_n_runs_or_above_so_many_megabytes(
     client: Client, own_worker: Callable[..., Any]
 ) -> None:
     async def pids(queue: str, count: int) -> list[int]:

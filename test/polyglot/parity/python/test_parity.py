@@ -115,6 +115,16 @@ async def test_04_status_endpoint(client: Client, drover_broker: str) -> None:
         await client.status("users.process~nobody")
 
 
+@pytest.mark.parametrize("task", ["users.labels", "process.labels"])
+async def test_04_the_labels_of_a_submit_are_told_by_its_status_and_to_its_handler(
+    client: Client, task: str
+) -> None:
+    labels = {"tenant": "acme", "region": "eu"}
+    job = await client.submit(task, labels=labels)
+    assert (await job.status()).labels == labels
+    assert await job.result(PATIENCE) == labels
+
+
 async def test_05_progress_is_seen_by_status_and_watch(client: Client, tmp_path: Path) -> None:
     job = await client.submit("gate.wait", {"gate": str(tmp_path / "gate")})
     seen = []

@@ -81,6 +81,7 @@ const inSession = defineTask({
     return sessions.getStore()?.open;
   },
 });
+const labelled = defineTask({ name: "users.labels", handler: (_: unknown, { labels }) => labels });
 const import_ = defineTask({
   name: "files.import",
   handler: async (_: unknown, context) => {
@@ -153,6 +154,7 @@ const tasks: AnyTask[] = [
     slow,
     meeting,
     inSession,
+    labelled,
     import_,
     flaky,
     backoff,
@@ -253,6 +255,16 @@ test("4 status endpoint: by id from any process, NOT_FOUND for an unknown one", 
   expect(Number(status.finishedAt)).toBeGreaterThanOrEqual(Number(status.startedAt));
   await expect(client.job("users.process~nobody").status()).rejects.toThrow(JobNotFoundError);
 });
+
+test.for(["users.labels", "parity.labels"])(
+  "4 labels of a submit: told by the status and to the handler of %s",
+  async (task, { client }) => {
+    const labels = { tenant: "acme", region: "eu" };
+    const job = await client.submit(task, {}, { labels });
+    expect((await job.status()).labels).toEqual(labels);
+    expect(await job.result({ timeout: patience })).toEqual(labels);
+  },
+);
 
 test("5 progress, and 33 revoke of a running job", async ({ client }) => {
   const job = await client.submit(import_, {});

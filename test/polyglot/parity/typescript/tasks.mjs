@@ -4,6 +4,13 @@ import { defineTask } from "@drover/worker";
 
 export const greet = defineTask({ name: "parity.greet", handler: ({ name }) => `Hello, ${name}!` });
 
+export const isolated = defineTask({
+  name: "parity.labels",
+  isolation: "process",
+  module: import.meta.url,
+  handler: (_, { labels }) => labels,
+});
+
 export const endless = defineTask({
   name: "parity.endless",
   isolation: "process",
