@@ -7,7 +7,7 @@ import { type RunTimes, times } from "../core/limits.js";
 import { jobId } from "../core/names.js";
 import type { Gate } from "./gate.js";
 import type { LaneEvents, LaneKey, Lanes, LaneView, Ticket } from "./ports.js";
-import { comingByQueue, isPreceded } from "./precedence.js";
+import { byQueue, isComing, isPreceded } from "./precedence.js";
 
 /** Most tickets asked of a lane at once. */
 const mostPulled = 500;
@@ -272,16 +272,9 @@ export class Dispatcher implements LaneEvents {
 
   /** Hands out what is buffered, one ticket a taker and turn, until there is no credit or no ticket left. */
   #assign(): void {
-    const laden = new Map<string, Line[]>();
-    for (const line of this.#ordered) {
-      if (line.waiting.length === 0) continue;
-      const { queue } = line.lane.key;
-      const there = laden.get(queue);
-      if (there === undefined) laden.set(queue, [line]);
-      else there.push(line);
-    }
+    const laden = byQueue(this.#ordered, ({ waiting }) => waiting.length > 0);
     if (laden.size === 0) return;
-    const coming = comingByQueue(this.#ordered);
+    const coming = byQueue(this.#ordered, isComing);
     const hungry = new Set(this.#takers);
     const fed = new Set<Taker>();
     while (hungry.size > 0) {

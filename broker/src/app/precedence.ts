@@ -11,19 +11,25 @@ interface Line<T> {
   readonly takers: readonly T[];
 }
 
-/** By queue: the lines that are known to have tickets beyond those that are here, in the order given. */
-export function comingByQueue<L extends Line<unknown>>(lines: readonly L[]): Map<string, L[]> {
-  const coming = new Map<string, L[]>();
+/** By queue: the lines that are wanted, in the order given. */
+export function byQueue<L extends Pick<Line<unknown>, "lane">>(
+  lines: readonly L[],
+  wanted: (line: L) => boolean,
+): Map<string, L[]> {
+  const found = new Map<string, L[]>();
   for (const line of lines) {
-    const { pending, pulling, key } = line.lane;
-    if (pending === 0 && pulling === 0) continue;
-    // What may not start now keeps nobody waiting.
-    if (line.gate?.open === false) continue;
-    const there = coming.get(key.queue);
-    if (there === undefined) coming.set(key.queue, [line]);
+    if (!wanted(line)) continue;
+    const { queue } = line.lane.key;
+    const there = found.get(queue);
+    if (there === undefined) found.set(queue, [line]);
     else there.push(line);
   }
-  return coming;
+  return found;
+}
+
+/** Whether a line is known to have tickets beyond those that are here. What may not start now keeps nobody waiting. */
+export function isComing({ lane, gate }: Line<unknown>): boolean {
+  return (lane.pending > 0 || lane.pulling > 0) && gate?.open !== false;
 }
 
 /** Whether a ticket of this priority has to wait for one of a higher lane that the taker could take. `coming`: of the

@@ -109,7 +109,7 @@ export function decodeAt(
     ) {
       throw new Error("not the job its subject names");
     }
-    // Not by a spread, which takes longer than all the rest where it adds a property.
+    // Neither by a spread nor by Object.assign: adding a property takes them as long as all the rest.
     const { phase, queue, priority, nonce, firedFrom } = place;
     return { kind: "job", stored: { phase, queue, priority, rev, seq, nonce, firedFrom, job } };
   } catch {
