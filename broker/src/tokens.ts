@@ -63,7 +63,7 @@ function padded(key: Uint8Array, pad: number): Buffer {
 
 /** The last of these characters holds two bits of the half and four of what follows it. */
 function firstHalf(mac: string): string {
-  const last = Buffer.from(mac.charAt(signed - 1) + "A", "base64url")[0] ?? 0;
+  const last = Buffer.from(`${mac.charAt(signed - 1)}A`, "base64url")[0] ?? 0;
   return mac.slice(0, signed - 1) + "AQgw".charAt(last >> 6);
 }
 
