@@ -8,6 +8,7 @@ import { byOrigin } from "./fences.js";
 import type { HeldAnswer } from "./held-answer.js";
 import { Holding, type Holdings } from "./holdings.js";
 import type { Ledger } from "./ledger.js";
+import { Patience } from "./patience.js";
 import type { Jobs, LeaseClaim } from "./ports.js";
 import { type SessionParts, WorkSession } from "./session.js";
 import type { Telemetry } from "./telemetry.js";
@@ -23,6 +24,8 @@ export interface SessionTimes {
 }
 
 const readAtOnce = 200;
+/** Between two looks at who is silent, ms. */
+const tickEvery = 1_000;
 
 /** What brokers tell one another of a lease that its worker has brought along. */
 interface Taken {
@@ -43,9 +46,10 @@ export interface SessionsParts extends Omit<SessionParts, "changed" | "ended"> {
 export class Sessions {
   /** Attached, or gone for less than the grace. By the worker's instance. */
   readonly #byInstance = new Map<string, WorkSession>();
-  readonly #gone = new Map<WorkSession, NodeJS.Timeout>();
+  readonly #gone = new Map<WorkSession, Patience>();
   readonly #timer: NodeJS.Timeout;
   #draining = false;
+  #lastTick = Date.now();
   #lastPing = Date.now();
 
   constructor(
@@ -53,7 +57,7 @@ export class Sessions {
     readonly times: SessionTimes,
   ) {
     parts.hints.peers.hear("taken", (body) => this.#taken(body as Taken));
-    this.#timer = setInterval(() => this.#tick(), 1_000);
+    this.#timer = setInterval(() => this.#tick(), tickEvery);
     this.#timer.unref();
   }
 
@@ -111,13 +115,13 @@ export class Sessions {
 
   stop(): void {
     clearInterval(this.#timer);
-    for (const timer of this.#gone.values()) clearTimeout(timer);
+    for (const patience of this.#gone.values()) patience.cancel();
     this.#gone.clear();
   }
 
   /** The same process again, before or after its old stream was seen to end. */
   #replace(before: WorkSession): void {
-    clearTimeout(this.#gone.get(before));
+    this.#gone.get(before)?.cancel();
     this.#gone.delete(before);
     this.parts.dispatcher.remove(before);
     if (before.open) {
@@ -254,8 +258,12 @@ export class Sessions {
       for (const holding of [...session.leases.values()]) this.parts.settling.giveBack(holding);
       return;
     }
-    const timer = setTimeout(() => this.#lose(session), this.times.grace);
-    this.#gone.set(session, timer);
+    this.#await(session, this.times.grace);
+  }
+
+  /** Gives it `ms` to come back. */
+  #await(session: WorkSession, ms: number): void {
+    this.#gone.set(session, new Patience(ms, () => this.#lose(session)));
   }
 
   #forget(session: WorkSession): void {
@@ -267,25 +275,22 @@ export class Sessions {
 
   #lose(session: WorkSession): void {
     const vouched = session.vouchedUntil - Date.now();
-    if (vouched > 0) {
-      this.#gone.set(
-        session,
-        setTimeout(() => this.#lose(session), vouched),
-      );
-      return;
-    }
+    if (vouched > 0) return this.#await(session, vouched);
     this.#forget(session);
     for (const holding of [...session.leases.values()]) void this.parts.settling.end(holding, "lose");
   }
 
   #tick(): void {
     const now = Date.now();
-    const ping = now - this.#lastPing >= this.times.pingEvery;
-    // A broker that was frozen itself has heard nobody: that is not the workers' silence.
-    const frozen = now - this.#lastPing > 3 * this.times.pingEvery;
+    // One tick's time has passed, whatever the clock says. Beyond it this broker stood still, and what workers said
+    // meanwhile lies unread: that is not their silence. Or the clock was set.
+    const beyond = now - this.#lastTick - tickEvery;
+    this.#lastTick = now;
+    const ping = Math.abs(now - this.#lastPing) >= this.times.pingEvery;
     if (ping) this.#lastPing = now;
     for (const session of this.attached()) {
-      if (frozen) session.heard = now;
+      session.heard = Math.min(now, session.heard + beyond);
+      session.vouchedUntil += beyond;
       if (now - session.heard > this.times.timeout && now > session.vouchedUntil) {
         session.open = false;
         session.sink.close(`nothing was heard for ${this.times.timeout} ms`);

@@ -21,6 +21,8 @@ export interface TimeSample {
 export interface ClockState {
   /** Gives the server's time. */
   readonly offset: number;
+  /** How far from the truth the best of the last samples may have been, ms, when it came (monotonic). */
+  readonly doubt: { by: number; at: number };
   /** Gave a time that the server's clock had certainly reached, when the last sample came (monotonic). */
   readonly sure: { offset: number; at: number };
   /** Gave the local wall clock's time at the last sample that was believed. */
@@ -40,7 +42,7 @@ export const clockRules = {
   memory: 15_000,
   /** The most that the two clocks drift apart in a ms: what ntp may slew by. */
   slew: 0.0005,
-  /** Share of a deviation that one sample corrects. */
+  /** Share of a deviation that one sample corrects; of one that is less sure than what is known, less by as much. */
   gain: 0.1,
 } as const;
 
@@ -53,16 +55,19 @@ export function observe(state: ClockState | undefined, sample: TimeSample): Cloc
   const wallOffset = sample.wall - sample.received;
   // It read its clock before the answer came: whatever the trip took, by then it was at least that late.
   const sure = { offset: sample.server - sample.received, at: sample.received };
-  const believed = { offset: measured, sure, wallOffset, rival: undefined, misfit: undefined };
+  const known = { by: doubt, at: sample.received };
+  const believed = { offset: measured, doubt: known, sure, wallOffset, rival: undefined, misfit: undefined };
   if (state === undefined) return believed;
 
   const deviation = measured - state.offset;
   if (Math.abs(deviation) <= clockRules.tolerance + doubt) {
-    const smooth = state.offset + clockRules.gain * deviation;
+    const doubtBefore = doubtAt(state, sample.received);
+    const smooth = state.offset + clockRules.gain * Math.min(1, doubtBefore / doubt) * deviation;
     const offset = Math.min(measured + doubt, Math.max(measured - doubt, smooth));
     const before = surelyAt(state, sample.received);
     if (before > sure.offset) sure.offset = before;
-    return { offset, sure, wallOffset, rival: undefined, misfit: state.misfit };
+    const best = doubt <= doubtBefore ? known : state.doubt;
+    return { offset, doubt: best, sure, wallOffset, rival: undefined, misfit: state.misfit };
   }
 
   // A machine that slept: its monotonic clock stood still, so that the server and the wall clock moved on alike.
@@ -76,6 +81,11 @@ export function observe(state: ClockState | undefined, sample: TimeSample): Cloc
   }
   if (sample.received - rival.since >= clockRules.settle) return believed;
   return { ...state, rival: { offset: measured, doubt, since: rival.since }, misfit };
+}
+
+/** How far from the truth the best of the last samples may be by now, ms. */
+function doubtAt({ doubt }: ClockState, at: number): number {
+  return doubt.by + clockRules.slew * Math.max(0, at - doubt.at);
 }
 
 /** ms to add to the monotonic clock at `at` for a time that the server's has certainly reached. */
