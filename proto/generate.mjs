@@ -22,15 +22,20 @@ const tools = join(root, ".drover/tools/bin");
 const python = join(root, ".drover/venv/bin/python");
 const path = [join(root, "node_modules/.bin"), tools, process.env.PATH].join(delimiter);
 
-// What stands in proto/gen and is written by hand.
+// What stands in proto/gen and is written by hand. Python's package is one distribution, so what both SDKs share is in it.
 const handWritten = new Set([
   "go/go.mod",
   "go/go.sum",
   "python/pyproject.toml",
+  "python/drover/sdk/__init__.py",
+  "python/drover/sdk/access.py",
+  "python/drover/sdk/addresses.py",
+  "python/drover/sdk/payload.py",
+  "python/drover/sdk/py.typed",
   "python/drover/v1/__init__.py",
   "python/drover/v1/py.typed",
 ]);
-const leftovers = /(^|\/)(__pycache__|[^/]+\.egg-info|build)\//;
+const leftovers = /(^|\/)(__pycache__|\.ruff_cache|\.mypy_cache|[^/]+\.egg-info|build)\//;
 
 function run(command, args) {
   try {

@@ -70,10 +70,10 @@ function firstProgram(readme: string): string {
 
 test("the wheels carry their types and the command", async () => {
   const program =
-    "import drover_client, drover_worker, pathlib\n" +
-    "for module in (drover_client, drover_worker): print(pathlib.Path(module.__file__).with_name('py.typed').exists())";
+    "import drover.sdk, drover_client, drover_worker, pathlib\n" +
+    "for module in (drover.sdk, drover_client, drover_worker): print(pathlib.Path(module.__file__).with_name('py.typed').exists())";
   const { stdout } = await run(join(bin, "python"), ["-c", program], { cwd: folder, env });
-  expect(stdout.trim().split("\n")).toEqual(["True", "True"]);
+  expect(stdout.trim().split("\n")).toEqual(["True", "True", "True"]);
   expect(readdirSync(bin)).toContain("drover-worker");
 });
 

@@ -79,9 +79,14 @@ const vitestStage = (name, title, limit, needs = []) => ({
   run: () => vitest(name, limit),
 });
 
-function ruff(project) {
-  const ruffIn = (...args) => check(venvPython, ["-m", "ruff", ...args], { cwd: join(root, project) });
-  return [() => ruffIn("check", "."), () => ruffIn("format", "--check", ".")];
+/** Format, lint and types. */
+function checksOf(project) {
+  const checkIn = (...args) => check(venvPython, ["-m", ...args], { cwd: join(root, project) });
+  return [
+    () => checkIn("ruff", "check", "."),
+    () => checkIn("ruff", "format", "--check", "."),
+    () => checkIn("mypy", "--cache-dir", join(cache, "mypy")),
+  ];
 }
 
 async function pytest(project) {
@@ -148,9 +153,13 @@ export const stages = [
   ]),
   {
     name: "python",
-    title: "Python SDKs: ruff, pytest",
+    title: "Python SDKs: ruff, mypy, pytest",
     needs: ["python"],
-    run: () => all(pythonProjects().flatMap((project) => [...ruff(project), () => pytest(project)])),
+    run: () =>
+      all([
+        ...checksOf("proto/gen/python"),
+        ...pythonProjects().flatMap((project) => [...checksOf(project), () => pytest(project)]),
+      ]),
   },
   {
     name: "go",

@@ -4,6 +4,7 @@
 import type { Refusal } from "../core/errors.js";
 import type { JobRef, Progress } from "../core/job.js";
 import { jobId } from "../core/names.js";
+import { SlotMap } from "../core/slot-map.js";
 import type { Known } from "./ledger.js";
 import type { LeaseClaim, Ticket } from "./ports.js";
 
@@ -24,6 +25,8 @@ export interface Holder {
 
 export class Holding implements Known {
   readonly id: string;
+  /** Tells it from another holding of the same job. Of the one `Holdings` that it was added to. */
+  serial = 0;
   /** Not acked yet; undefined once the job is held in the store. */
   ticket: Ticket | undefined;
   /** Begin of the run, or of the time without a session. */
@@ -79,11 +82,12 @@ export interface HoldingsWatch {
 export class Holdings {
   /** Set while any limit has to count leases. */
   watch: HoldingsWatch | undefined;
-  readonly #byJob = new Map<string, Holding>();
-  /** Of sessions: those to be renewed first stand first, a renewed one is put behind. */
-  readonly #renewals = new Set<Holding>();
-  /** Those that end by the clock. */
-  readonly #ending = new Set<Holding>();
+  readonly #byJob = new SlotMap<string, Holding>();
+  /** Of sessions, by serial: those to be renewed first stand first, a renewed one is put behind. */
+  readonly #renewals = new SlotMap<number, Holding>();
+  /** Those that end by the clock, by serial. */
+  readonly #ending = new SlotMap<number, Holding>();
+  #serial = 0;
 
   get size(): number {
     return this.#byJob.size;
@@ -93,21 +97,22 @@ export class Holdings {
     return this.#byJob.get(id);
   }
 
-  all(): IterableIterator<Holding> {
+  all(): Iterable<Holding> {
     return this.#byJob.values();
   }
 
   add(holding: Holding): void {
+    holding.serial = ++this.#serial;
     this.#byJob.set(holding.id, holding);
     this.watch?.added(holding);
-    if (!holding.holder.unary) this.#renewals.add(holding);
-    if (holding.endAt > 0 || holding.expiresAt > 0) this.#ending.add(holding);
+    if (!holding.holder.unary) this.#renewals.set(holding.serial, holding);
+    if (holding.endAt > 0 || holding.expiresAt > 0) this.#ending.set(holding.serial, holding);
   }
 
   /** Whether it was still there. */
   remove(holding: Holding): boolean {
-    this.#ending.delete(holding);
-    this.#renewals.delete(holding);
+    this.#ending.delete(holding.serial);
+    this.#renewals.delete(holding.serial);
     this.watch?.removed(holding);
     if (this.#byJob.get(holding.id) !== holding) return false;
     this.#byJob.delete(holding.id);
@@ -118,12 +123,12 @@ export class Holdings {
     if (holding.endAt > 0 && holding.endAt <= at) return;
     holding.endAt = at;
     holding.endAs = as;
-    if (this.#byJob.get(holding.id) === holding) this.#ending.add(holding);
+    if (this.#byJob.get(holding.id) === holding) this.#ending.set(holding.serial, holding);
   }
 
   /** Leases to be written by `now`. All wait equally long, so the first that need not ends the search. */
   *toRenew(now: number): Generator<Holding> {
-    for (const holding of this.#renewals) {
+    for (const holding of this.#renewals.values()) {
       if (holding.renewAt > now) return;
       if (!holding.renewing && !holding.settling) yield holding;
     }
@@ -131,11 +136,11 @@ export class Holdings {
 
   renewed(holding: Holding, next: number): void {
     holding.renewAt = next;
-    if (this.#renewals.delete(holding)) this.#renewals.add(holding);
+    if (this.#renewals.delete(holding.serial)) this.#renewals.set(holding.serial, holding);
   }
 
   *toEnd(now: number): Generator<Holding> {
-    for (const holding of this.#ending) {
+    for (const holding of this.#ending.values()) {
       if (holding.settling) continue;
       if (
         (holding.endAt > 0 && holding.endAt <= now) ||

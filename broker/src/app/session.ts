@@ -2,6 +2,7 @@
 
 import { Refusal } from "../core/errors.js";
 import type { Progress } from "../core/job.js";
+import { SlotMap } from "../core/slot-map.js";
 import type { Taker } from "./dispatcher.js";
 import { isPassing } from "./fences.js";
 import { type Granted, type Granting, payloadBytes } from "./granting.js";
@@ -35,7 +36,7 @@ export class WorkSession implements Session, Taker, Holder {
   readonly unary = false;
   readonly queues: ReadonlyMap<string, number>;
   readonly attachedAt: number;
-  readonly leases = new Map<number, Holding>();
+  readonly leases = new SlotMap<number, Holding>();
   /** ms, this machine's clock: when the worker was last heard. */
   heard = Date.now();
   /** ms, this machine's clock: until when a single call beside the stream has vouched for the worker. */

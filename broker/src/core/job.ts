@@ -185,6 +185,8 @@ export interface Job {
 export interface JobRef {
   task: string;
   key: string;
+  /** What jobId says, where it is asked for many times. */
+  id?: string;
 }
 
 /** One message of a job, read back. */

@@ -12,7 +12,12 @@ export function isName(text: string): boolean {
 }
 
 export function jobId(ref: JobRef): string {
-  return `${ref.task}~${ref.key}`;
+  return ref.id ?? `${ref.task}~${ref.key}`;
+}
+
+/** A job of which many will ask the id. */
+export function jobRef(task: string, key: string): JobRef {
+  return { task, key, id: `${task}~${key}` };
 }
 
 /** The task and key of a job id, or undefined when it is none. */

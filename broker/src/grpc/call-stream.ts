@@ -4,6 +4,7 @@
 import type { CallRequest, CallResponse } from "@drover/proto/v1";
 import { type Metadata, type ServerDuplexStream, type StatusObject, status } from "@grpc/grpc-js";
 import { invalid } from "../core/errors.js";
+import { SlotMap } from "../core/slot-map.js";
 import { type Calls, checkParsed, draining, type Surface } from "./calls.js";
 import { type JobCalls, jobCallNames } from "./job-calls.js";
 
@@ -34,7 +35,7 @@ class Part implements Surface {
 
 export class CallStream {
   /** Requests that somebody waits for. */
-  readonly #open = new Map<number, Part>();
+  readonly #open = new SlotMap<number, Part>();
   /** Handlers at work, also for nobody any more. */
   #running = 0;
   readonly #ended: (code: status) => void;

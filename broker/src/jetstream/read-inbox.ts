@@ -2,10 +2,11 @@
 // of its routing table each, and this process two more writes.
 
 import { createInbox, type Msg, type NatsConnection } from "nats";
+import { SlotMap } from "../core/slot-map.js";
 
 export class ReadInbox {
   readonly #prefix = `${createInbox()}.`;
-  readonly #open = new Map<string, (msg: Msg) => void>();
+  readonly #open = new SlotMap<string, (msg: Msg) => void>();
   #next = 0;
 
   constructor(nc: NatsConnection) {

@@ -3,6 +3,7 @@
 // looked up before anything is repeated.
 
 import type { Msg, NatsConnection, Subscription } from "nats";
+import { SlotMap } from "../core/slot-map.js";
 
 /** No answer will come: whether the request was carried out is not known. */
 export class Unanswered extends Error {
@@ -13,6 +14,7 @@ export class Unanswered extends Error {
 }
 
 interface Waiting {
+  token: string;
   resolve(msg: Msg): void;
   reject(error: Error): void;
   deadline: number;
@@ -21,7 +23,7 @@ interface Waiting {
 export class Replies {
   readonly #prefix: string;
   readonly #subscription: Subscription;
-  readonly #waiting = new Map<string, Waiting>();
+  readonly #waiting = new SlotMap<string, Waiting>();
   readonly #tick: NodeJS.Timeout;
   #next = 0;
 
@@ -45,7 +47,7 @@ export class Replies {
   expect(): { reply: string; answer: Promise<Msg> } {
     const token = (this.#next++).toString(36);
     const answer = new Promise<Msg>((resolve, reject) => {
-      this.#waiting.set(token, { resolve, reject, deadline: Date.now() + this.timeout });
+      this.#waiting.set(token, { token, resolve, reject, deadline: Date.now() + this.timeout });
     });
     return { reply: this.#prefix + token, answer };
   }
@@ -72,16 +74,17 @@ export class Replies {
   /** Requests of one timeout expire in the order they were made. */
   #expire(): void {
     const now = Date.now();
-    for (const [token, waiting] of this.#waiting) {
+    for (const waiting of this.#waiting.values()) {
       if (waiting.deadline > now) return;
-      this.#waiting.delete(token);
+      this.#waiting.delete(waiting.token);
       waiting.reject(new Unanswered("timeout"));
     }
   }
 
   #failAll(why: "disconnected" | "closed"): void {
-    const all = [...this.#waiting.values()];
-    this.#waiting.clear();
-    for (const waiting of all) waiting.reject(new Unanswered(why));
+    for (const waiting of [...this.#waiting.values()]) {
+      this.#waiting.delete(waiting.token);
+      waiting.reject(new Unanswered(why));
+    }
   }
 }

@@ -39,6 +39,8 @@ export const journalLimits = {
 } as const;
 
 interface Entry {
+  /** Of this journal's writes. */
+  number: number;
   change: Change;
   id: string;
   /** A unique key that it takes or frees: two changes of one must not be in one batch either. */
@@ -65,8 +67,10 @@ export class ShardJournal {
   #queue: Entry[] = [];
   #inFlight = 0;
   #sending = 0;
-  /** Jobs with a change under way: the next one waits, it could only be a guess at the sequence. */
-  readonly #busy = new Map<string, Entry>();
+  /** Jobs and unique keys with a change under way, and which it is: the next one waits, it could only be a guess at the
+   *  sequence. Numbers, since a Map may keep what was in it. [slot-map.ts] */
+  readonly #busy = new Map<string, number>();
+  #written = 0;
   readonly #plain: number;
   #up = true;
   #closed = false;
@@ -107,6 +111,7 @@ export class ShardJournal {
       return failed(error as Error);
     }
     this.#queue.push({
+      number: ++this.#written,
       change,
       id: jobId(change.ref),
       group,
@@ -183,8 +188,8 @@ export class ShardJournal {
         left.push(entry);
         continue;
       }
-      this.#busy.set(entry.id, entry);
-      if (entry.claim !== undefined) this.#busy.set(entry.claim, entry);
+      this.#busy.set(entry.id, entry.number);
+      if (entry.claim !== undefined) this.#busy.set(entry.claim, entry.number);
       taken.push(entry);
       messages += entry.group.messages.length;
       bytes += entry.group.bytes;
@@ -250,8 +255,8 @@ export class ShardJournal {
     let left = 0;
     let bytes = 0;
     let tearable = true;
-    for (const { id, group } of entries) {
-      if (this.#busy.get(id)?.group !== group) throw new Error(`two changes of ${id} in one batch`);
+    for (const { number, id, group } of entries) {
+      if (this.#busy.get(id) !== number) throw new Error(`two changes of ${id} in one batch`);
       left += group.messages.length;
       bytes += group.bytes;
       tearable &&= !group.atomic;

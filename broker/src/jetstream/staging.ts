@@ -20,6 +20,7 @@ import {
   statfsSync,
   statSync,
   symlinkSync,
+  unlinkSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
 
@@ -89,9 +90,7 @@ class MemoryStaging implements Staging {
     const target = join(this.folder, (this.#next++).toString(36));
     try {
       mkdirSync(target, { mode: 0o700 });
-      // The server removes this one whenever it starts.
-      mkdirSync(batches, { recursive: true, mode: 0o700 });
-      symlinkSync(target, link);
+      lead(link, target, batches);
     } catch {
       // It is staged on the disk then.
       rmSync(target, { recursive: true, force: true });
@@ -125,11 +124,37 @@ class MemoryStaging implements Staging {
     for (const [link, { target, bytes, at }] of this.#placed) {
       if (this.now() - at > stagingRules.lost) rmSync(link, { force: true });
       if (isThere(link)) continue;
-      rmSync(target, { recursive: true, force: true });
+      try {
+        remove(target);
+      } catch {
+        // Somebody else cleared up here, or the server is not done after all.
+        rmSync(target, { recursive: true, force: true });
+      }
       this.#placed.delete(link);
       this.#bytes -= bytes;
     }
   }
+}
+
+/** The server removes the folder that the link lies in whenever it starts. @throws Error */
+function lead(link: string, target: string, batches: string): void {
+  try {
+    symlinkSync(target, link);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    mkdirSync(batches, { recursive: true, mode: 0o700 });
+    symlinkSync(target, link);
+  }
+}
+
+/** rmSync looks at each file three times before it removes it; here a batch's few are known to be the server's. */
+function remove(folder: string): void {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory()) remove(path);
+    else unlinkSync(path);
+  }
+  rmdirSync(folder);
 }
 
 function isThere(link: string): boolean {

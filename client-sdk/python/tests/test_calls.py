@@ -78,17 +78,17 @@ async def test_a_client_without_a_broker_says_unavailable() -> None:
 
 @pytest.mark.parametrize(
     ("given", "addresses"),
-    [("a:1", ["a:1"]), ("a:1, b:2", ["a:1", "b:2"]), (["a:1"], ["a:1"]), (None, ["localhost:50051"])],
+    [("a:1", ("a:1",)), ("a:1, b:2", ("a:1", "b:2")), (["a:1"], ("a:1",)), (None, ("localhost:50051",))],
 )
-def test_addresses(given: Any, addresses: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_addresses(given: Any, addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DROVER_ADDRESS", raising=False)
     assert addresses_of(given) == addresses
 
 
 def test_the_environment_names_the_brokers_where_the_code_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DROVER_ADDRESS", "b:2")
-    assert addresses_of(None) == ["b:2"]
-    assert addresses_of("a:1") == ["a:1"]
+    assert addresses_of(None) == ("b:2",)
+    assert addresses_of("a:1") == ("a:1",)
 
 
 @pytest.mark.parametrize("given", ["", "localhost", "a:b", []])

@@ -7,7 +7,9 @@ async with Client("localhost:50051") as client:
 ```
 """
 
-from .access import Tls
+from drover.sdk.access import Tls
+from drover.sdk.payload import Payload
+
 from .answers import Cancellation, CancelOutcome, Submitted, WaitResult
 from .client import Client
 from .errors import (
@@ -34,7 +36,6 @@ from .handle import JobHandle
 from .job import Attempt, Failure, Job, JobState, Progress
 from .limits import Rate, RunLimits
 from .operations import ActiveJob, Purged, Queue, RegisteredTask, Route, WorkerInfo
-from .payload import Payload
 from .schedules import Declared, Firing, Schedule, ScheduleStatus
 from .spec import Debounce, JobRequest, RetryPolicy, Unique
 from .task_ref import Step, TaskRef, step, task_ref

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import grpc
+from drover.sdk import addresses
+from drover.sdk.access import Access
 from drover.v1 import (
     flow_service_pb2_grpc,
     inspect_service_pb2_grpc,
@@ -17,7 +19,6 @@ from drover.v1 import (
     schedule_service_pb2_grpc,
 )
 
-from .access import Access
 from .errors import Unavailable, error_of_call, no_answer
 
 FIRST_WAIT = 0.05
@@ -54,18 +55,10 @@ def backoff(attempt: int, retry_after: float | None, jitter: float) -> float:
     return max(retry_after or 0.0, min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(attempt - 1, 20)) * jitter)
 
 
-def addresses_of(address: str | Iterable[str] | None) -> list[str]:
+def addresses_of(address: str | Iterable[str] | None) -> tuple[str, ...]:
     """Brokers as the user names them; DROVER_ADDRESS where none are named. Raises ValueError."""
-    given = address if address is not None else os.environ.get("DROVER_ADDRESS") or "localhost:50051"
-    parts = given.split(",") if isinstance(given, str) else [*given]
-    addresses = [part.strip() for part in parts if part.strip()]
-    for entry in addresses:
-        _, colon, port = entry.rpartition(":")
-        if not colon or not port.isdigit():
-            raise ValueError(f"{entry!r} is no host:port")
-    if not addresses:
-        raise ValueError("at least one host:port needed")
-    return addresses
+    given = address if address is not None else os.environ.get("DROVER_ADDRESS") or addresses.DEFAULT_ADDRESS
+    return addresses.addresses_of(given)
 
 
 class Caller:
@@ -84,7 +77,7 @@ class Caller:
         self.timeout = timeout
         self.retry_for = retry_for
         self._addresses = addresses
-        self._access = access or Access()
+        self._access = access or Access(CHANNEL_OPTIONS)
         self._at = random.randrange(len(addresses))  # so that many clients spread over the brokers
         self._channels: dict[str, grpc.aio.Channel] = {}
 
@@ -94,7 +87,7 @@ class Caller:
         address = self._addresses[self._at % len(self._addresses)]
         channel = self._channels.get(address)
         if channel is None:
-            channel = self._channels[address] = self._access.channel(address, CHANNEL_OPTIONS)
+            channel = self._channels[address] = self._access.channel(address)
         service, slash, method = name.rpartition("/")
         return getattr(_STUBS[service if slash else "Job"](channel), method)
 

@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Literal, overload
 
+from drover.sdk.access import Access, Metadata, Tls
 from drover.v1 import job_pb2, job_service_pb2
 
-from .access import Access, Metadata, Tls
 from .answers import Cancellation, Submitted, WaitResult, batch_item, cancellation, job_or_error, submitted
 from .batches import batches
-from .calls import Caller, addresses_of
+from .calls import CHANNEL_OPTIONS, Caller, addresses_of
 from .errors import (
     BrokerError,
     JobCancelled,
@@ -82,7 +82,9 @@ class Client:
         tls: Tls | bool = False,
         metadata: Metadata | None = None,
     ) -> None:
-        self._calls = Caller(addresses_of(address), retry_for, timeout, Access(tls, metadata))
+        self._calls = Caller(
+            addresses_of(address), retry_for, timeout, Access(CHANNEL_OPTIONS, tls, metadata)
+        )
         self._submits = Submits(self._calls.once, patience=timeout + retry_for)
         self._looks = Looks(self._calls.once, patience=timeout + retry_for)
         self._waits = Waits(self._ask_for_ends, retry_for)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import grpc
+from drover.sdk.access import explained
 from drover.v1 import job_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-from .access import explained
 from .moments import seconds_in
 
 if TYPE_CHECKING:

@@ -23,9 +23,10 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Generic, Literal, TypeVar, overload
 
+from drover.sdk.access import Metadata, Tls
+
 from . import client as asynchronous
 from . import flows
-from .access import Metadata, Tls
 from .answers import Cancellation, Submitted, WaitResult
 from .calls import addresses_of
 from .errors import BrokerError

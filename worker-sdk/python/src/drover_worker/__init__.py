@@ -8,7 +8,9 @@ async def send_email(user_id: int, template: str = "plain") -> None: ...
 ```
 """
 
-from .access import Tls
+from drover.sdk.access import Tls
+from drover.sdk.payload import Payload
+
 from .app import App
 from .cancellation import CancelReason
 from .context import Context
@@ -23,7 +25,6 @@ from .errors import (
     SoftTimeLimitExceeded,
 )
 from .inputs import Input, InputFailure
-from .payload import Payload
 from .settings import Settings, SettingsError
 from .task import Task
 from .version import __version__

@@ -7,7 +7,8 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
-from .access import Metadata, Tls
+from drover.sdk.access import Metadata, Tls
+
 from .process import ensure_logging, run_process
 from .resources import Resource
 from .settings import Settings, resolve

@@ -13,9 +13,9 @@ import random
 from collections.abc import Sequence
 from typing import Protocol
 
+from drover.sdk.access import Access
 from drover.v1 import worker_service_pb2
 
-from .access import Access
 from .ledger import Ledger
 from .log_events import event
 from .outbox import Outbox

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from drover.sdk.payload import Payload
+
 from .context import Context
 from .conversion import Converter, converter, fit_problem, is_object_type, without_none
 from .errors import BindingError
-from .payload import Payload
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
+from drover.sdk.payload import json_bytes
+
 from .cancellation import CancelReason, CancelSignal
 from .inputs import Input
-from .payload import json_bytes
 
 MAX_PROGRESS_DETAIL = 4096
 """Bytes of JSON."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from drover.sdk.access import Access
 from drover.v1 import flow_service_pb2, flow_service_pb2_grpc, job_pb2, worker_service_pb2
 
-from .access import Access
 from .payload import decode
 from .reconnect import Reconnect
 

@@ -14,9 +14,9 @@ from enum import Enum
 from typing import Protocol
 
 import grpc
+from drover.sdk.access import Access, explained
 from drover.v1 import worker_service_pb2, worker_service_pb2_grpc
 
-from .access import Access, explained
 from .durations import seconds_in
 from .outbox import Outbox
 
@@ -26,6 +26,13 @@ SESSION_TIMEOUT = 15.0
 """Seconds of silence that end a session, where the broker names none."""
 LEAVE_TIMEOUT = 2.0
 """Seconds for what is left to go up and for the broker to end the stream."""
+
+CHANNEL_OPTIONS = [
+    # Each session its own connection: a new one must not join a broker's that stops, or one that hangs.
+    ("grpc.use_local_subchannel_pool", 1),
+    # Many large payloads may come in one message.
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+]
 
 
 class Why(Enum):

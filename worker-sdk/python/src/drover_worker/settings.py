@@ -12,7 +12,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from .access import Metadata, Tls
+from drover.sdk.access import Metadata, Tls
+from drover.sdk.addresses import DEFAULT_ADDRESS, addresses_of
+
 from .log_events import FORMATS, LEVELS
 
 NAME = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
@@ -29,7 +31,7 @@ def _own_name() -> str:
 
 @dataclass(frozen=True)
 class Settings:
-    addresses: tuple[str, ...] = ("localhost:50051",)
+    addresses: tuple[str, ...] = (DEFAULT_ADDRESS,)
     """Brokers, `host:port`; tried in turn."""
     queues: Mapping[str, int] = field(default_factory=lambda: {"default": 1})
     """Queue -> share among the worker's queues, 1 to 100."""
@@ -91,17 +93,6 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, str]:
 def _listed(value: str | Iterable[str]) -> list[str]:
     parts = value.split(",") if isinstance(value, str) else [*value]
     return [part.strip() for part in parts if part.strip()]
-
-
-def _addresses(value: str | Iterable[str]) -> tuple[str, ...]:
-    addresses = tuple(_listed(value))
-    if not addresses:
-        raise ValueError("at least one host:port needed")
-    for address in addresses:
-        _, colon, port = address.rpartition(":")
-        if not colon or not port.isdigit():
-            raise ValueError(f"{address!r} is no host:port")
-    return addresses
 
 
 def _queues(value: str | Iterable[str] | Mapping[str, int]) -> dict[str, int]:
@@ -168,7 +159,7 @@ def _tls(value: Any) -> Tls | bool:
 
 # Setting as users write it -> field, parser. In the environment DROVER_<SETTING>.
 _READ: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "address": ("addresses", _addresses),
+    "address": ("addresses", addresses_of),
     "queues": ("queues", _queues),
     "concurrency": ("concurrency", _whole(1, 10_000)),
     "prefetch": ("prefetch", _whole(0, 10_000)),

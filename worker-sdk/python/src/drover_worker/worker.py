@@ -16,9 +16,9 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from drover.sdk.access import Access
 from drover.v1 import job_pb2, worker_service_pb2
 
-from .access import Access
 from .attachment import Attachment
 from .cancellation import CancelReason
 from .inputs import InputPages
@@ -29,6 +29,7 @@ from .outbox import Outbox
 from .processes import ProcessPool
 from .report import cancelled_report, failure_report, release_report
 from .run import Places, Run
+from .session import CHANNEL_OPTIONS
 from .settings import Settings
 from .slots import Slots
 from .task import Task
@@ -85,7 +86,7 @@ class Worker:
         self._stopping = False
         self._on_start = on_start
         self._on_stop = on_stop
-        self._access = Access(settings.tls, settings.metadata)
+        self._access = Access(CHANNEL_OPTIONS, settings.tls, settings.metadata)
         isolated = [task for task in tasks.values() if self._is_isolated(task)]
         self._processes = ProcessPool(isolated, on_child_start, settings, child_logs) if isolated else None
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -1,23 +1,17 @@
-"""How a broker is spoken to: plain or TLS, and with what in the metadata of a session."""
+"""How a broker is spoken to: plain or TLS, and with what in the metadata of each call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 
 Metadata = Mapping[str, str] | Callable[[], Mapping[str, str]]
-"""What each session carries, for example a token; a function is asked anew for each. It is called in the
-thread that speaks to the broker and must not block."""
-
-CHANNEL_OPTIONS = [
-    # Each session its own connection: a new one must not join a broker's that stops, or one that hangs.
-    ("grpc.use_local_subchannel_pool", 1),
-    # Many large payloads may come in one message.
-    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
-]
+"""What each call and each session carries, for example a token; a function is asked anew for each. It is
+called in the thread that speaks to the broker and must not block."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +33,25 @@ class Tls:
 class Access:
     """Raises what `Tls.credentials` does."""
 
-    def __init__(self, tls: Tls | bool = False, metadata: Metadata | None = None) -> None:
+    def __init__(
+        self,
+        options: Sequence[tuple[str, Any]],
+        tls: Tls | bool = False,
+        metadata: Metadata | None = None,
+    ) -> None:
+        """`options` of every channel, as gRPC names them."""
         chosen = Tls() if tls is True else tls
+        self._options = options
         self._credentials = chosen.credentials() if chosen else None
         self._metadata = metadata
 
     def channel(self, address: str) -> grpc.aio.Channel:
         if self._credentials is None:
-            return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
-        return grpc.aio.secure_channel(address, self._credentials, options=CHANNEL_OPTIONS)
+            return grpc.aio.insecure_channel(address, options=self._options)
+        return grpc.aio.secure_channel(address, self._credentials, options=self._options)
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """Of one session or call, just now."""
+        """Of one call or session, just now."""
         said = self._metadata() if callable(self._metadata) else self._metadata
         return tuple((name.lower(), value) for name, value in (said or {}).items())
 
