@@ -58,7 +58,7 @@ async def test_it_gives_up_when_its_time_is_over() -> None:
 async def test_it_does_not_wait_for_a_retry_it_has_no_time_for() -> None:
     later = Unavailable("away", code="UNAVAILABLE", retry_after=60)
     with pytest.raises(Unavailable):
-        await asyncio.wait_for(Caller(["a:1"], retry_for=30).retrying(failing(1, later)), 1)
+        await asyncio.wait_for(Caller(["a:1"], retry_for=30).retrying(failing(1, later)), 20)
 
 
 async def test_a_refusal_is_not_repeated() -> None:

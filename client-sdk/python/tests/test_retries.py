@@ -133,7 +133,7 @@ async def test_a_watch_that_was_lost_is_opened_again_and_ends_when_no_broker_tel
 
     async with (
         serving(lambda server: add(service, server)) as address,
-        Client(address, retry_for=1) as client,
+        Client(address, retry_for=3) as client,
     ):
         with pytest.raises(Unavailable):
             await watching(client)
