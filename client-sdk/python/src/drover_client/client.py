@@ -205,7 +205,7 @@ class Client:
         mode: Literal["all", "any"] = "all",
     ) -> WaitResult:
         """Wait up to `timeout` seconds (None: without end) until all, or any, of 1 to 1,000 jobs have
-        ended."""
+        ended. Raises Unavailable a second after that where no broker answers."""
         loop = asyncio.get_running_loop()
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
         deadline = None if seconds is None else loop.time() + seconds
@@ -213,7 +213,8 @@ class Client:
         while True:
             left = LONG_POLL if deadline is None else max(0.0, min(LONG_POLL, deadline - loop.time()))
             request.timeout.CopyFrom(duration("timeout", left))
-            response = await self._calls.call("Wait", request, lasts=left)
+            call = self._calls.call("Wait", request, lasts=left)
+            response = await (call if deadline is None else self._calls.until(deadline + LAST_LOOK, call))
             if response.done or (deadline is not None and loop.time() >= deadline):
                 return WaitResult([job_or_error(result) for result in response.results], response.done)
 
@@ -255,9 +256,10 @@ class Client:
         except WaitTimeout as late:
             heard = late.state
         # It may have ended since it was heard of last.
+        last_look = asyncio.get_running_loop().time() + LAST_LOOK
         try:
-            job = await asyncio.wait_for(self._looks.status(id, False), LAST_LOOK)
-        except (Unavailable, asyncio.TimeoutError):
+            job = await self._calls.until(last_look, self._looks.status(id, False))
+        except Unavailable:
             raise WaitTimeout(id, heard) from None
         if not job.state.has_ended:
             raise WaitTimeout(id, job.state)
