@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import Any, Literal, overload
 
 from drover.sdk.access import Access, Metadata, Tls
-from drover.v1 import job_pb2, job_service_pb2
+from drover.v1 import job_service_pb2
 
-from .answers import Cancellation, Submitted, WaitResult, batch_item, cancellation, job_or_error, submitted
-from .batches import batches
+from .answers import Cancellation, Submitted, WaitResult, cancellation, job_or_error, submitted
+from .batches import batches, submit_batch
 from .calls import CHANNEL_OPTIONS, Caller, addresses_of
 from .errors import (
     BrokerError,
@@ -174,7 +174,7 @@ class Client:
                 results += [results[-1]] * len(batch)
                 continue
             own = [request.key is None for request in asked[len(results) : len(results) + len(batch)]]
-            results += await self._submit_batch(batch, own, _ON_CONFLICT[on_conflict])
+            results += await submit_batch(self._calls, batch, own, _ON_CONFLICT[on_conflict])
         return results
 
     async def status(self, id: str, *, include_payload: bool = False) -> Job:
@@ -277,31 +277,6 @@ class Client:
             raise
         results: Collection[job_service_pb2.StatusResult] = answer.results
         return results
-
-    async def _submit_batch(
-        self, specs: list[job_pb2.JobSpec], own_keys: list[bool], policy: job_service_pb2.ConflictPolicy
-    ) -> list[Submitted | BrokerError]:
-        results: list[Submitted | BrokerError | None] = [None] * len(specs)
-        pending = list(range(len(specs)))
-
-        async def send() -> None:
-            """Sends what is not stored yet; raises Unavailable while that may change."""
-            request = job_service_pb2.SubmitBatchRequest(
-                jobs=[specs[index] for index in pending], on_conflict=policy
-            )
-            response = await self._calls.once("SubmitBatch", request)
-            for index, result in zip(pending, response.results, strict=True):
-                results[index] = batch_item(specs[index], result, own_keys[index])
-            pending[:] = [index for index in pending if isinstance(results[index], Unavailable)]
-            for index in pending:
-                raise results[index]  # type: ignore[misc]  # an Unavailable, as just filtered
-
-        try:
-            await self._calls.retrying(send)
-        except BrokerError as error:
-            for index in pending:
-                results[index] = error
-        return [result for result in results if result is not None]
 
 
 def _policy(request: JobRequest, on_conflict: OnConflict) -> job_service_pb2.ConflictPolicy:
