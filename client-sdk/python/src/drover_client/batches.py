@@ -1,4 +1,4 @@
-"""Submits of many jobs: cut into calls that the contract allows, and such a call until each job has a result."""
+"""Submits of many jobs: cut into calls that the contract allows; and such a call, until each has a result."""
 
 from __future__ import annotations
 
