@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from brokers import hanging, mute
+from brokers import hanging, mute, serving
+from drover.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 
 from drover_client import (
     Client,
@@ -180,3 +181,44 @@ async def test_of_many_batches_only_the_first_waits_for_a_broker_that_hangs() ->
     assert len(told) == 2500
     assert len({id(error) for error in told}) == 1
     assert isinstance(told[0], Unavailable)
+
+
+@BROKERS
+async def test_who_says_how_long_to_wait_waits_little_longer_than_that(broker: Any) -> None:
+    async with broker() as address, Client(address) as client:
+        called = asyncio.gather(
+            client.wait(["t~k"], TIME),
+            client.wait(["t~k"], 0),
+            client.result("t~k", TIME),
+            client.flow("f").wait(TIME),
+            return_exceptions=True,
+        )
+        # Long before its broker would count as dead.
+        ends = await asyncio.wait_for(called, client._calls.timeout - 2)
+    assert [type(end) for end in ends] == [Unavailable, Unavailable, WaitTimeout, FlowTimeout]
+
+
+class Done(job_service_pb2_grpc.JobServiceServicer):
+    """Any job has succeeded."""
+
+    async def Wait(self, request: Any, context: Any) -> Any:  # noqa: N802
+        ended = [job_pb2.Job(id=id, state=job_pb2.JOB_STATE_SUCCEEDED) for id in request.ids]
+        return job_service_pb2.WaitResponse(
+            done=True, results=[job_service_pb2.StatusResult(job=job) for job in ended]
+        )
+
+
+@pytest.mark.parametrize(
+    "wait", [lambda client: client.wait(["t~k"], TIME), lambda client: client.result("t~k", TIME)]
+)
+async def test_who_waits_again_is_not_kept_at_a_broker_that_hangs(wait: Any) -> None:
+    add = job_service_pb2_grpc.add_JobServiceServicer_to_server
+    async with (
+        hanging() as hung,
+        serving(lambda server: add(Done(), server)) as sound,
+        Client([hung, sound]) as client,
+    ):
+        client._calls._at = 0
+        with pytest.raises((Unavailable, WaitTimeout)):
+            await wait(client)
+        await wait(client)
