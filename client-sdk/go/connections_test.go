@@ -156,7 +156,36 @@ func TestABrokerThatComesBackIsFound(t *testing.T) {
 	}
 }
 
+func TestEachAddressIsTried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		addresses := []string{"192.0.2.1:50051", "192.0.2.2:50051", "192.0.2.3:50051"}
+		var mu sync.Mutex
+		tried := map[string]bool{}
+		refuse := func(_ context.Context, address string) (net.Conn, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			tried[address] = true
+			return nil, errors.New("connection refused")
+		}
+		client, err := New(Config{Addresses: addresses, DialOptions: []grpc.DialOption{grpc.WithContextDialer(refuse)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = client.Status(t.Context(), "t~k")
+		if closed := client.Close(); err == nil || closed != nil {
+			t.Fatalf("got %v, closed with %v", err, closed)
+		}
+		synctest.Wait()
+		for _, address := range addresses {
+			if !tried[address] {
+				t.Errorf("%s was not tried", address)
+			}
+		}
+	})
+}
+
 func TestCallsOfAClientAreSpreadOverItsBrokers(t *testing.T) {
+	t.Parallel()
 	all, addresses := brokers(t, 3)
 	client := clientAt(t, addresses...)
 	within(t, client, "each broker to be asked", func() bool {
@@ -182,8 +211,10 @@ func TestClientsBeginWithAnyOfTheirBrokers(t *testing.T) {
 }
 
 func TestWhateverBrokerIsGoneAnotherOneIsAsked(t *testing.T) {
+	t.Parallel()
 	for gone := range 3 {
 		t.Run(fmt.Sprint("broker ", gone), func(t *testing.T) {
+			t.Parallel()
 			all, addresses := brokers(t, 3)
 			client := clientAt(t, addresses...)
 			within(t, client, "it to be asked", func() bool { return all[gone].calls.Load() > 0 })
@@ -196,6 +227,7 @@ func TestWhateverBrokerIsGoneAnotherOneIsAsked(t *testing.T) {
 		})
 	}
 	t.Run("all but the last", func(t *testing.T) {
+		t.Parallel()
 		broker := countingBrokerAt(t, "127.0.0.1:0")
 		client := clientAt(t, unreachable(t), unreachable(t), broker.address())
 		if _, err := client.Status(t.Context(), "t~k"); err != nil {

@@ -17,7 +17,8 @@ let link: SeverableLink;
 let client: Client;
 
 beforeEach(async () => {
-  cluster = await Cluster.start();
+  // Longer than by default: a machine that stands still for a second is not to cost a worker its leases.
+  cluster = await Cluster.start({ env: { DROVER_SESSION_GRACE: "5s" } });
   link = await SeverableLink.to(cluster.broker(0).grpcPort);
   client = cluster.client([link.address]);
 });
@@ -98,6 +99,8 @@ test("the broker is rid of watches and waits whose client is gone", async () => 
   );
   const refused = Promise.allSettled(waits);
   await Promise.all(told);
+  // By then the waits have arrived, too: they went before it over the same connection.
+  await stranger.call("JobService/Status", { id: jobs.ids[0] });
   const ended = async (method: string) =>
     (await scrape(cluster.broker(0), `method="JobService/${method}"`)).get("drover_grpc_calls_total") ?? 0;
   expect(await ended("Watch")).toBe(0);
@@ -136,7 +139,7 @@ test("a worker that is cut off from its broker takes its leases to another one, 
     return undefined;
   });
   // Longer than the first broker waits for it to come back.
-  const jobs = await FollowedJobs.submit(cluster, client, count, () => ({ does: "sleep", ms: 5_000 }));
+  const jobs = await FollowedJobs.submit(cluster, client, count, () => ({ does: "sleep", ms: 10_000 }));
   await until("all jobs run", () => cluster.journal.read().open(cluster.pids).length === count);
   await link.close();
   await worker.attached(2);

@@ -81,7 +81,7 @@ describe("health", () => {
     "of %j is SERVING",
     async (service) => {
       // The answer is looked up twice a second.
-      await expect.poll(() => healthOf(service)).toBe("SERVING");
+      await expect.poll(() => healthOf(service), { timeout: 20_000 }).toBe("SERVING");
     },
   );
 
@@ -140,7 +140,7 @@ describe("http", () => {
 });
 
 test("stopping answers long polls, tells workers, and ends with 0", async () => {
-  const stopping = await Broker.start();
+  const stopping = await Broker.start({ env: { DROVER_STOP_TIMEOUT: "28s" } });
   const caller = new Stranger(stopping.address);
   const { id } = await caller.call("JobService/Submit", { job: { task: "never" } });
   const wait = caller.call("JobService/Wait", { ids: [id], timeout: { seconds: 60 } });
@@ -155,6 +155,7 @@ test("stopping answers long polls, tells workers, and ends with 0", async () => 
   expect(await lease).toMatchObject({ leases: [] });
   expect(await work.ended).toMatchObject({ code: "OK" });
   await stopped;
-  expect(Date.now() - started).toBeLessThan(8_000);
+  // Nobody had to be cut off.
+  expect(Date.now() - started).toBeLessThan(25_000);
   caller.close();
 });

@@ -4,11 +4,14 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Broker } from "../support/broker.js";
 import { type Message, Stranger } from "../support/stranger.js";
 
+/** A policy that keeps what has failed waiting for as long as anybody looks. */
+const inAMinute = { initialDelay: { seconds: 60 } };
+
 let broker: Broker;
 let stranger: Stranger;
 
 beforeAll(async () => {
-  broker = await Broker.start({ env: { DROVER_SESSION_GRACE: "500ms" } });
+  broker = await Broker.start({ env: { DROVER_SESSION_GRACE: "3s" } });
   stranger = new Stranger(broker.address);
 });
 
@@ -83,7 +86,7 @@ describe("in single calls", () => {
     ["snooze", { snooze: { delay: { seconds: 60 } } }, "SCHEDULED", { failures: 0, crashes: 0 }],
   ])("a report of %s is recorded", async (name, report, state, told) => {
     const task = `report.${name.replace(" ", "-")}`;
-    const id = await submit(task);
+    const id = await submit(task, { retry: inAMinute });
     const { token } = await lease(task);
     expect(await ack({ token, ...report })).toMatchObject({ error: null, state: `JOB_STATE_${state}` });
     expect(await status(id)).toMatchObject({ state: `JOB_STATE_${state}`, ...told });
@@ -210,7 +213,7 @@ describe("in a session", () => {
   });
 
   test("a report beyond its limits fails the attempt, not the session", async () => {
-    const id = await submit("misreport");
+    const id = await submit("misreport", { retry: inAMinute });
     const work = stranger.work().attach({ tasks: [{ task: "misreport" }] });
     const { leases } = await work.hear("leases");
     const { leaseId } = (leases as Message[])[0] as Message;

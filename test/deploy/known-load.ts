@@ -69,7 +69,7 @@ export class KnownLoad {
 
   /** A schedule that fires four times, once a second. Settles once it has. */
   async fire(name: string): Promise<void> {
-    const startAt = Math.floor(Date.now() / 1_000) + 2;
+    const startAt = Math.floor(Date.now() / 1_000) + 5;
     const schedule = {
       name,
       interval: { seconds: 1 },

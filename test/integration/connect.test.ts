@@ -3,13 +3,16 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Connection } from "../../broker/src/jetstream/connect.js";
 import { StartupError } from "../../broker/src/jetstream/startup-error.js";
 import { connections } from "../support/connections.js";
 import { freePort, NatsServer } from "../support/nats.js";
+import { until } from "../support/until.js";
 
 const connected = connections("connect-test", 3_000);
+/** For a server that is there, or comes: machines may be busy, ms. */
+const patience = 30_000;
 
 describe("a nats-server", () => {
   test("that takes small messages only is refused", async () => {
@@ -46,14 +49,14 @@ describe("a nats-server", () => {
     await expect(never).rejects.toThrow(
       /^no connection to NATS at nats:\/\/127.0.0.1:\d+ within 1 s: connection refused$/,
     );
-    expect(performance.now() - start).toBeLessThan(1_500);
+    expect(performance.now() - start).toBeLessThan(15_000);
   });
 
   test("that comes later is found", async () => {
     const port = await freePort();
-    const connecting = connected.open(`nats://127.0.0.1:${port}`);
-    await vi.waitFor(() =>
-      expect(connected.log.lines.map(({ message }) => message)).toContain("waiting for NATS"),
+    const connecting = connected.open(`nats://127.0.0.1:${port}`, {}, patience);
+    await until("it to say so", () =>
+      connected.log.lines.some(({ message }) => message === "waiting for NATS"),
     );
     const nats = await NatsServer.start({ port });
     try {
@@ -63,16 +66,17 @@ describe("a nats-server", () => {
     }
   });
 
-  test("that stands still is given up, and taken again", { timeout: 40_000 }, async () => {
+  test("that stands still is given up, and taken again", async () => {
     const nats = await NatsServer.start();
     try {
-      const connection = await connected.open(nats.url);
+      const connection = await connected.open(nats.url, {}, patience);
       const lost = new Promise<void>((resolve) => connection.onDisconnected(resolve));
       const again = new Promise<number>((resolve) => connection.onConnected(resolve));
       const start = performance.now();
       process.kill(nats.pid ?? 0, "SIGSTOP");
       await lost;
-      expect(performance.now() - start).toBeLessThan(16_000);
+      // After two pings of 5 s; the client library's own are two minutes apart.
+      expect(performance.now() - start).toBeLessThan(40_000);
       process.kill(nats.pid ?? 0, "SIGCONT");
       expect(await again).toBe(2);
       expect(connection.connected).toBe(true);
@@ -94,7 +98,7 @@ describe("a nats-server", () => {
     const nats = await NatsServer.start({ conf: `tls { cert_file: "${cert}", key_file: "${key}" }` });
     try {
       const url = `tls://localhost:${nats.port}`;
-      const { nc } = await connected.open(url, { tls: { ca: cert } });
+      const { nc } = await connected.open(url, { tls: { ca: cert } }, patience);
       expect(nc.info?.tls_required).toBe(true);
       await expect(connected.open(url)).rejects.toThrow(
         /^no connection to NATS at tls:\/\/localhost:\d+ within .*self-signed/,
@@ -110,14 +114,15 @@ describe("a nats-server", () => {
 
   test("that went away can be left without waiting", async () => {
     const nats = await NatsServer.start();
-    const connection = await connected.open(nats.url);
+    const connection = await connected.open(nats.url, {}, patience);
     const lost = new Promise<void>((resolve) => connection.onDisconnected(resolve));
     await nats.stop();
     await lost;
     expect(connection.connected).toBe(false);
     const start = performance.now();
     await connection.close();
-    expect(performance.now() - start).toBeLessThan(500);
+    // What is under way on a connection that is up would get 5 s.
+    expect(performance.now() - start).toBeLessThan(4_500);
   });
 });
 
@@ -131,14 +136,13 @@ describe("a NATS user", () => {
 
   test("with a wrong password is refused at once", async () => {
     const start = performance.now();
-    await expect(connected.open(nats.url, { user: "somebody", password: "wrong" })).rejects.toThrow(
-      /refuses the broker/,
-    );
-    expect(performance.now() - start).toBeLessThan(2_000);
+    const wrong = connected.open(nats.url, { user: "somebody", password: "wrong" }, patience);
+    await expect(wrong).rejects.toThrow(/refuses the broker/);
+    expect(performance.now() - start).toBeLessThan(patience / 2);
   });
 
   test("in the URL is as good as one beside it, and its password is not shown", async () => {
-    await connected.open(nats.url.replace("//", "//somebody:pw@"));
+    await connected.open(nats.url.replace("//", "//somebody:pw@"), {}, patience);
     const wrong = connected.open(nats.url.replace("//", "//somebody:geheim@"));
     await expect(wrong).rejects.toThrow(StartupError);
     await expect(wrong).rejects.not.toThrow(/geheim/);

@@ -66,7 +66,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
 
   test("a delayed job whose message is spoilt is a dead letter when it is due", async () => {
     const task = freshTask();
-    const { ref } = await submit(broker, { task, delay: 1_500 });
+    const { ref } = await submit(broker, { task, delay: 5_000 });
     const { subject, headers: hdrs, rev } = await scene.current(ref);
     const spoilt = headers();
     for (const name of ["Drover-Rev", "Drover-Nonce", "Nats-Schedule", "Nats-Schedule-Target"]) {

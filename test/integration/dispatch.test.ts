@@ -67,12 +67,11 @@ describe.each([1, 3])("on %i shards", (shards) => {
     for (let i = 0; i < 20; i++) {
       const { leaseId } = await worker.next();
       if (i % 5 === 4) {
-        await submit(broker, { task: urgent, priority: 8 });
+        const { ref } = await submit(broker, { task: urgent, priority: 8 });
         // Its ticket comes by the request that is open on its lane.
-        const { stream, name } = scene.lane(urgent, "default", 8);
-        await until("the ticket to be delivered", async () => {
-          return (await scene.jsm.consumers.info(stream, name)).num_ack_pending > 0;
-        });
+        await until("the ticket to be there", () =>
+          broker.parts.dispatcher.isBuffered(`${ref.task}~${ref.key}`),
+        );
         await worker.settle(leaseId);
         const next = await worker.next();
         expect(next.ref.task).toBe(urgent);
@@ -150,18 +149,22 @@ describe.each([1, 3])("on %i shards", (shards) => {
       },
     });
     // Every request on a lane stays open for 5 s: in 6 s there are two of each, at most three at the edges.
+    const since = performance.now();
+    const lapsed = () => Math.ceil((performance.now() - since) / 5_000) + 1;
     await elapsed(6_000);
-    expect(asked.length).toBeLessThanOrEqual(3 * tasks.length);
-    const before = asked.length;
+    expect(asked.length).toBeLessThanOrEqual(lapsed() * tasks.length);
+    const waits: number[] = [];
     for (const task of tasks) {
       const submitted = performance.now();
       await submit(broker, { task });
       const { leaseId } = await worker.next();
-      expect(performance.now() - submitted).toBeLessThan(2_000);
+      waits.push(performance.now() - submitted);
       await worker.settle(leaseId);
     }
+    // By the next request it would be up to 5 s; the machine may have stood still during one or two.
+    expect(waits.filter((ms) => ms > 1_500).length).toBeLessThanOrEqual(2);
     // One new request for each that was answered, and what lapsed meanwhile.
-    expect(asked.length - before).toBeLessThanOrEqual(4 * tasks.length);
+    expect(asked.length).toBeLessThanOrEqual((lapsed() + 2) * tasks.length);
     subscription.unsubscribe();
     worker.leave();
   });

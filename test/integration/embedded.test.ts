@@ -15,6 +15,8 @@ import type { NatsTarget } from "../../broker/src/jetstream/nats-target.js";
 import { StartupError } from "../../broker/src/jetstream/startup-error.js";
 import { QuietLog } from "../support/quiet-log.js";
 
+/** Machines may be busy, ms. */
+const patience = 20_000;
 let dataDir: string;
 let log: QuietLog;
 const closing: (() => Promise<unknown>)[] = [];
@@ -36,7 +38,7 @@ async function startServer(): Promise<EmbeddedServer> {
 }
 
 async function open(target: NatsTarget): Promise<Connection> {
-  const connection = await Connection.open({ target, name: "embedded-test", log, within: 5_000 });
+  const connection = await Connection.open({ target, name: "embedded-test", log, within: patience });
   closing.push(() => connection.close());
   return connection;
 }
@@ -44,7 +46,7 @@ async function open(target: NatsTarget): Promise<Connection> {
 /** A stream with one message, the way everything of value is stored. */
 async function store(connection: Connection): Promise<void> {
   await new JsApi(connection.nc).request("STREAM.CREATE.KEPT", { name: "KEPT", subjects: ["kept"] });
-  await connection.nc.request("kept", "value");
+  await connection.nc.request("kept", "value", { timeout: patience });
 }
 
 const stored = async (connection: Connection) =>
@@ -118,7 +120,12 @@ describe("an embedded nats-server", () => {
 
   test("lets nobody in who cannot read its files", async () => {
     const { target } = await startServer();
-    const stranger = Connection.open({ target: { url: target.url }, name: "stranger", log, within: 2_000 });
+    const stranger = Connection.open({
+      target: { url: target.url },
+      name: "stranger",
+      log,
+      within: patience,
+    });
     await expect(stranger).rejects.toThrow(/refuses the broker/);
     expect(statSync(join(dataDir, "nats-server.conf")).mode & 0o077).toBe(0);
     expect(readFileSync(join(dataDir, "nats-server.conf"), "utf8")).toContain('listen: "127.0.0.1:');
@@ -138,7 +145,7 @@ describe("an embedded nats-server", () => {
       const first = headers();
       first.set("Nats-Batch-Id", `batch-${i}`);
       first.set("Nats-Batch-Sequence", "1");
-      answers.push(nc.request(`b.${i}`, "x", { headers: first, timeout: 5_000 }));
+      answers.push(nc.request(`b.${i}`, "x", { headers: first, timeout: patience }));
     }
     for (const answer of await Promise.all(answers)) expect(answer.string()).toBe("");
   });
@@ -203,7 +210,7 @@ describe("an embedded nats-server never outlives its broker", () => {
     await connection.close();
     expect(lives(said.pid)).toBe(true);
     owner.kill("SIGKILL");
-    await gone(said.pid, 2_000);
+    await gone(said.pid, patience);
     // It was stopped, not killed, and its data is there for the next.
     expect(readFileSync(join(dataDir, "nats-server.log"), "utf8")).toContain("Server Exiting");
     const next = await EmbeddedServer.start({ dataDir, sync: "always", log });
@@ -229,11 +236,11 @@ describe("an embedded nats-server never outlives its broker", () => {
     expect(lives(said.pid)).toBe(true);
   });
 
-  test("not even when it does not listen to reason", { timeout: 20_000 }, async () => {
+  test("not even when it does not listen to reason", async () => {
     const { owner, said } = await startOwner();
     process.kill(said.pid ?? 0, "SIGSTOP");
     owner.kill("SIGKILL");
-    await gone(said.pid, 13_000);
+    await gone(said.pid, 10_000 + patience);
   });
 });
 
@@ -257,7 +264,7 @@ describe("a data directory", () => {
     const tooEarly = EmbeddedServer.start({ dataDir, sync: "always", log, lockPatience: 300 });
     await expect(tooEarly).rejects.toThrow(/is in use by/);
     process.kill(said.pid ?? 0, "SIGCONT");
-    const next = await EmbeddedServer.start({ dataDir, sync: "always", log, lockPatience: 5_000 });
+    const next = await EmbeddedServer.start({ dataDir, sync: "always", log, lockPatience: patience });
     closing.push(() => next.close());
     expect(lives(said.pid)).toBe(false);
   });

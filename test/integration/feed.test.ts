@@ -28,17 +28,22 @@ beforeEach(async () => {
   jsm = await jetstreamManager(nc, { checkAPI: false });
   await jsm.streams.add({ name: "S", subjects: ["s"] });
   inbox = new PullInbox(nc, new Wire(nc), "pulls");
-  feed = new Feed(jsm, inbox, {
+  feed = feeding(60_000);
+});
+
+/** `ackWait`: after how long what nobody acked comes again, ms. */
+function feeding(ackWait: number): Feed<Found> {
+  return new Feed(jsm, inbox, {
     name: "f",
     atOnce: 3,
-    ackWait: 1_000,
+    ackWait,
     // A blank means nothing; a comma parts what comes in one message.
     read: ({ data }, ack) => {
       const text = Buffer.from(data).toString();
       return text === " " ? [] : text.split(",").map((each) => ({ text: each, ack }));
     },
   });
-});
+}
 afterEach(async () => {
   feed.stop();
   inbox.close();
@@ -47,7 +52,8 @@ afterEach(async () => {
 });
 afterAll(() => server.stop());
 
-const put = (...texts: string[]) => Promise.all(texts.map((text) => nc.request("s", text)));
+const put = (...texts: string[]) =>
+  Promise.all(texts.map((text) => nc.request("s", text, { timeout: 10_000 })));
 const sources = [{ stream: "S", filter: "s" }];
 const unacked = async () => {
   const { num_ack_pending, num_pending } = await jsm.consumers.info("S", "f");
@@ -96,6 +102,7 @@ test("one look is under way at a time, and what comes meanwhile makes the next",
 
 test("what was looked at and not acked comes again", async () => {
   const seen: string[] = [];
+  feed = feeding(2_000);
   await feed.start(sources, async (found) => {
     for (const { text, ack } of found) {
       if (seen.includes(text)) ack();

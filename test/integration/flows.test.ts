@@ -222,7 +222,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
   test("a flow over its deadline is FAILED, and what is left is cancelled", async () => {
     const task = freshTask();
     const { key } = await first.api.flows.submit(
-      flowOf([{ task }, { task, on: [0] }], { deadline: Date.now() + 1_500 }),
+      flowOf([{ task }, { task, on: [0] }], { deadline: Date.now() + 4_000 }),
     );
     const flow = await ended(second, key);
     expect([flow.state, flow.counts.cancelled]).toEqual(["FAILED", 2]);
@@ -342,6 +342,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
       for await (const view of second.api.flows.watch(key, new AbortController().signal))
         states.push(view.state);
     })();
+    await until("the watch to begin", () => states.length > 0);
     const { worker } = await working(first, [task], () => success());
     await watched;
     expect([states[0], states.at(-1)]).toEqual(["RUNNING", "SUCCEEDED"]);

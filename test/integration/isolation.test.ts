@@ -5,8 +5,10 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client, chain, type JobHandle, type JobState, step } from "@drover/client";
-import { defineTask, Worker } from "@drover/worker";
+import { Lease } from "@drover/proto/v1";
+import { type AnyTask, defineTask, JobCancelled, Worker } from "@drover/worker";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { IsolatedRuns } from "../../worker-sdk/typescript/dist/isolated-runs.js";
 import { Broker } from "../support/broker.js";
 import { isAlive } from "../support/child-processes.js";
 import { linesOf } from "../support/diary.js";
@@ -22,16 +24,18 @@ let broker: Broker;
 let client: Client;
 let worker: Worker;
 let folder: string;
+let tasks: AnyTask[];
 let fresh = 0;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "drover-isolation-"));
-  broker = await Broker.start({ env: { DROVER_SESSION_TIMEOUT: "2s" } });
+  broker = await Broker.start({ env: { DROVER_SESSION_TIMEOUT: "4s" } });
   client = new Client({ address: broker.address });
   worker = new Worker({ address: broker.address, logger });
   const fixture = new URL("../support/isolated-tasks.mjs", import.meta.url);
   const { register }: { register: (worker: Worker) => void } = await import(fixture.href);
   register(worker);
+  ({ tasks } = await import(fixture.href));
   worker.register(
     defineTask({ name: "elsewhere", handler: () => 1, isolation: "process", module: fixture }),
     defineTask({ name: "nowhere", handler: () => 1, isolation: "thread", module: "/no/such/module.mjs" }),
@@ -76,7 +80,8 @@ describe.each(["process", "thread"] as const)("in a %s of its own", (isolation) 
 
   test("a handler that never yields starves neither its session nor other handlers", async () => {
     const began = file("began");
-    const job = await submit("busy", { began, ms: 4_000 });
+    // For longer than a session may be silent.
+    const job = await submit("busy", { began, ms: 7_000 });
     await until("it to begin", () => linesOf(began).length > 0, patience);
     await ended(await submit("where"), "SUCCEEDED");
     expect(await ended(job, "SUCCEEDED")).toMatchObject({ result: "computed", attempt: 1, crashes: 0 });
@@ -135,7 +140,7 @@ describe.each(["process", "thread"] as const)("in a %s of its own", (isolation) 
     {
       why: "the soft time limit",
       name: "SoftTimeLimitExceeded",
-      options: { ...once, softTimeLimit: 1_500 },
+      options: { ...once, softTimeLimit: 6_000 },
       state: "FAILED" as const,
     },
   ])("progress and log lines come out, and $why goes in", async ({ name, options, state }) => {
@@ -149,6 +154,23 @@ describe.each(["process", "thread"] as const)("in a %s of its own", (isolation) 
     if (state === "CANCELLED") await job.cancel();
     await ended(job, state);
     expect(readFileSync(diary, "utf8")).toBe(name);
+  });
+
+  test("a run that has ended, and is to be interrupted or ended all the same, leaves the next one alone", async () => {
+    const runs = new IsolatedRuns();
+    const task = tasks.find(({ name }) => name === `${isolation}.where`) as AnyTask;
+    const lease = Lease.create({ task: task.name, attempt: 1 });
+    const events = { logger, onProgress: () => undefined, inputs: async () => [] };
+    try {
+      const first = runs.start(task, lease, events);
+      await first.report;
+      const second = runs.start(task, lease, events);
+      first.interrupt(new JobCancelled());
+      first.terminate();
+      expect(await second.report).toEqual(await first.report);
+    } finally {
+      runs.close();
+    }
   });
 
   test("what came before it in a flow is there", async () => {

@@ -261,7 +261,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
 
   test("a change that the store does not take in time is refused as STORE_UNAVAILABLE", async () => {
     const { nc, subjects, jobs, storage } = broker.parts.store;
-    const options = { inbox: createInbox(), boot: "impatient-", patience: 700, answerWithin: 300 };
+    const options = { inbox: createInbox(), boot: "impatient-", patience: 3_000, answerWithin: 1_500 };
     const impatient = new StreamJournal(nc, new Wire(nc), subjects, jobs, silent, storage, options);
     impatient.disconnected();
     const early = impatient.commit(create({ task, key: "early" }));

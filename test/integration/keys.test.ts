@@ -169,7 +169,7 @@ describe("those that find no place", () => {
     const worker = await attach(at(0), task, 2);
     await fill(task, "acme", 1);
     const first = await worker.next();
-    const startBy = at(0).parts.store.clock.now() + 1_500;
+    const startBy = at(0).parts.store.clock.now() + 4_000;
     const { ref } = await submit(at(0), { task, key: "late", concurrencyKey: "acme", startBy });
     await until("it to be parked", async () => (await stateOf(at(1), ref)) === "BLOCKED");
     await until("it to expire", async () => (await stateOf(at(1), ref)) === "FAILED");
@@ -227,10 +227,15 @@ describe("a broker that died", () => {
     let running = 0;
     let most = 0;
     const ran = new Set<number>();
+    let goOn: () => void = () => undefined;
+    const killed = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
     worker.task(task, async (n: number) => {
       running++;
       most = Math.max(most, running);
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      if (ran.size >= 5) await killed;
+      await new Promise((resolve) => setTimeout(resolve, 20));
       running--;
       ran.add(n);
     });
@@ -239,13 +244,14 @@ describe("a broker that died", () => {
       const jobs = await Promise.all(
         Array.from({ length: 20 }, (_, n) => client.submit(task, n, { concurrencyKey: "acme" })),
       );
-      await until("some to have run", () => ran.size >= 5, 60_000);
+      await until("the sixth to run", () => ran.size === 5 && running === 1, 60_000);
       // Whichever the worker is attached to: it parked those that wait, and admits the next.
       const victim = (await serves(two, task)) ? two : one;
       expect(await serves(victim, task)).toBe(true);
       const { jobs: parked } = await client.listPage({ task, state: "BLOCKED" });
       expect(parked.length).toBeGreaterThan(0);
       await victim.kill();
+      goOn();
       const ended = await Promise.all(jobs.map((job) => job.wait({ timeout: 90_000 })));
       expect(ended.map(({ state }) => state)).toEqual(Array(20).fill("SUCCEEDED"));
       expect(most).toBe(1);

@@ -17,9 +17,9 @@ import {
 import { freshTask, Scene } from "../support/scene.js";
 import { elapsed, until } from "../support/until.js";
 
-// A lease of over a second is stored before it is handed out, as one of over 10 s is in real life.
-const quick = { holdAfter: 1_000, cancelGrace: 700, buffered: 300 };
-const long = 3_000;
+// A lease of over 4 s is stored before it is handed out, as one of over 10 s is in real life.
+const quick = { holdAfter: 4_000, cancelGrace: 3_000, buffered: 300 };
+const long = 30_000;
 
 describe.each([1, 3])("on %i shards", (shards) => {
   let scene: Scene;
@@ -52,16 +52,16 @@ describe.each([1, 3])("on %i shards", (shards) => {
   test("a short lease costs no write, and is acked through another broker all the same", async () => {
     const task = freshTask();
     const { ref } = await submit(first, { task });
-    const { token } = await leaseOne(first, task, { leaseDuration: 900 });
+    const { token } = await leaseOne(first, task, { leaseDuration: 3_900 });
     expect((await scene.current(ref)).phase).toBe("ready");
     expect(await ack(second, token)).toBe("SUCCEEDED");
-    await elapsed(1_200);
+    await elapsed(4_200);
     expect(await stateOf(first, ref)).toBe("SUCCEEDED");
   });
 
   test.each([
     { kind: "short", leaseDuration: 400 },
-    { kind: "long", leaseDuration: 1_100 },
+    { kind: "long", leaseDuration: 4_100 },
   ])("a $kind lease that ends unreported is a crash, and the job runs again", async ({ leaseDuration }) => {
     const task = freshTask();
     const { ref } = await submit(first, { task, retry: { maxCrashes: 1 } });
@@ -89,10 +89,10 @@ describe.each([1, 3])("on %i shards", (shards) => {
   test("an extended lease lives on, at any broker, and its progress is seen at every broker", async () => {
     const task = freshTask();
     const { ref } = await submit(first, { task });
-    const { token } = await leaseOne(first, task, { leaseDuration: 800 });
+    const { token } = await leaseOne(first, task, { leaseDuration: 3_500 });
     for (const [i, broker] of [first, second, first].entries()) {
-      await elapsed(500);
-      expect(await extend(broker, token, 1_500, i / 2)).toMatchObject({
+      await elapsed(1_700);
+      expect(await extend(broker, token, 6_000, i / 2)).toMatchObject({
         cancelRequested: false,
         drain: false,
       });

@@ -94,7 +94,7 @@ describe("a job that is ready", () => {
 describe("a job that waits for its time", () => {
   test("runs at that time in its new queue, and its first alarm changes nothing", async () => {
     const [task, queue, next] = [freshTask(), freshTask("queue"), freshTask("queue")];
-    const { ref } = await submit(broker, { task, queue, delay: 700 });
+    const { ref } = await submit(broker, { task, queue, delay: 4_000 });
     const due = (await status(broker, ref)).stored.job.dueAt;
     const moved = await move(ref, next, 7);
     expect(moved).toMatchObject({ state: "SCHEDULED", stored: { queue: next, priority: 7 } });

@@ -35,6 +35,8 @@ import { QuietLog } from "../support/quiet-log.js";
 
 /** Elsewhere than on Linux there is none, and batches are staged on the disk. */
 const withMemory = describe.skipIf(!existsSync(stagingRules.folder));
+/** Machines may be busy, ms. */
+const patience = 20_000;
 let dataDir: string;
 const closing: (() => unknown)[] = [];
 
@@ -57,7 +59,7 @@ withMemory("an embedded nats-server", () => {
     const log = new QuietLog();
     server = await EmbeddedServer.start({ dataDir, sync: "always", log, lockPatience: 0 });
     closing.push(() => server.close());
-    connection = await Connection.open({ target: server.target, name: "staging", log, within: 5_000 });
+    connection = await Connection.open({ target: server.target, name: "staging", log, within: patience });
     closing.push(() => connection.close());
     await new JsApi(connection.nc).request(`STREAM.CREATE.${stream}`, {
       name: stream,
@@ -83,11 +85,13 @@ withMemory("an embedded nats-server", () => {
   async function send(batch: string, sequence: number, commit = false): Promise<string> {
     const head = line("Nats-Batch-Id", batch) + line("Nats-Batch-Sequence", String(sequence));
     const headers = headersOf(commit ? head + line("Nats-Batch-Commit", "1") : head);
-    return (await connection.nc.request(`kept.${sequence}`, "value", { headers, timeout: 5_000 })).string();
+    return (
+      await connection.nc.request(`kept.${sequence}`, "value", { headers, timeout: patience })
+    ).string();
   }
 
   const removed = (link: string) =>
-    vi.waitFor(() => expect(isLink(link)).toBe(false), { timeout: 5_000, interval: 5 });
+    vi.waitFor(() => expect(isLink(link)).toBe(false), { timeout: patience, interval: 5 });
 
   test("stages a batch in memory that is told to be, and stores it whole", async () => {
     staging.inMemory(stream, "one", 1_000);
@@ -108,7 +112,10 @@ withMemory("an embedded nats-server", () => {
       await send(batch, 1, true);
       await removed(linkOf(batch));
     }
-    await vi.waitFor(() => expect(readdirSync(folder).length).toBeLessThanOrEqual(1), { interval: 5 });
+    await vi.waitFor(() => expect(readdirSync(folder).length).toBeLessThanOrEqual(1), {
+      timeout: patience,
+      interval: 5,
+    });
     const other = openStaging(server.storeDir);
     staging.close();
     expect(existsSync(folder)).toBe(false);

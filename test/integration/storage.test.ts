@@ -27,18 +27,21 @@ afterEach(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
+/** For what a server does that is there: machines may be busy, ms. */
+const patience = 20_000;
+
 /** A namespace with one shard, and a way to fill it. */
-async function namespace(target: NatsTarget, timeout = 2_000) {
-  const connection = await Connection.open({ target, name: "storage-test", log, within: 5_000 });
+async function namespace(target: NatsTarget) {
+  const connection = await Connection.open({ target, name: "storage-test", log, within: patience });
   closing.push(() => connection.close());
-  const api = new JsApi(connection.nc, undefined, timeout);
+  const api = new JsApi(connection.nc);
   await provision({ connection, api, log, namespace: "full", shards: 1, replicas: 1 });
   let n = 0;
   /** The server's answer to one more message of some bytes: undefined = stored. */
   const write = async (bytes: number) => {
     n += 1;
     const answer = await connection.nc.request(`drover.full.0.m${n}`, Buffer.alloc(bytes), {
-      timeout: 1_000,
+      timeout: 5_000,
     });
     return answer.json<{ error?: { err_code: number } }>().error?.err_code;
   };
@@ -121,15 +124,15 @@ describe("the store is full", () => {
 test("JetStream that does not answer is a problem, until it does", async () => {
   const nats = await NatsServer.start();
   closing.push(() => nats.stop());
-  const { connection, monitor } = await namespace({ url: nats.url }, 300);
-  const gauge = monitor({ every: 100 });
+  const { connection, monitor } = await namespace({ url: nats.url });
+  const gauge = monitor({ every: 100, api: new JsApi(connection.nc, undefined, 1_000) });
   await gauge.start();
   await nats.kill("SIGKILL");
-  await vi.waitFor(() => expect(gauge.problem).toMatch(/^JetStream does not answer/), { timeout: 10_000 });
+  await vi.waitFor(() => expect(gauge.problem).toMatch(/^JetStream does not answer/), { timeout: patience });
   const again = new Promise((resolve) => connection.onConnected(resolve));
   await nats.restart();
   await again;
-  await vi.waitFor(() => expect(gauge.problem).toBe(undefined), { timeout: 10_000 });
+  await vi.waitFor(() => expect(gauge.problem).toBe(undefined), { timeout: patience });
 });
 
 /** A small disk of its own, where the system lets us have one. */
@@ -177,9 +180,7 @@ describe("a disk that is full", () => {
     gauge.suspect();
     await vi.waitFor(
       () => expect(gauge.problem).toMatch(/takes no more writes \(.*no space left on device/),
-      {
-        timeout: 10_000,
-      },
+      { timeout: patience },
     );
     // No space, no restart.
     for (let i = 0; i < 3; i += 1) await gauge.poll();
@@ -187,7 +188,7 @@ describe("a disk that is full", () => {
     const again = new Promise((resolve) => connection.onConnected(resolve));
     unlinkSync(join(dir, "ballast"));
     await again;
-    await vi.waitFor(() => expect(gauge.problem).toBe(undefined), { timeout: 15_000 });
+    await vi.waitFor(() => expect(gauge.problem).toBe(undefined), { timeout: patience });
     expect(own.pid).not.toBe(pid);
     expect((await api.stream("DROVER_full_0")).state.messages).toBeGreaterThanOrEqual(kept);
     expect(await write(1_000)).toBe(undefined);

@@ -229,7 +229,7 @@ describe("a ticket that waits in a buffer", () => {
   afterAll(() => scene.close());
 
   test("goes back to its lane, and another broker's worker gets it", async () => {
-    const quick = { buffered: 800 };
+    const quick = { buffered: 3_000 };
     const [first, second] = [await scene.broker(quick), await scene.broker(quick)];
     const tasks = [freshTask(), freshTask()];
     for (const task of tasks) await submit(first, { task });
@@ -262,7 +262,7 @@ describe("a ticket that waits in a buffer", () => {
     const task = freshTask();
     await submit(leaving, { task });
     // The call takes one and is over; the request that it left open brings the next one to nobody.
-    const calls = lease(leaving, task, { maxJobs: 2, wait: 1_000 });
+    const calls = lease(leaving, task, { maxJobs: 2 });
     await ack(leaving, (await calls)[0]?.token ?? "");
     const waiting = lease(leaving, task, { wait: 300 });
     expect(await waiting).toEqual([]);

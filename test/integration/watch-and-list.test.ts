@@ -68,7 +68,8 @@ describe.each([1, 3])("on %i shards", (shards) => {
 
   test("a watch tells every stage of a job and ends with it", async () => {
     const task = freshTask();
-    const { ref } = await submit(broker, { task, delay: 300 });
+    // Each lasts for long enough to be told.
+    const { ref } = await submit(broker, { task, delay: 3_000 });
     const seen: string[] = [];
     const watching = (async () => {
       for await (const { state } of broker.api.jobs.watch(ref, never())) seen.push(state);
@@ -77,7 +78,7 @@ describe.each([1, 3])("on %i shards", (shards) => {
     await reached("READY");
     const { token } = await leaseOne(broker, task);
     await reached("RUNNING");
-    await ack(broker, token, failure(1, 600));
+    await ack(broker, token, failure(1, 3_000));
     await reached("RETRYING");
     await ack(broker, (await leaseOne(broker, task)).token);
     await watching;

@@ -8,8 +8,8 @@ import { QuietLog } from "./quiet-log.js";
 export interface Connections {
   /** Of the test that runs. */
   readonly log: QuietLog;
-  /** @throws StartupError when no server is there `within` ms */
-  open(url: string, more?: Partial<NatsTarget>): Promise<Connection>;
+  /** @throws StartupError when no server is there `within` ms, by default those of the file */
+  open(url: string, more?: Partial<NatsTarget>, within?: number): Promise<Connection>;
 }
 
 /** For the top level of a test file. */
@@ -28,8 +28,8 @@ export function connections(name: string, within: number): Connections {
     get log() {
       return log;
     },
-    async open(url, more = {}) {
-      const connection = await Connection.open({ target: { url, ...more }, name, log, within });
+    async open(url, more = {}, patience = within) {
+      const connection = await Connection.open({ target: { url, ...more }, name, log, within: patience });
       opened.push(connection);
       return connection;
     },

@@ -63,7 +63,7 @@ const handlers = {
   },
 };
 
-const tasks = ["process", "thread"].flatMap((isolation) =>
+export const tasks = ["process", "thread"].flatMap((isolation) =>
   Object.entries(handlers).map(([name, handler]) =>
     defineTask({
       name: `${isolation}.${name}`,

@@ -25,8 +25,14 @@ export function specOf(asked: Asked): Spec {
   return made.spec;
 }
 
+/** The name alone, to be compared: what a broker keeps in one beside it is its own. */
+export function plain({ task, key }: JobRef): JobRef {
+  return { task, key };
+}
+
 export async function submit(on: Api, asked: Asked): Promise<Submitted> {
-  return succeeded((await on.api.jobs.submit([specOf(asked)], "return"))[0]);
+  const submitted = succeeded((await on.api.jobs.submit([specOf(asked)], "return"))[0]);
+  return { ...submitted, ref: plain(submitted.ref) };
 }
 
 /** @throws the Refusal that an item was answered with */
@@ -56,8 +62,8 @@ export interface Leasing {
   gone?: AbortSignal;
 }
 
-export function lease(on: Api, tasks: string | readonly string[], how: Leasing = {}): Promise<Grant[]> {
-  return on.api.workers.lease({
+export async function lease(on: Api, tasks: string | readonly string[], how: Leasing = {}): Promise<Grant[]> {
+  const grants = await on.api.workers.lease({
     worker: "w1",
     tasks: typeof tasks === "string" ? [tasks] : tasks,
     queues: ["default"],
@@ -67,6 +73,7 @@ export function lease(on: Api, tasks: string | readonly string[], how: Leasing =
     gone: new AbortController().signal,
     ...how,
   });
+  return grants.map((grant) => ({ ...grant, ref: plain(grant.ref) }));
 }
 
 /** @throws Error when none comes in time */

@@ -2,7 +2,7 @@
 
 import type { Grant, Hello, Report, Session, SessionSink } from "../../broker/src/app/worker-api.js";
 import type { RunningBroker } from "../../broker/src/broker.js";
-import { success } from "./job-calls.js";
+import { plain, success } from "./job-calls.js";
 import { until } from "./until.js";
 
 export interface SessionOptions {
@@ -97,7 +97,8 @@ export class SessionWorker implements SessionSink {
   }
 
   leases(grants: readonly Grant[]): void {
-    for (const grant of grants) {
+    for (const each of grants) {
+      const grant = { ...each, ref: plain(each.ref) };
       this.grants.push(grant);
       this.options.run?.(grant, this);
     }

@@ -174,7 +174,7 @@ export class WorkCall {
   }
 
   /** The next message of this kind; others before it are dropped. @throws Error when it does not come in time */
-  async hear(kind: string, within = 10_000): Promise<Message> {
+  async hear(kind: string, within = 30_000): Promise<Message> {
     const deadline = Date.now() + within;
     for (;;) {
       const at = this.#said.findIndex(({ message }) => message === kind);

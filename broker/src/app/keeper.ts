@@ -13,6 +13,8 @@ const mostAtOnce = 2_000;
 
 export class Keeper {
   readonly #timer: NodeJS.Timeout;
+  /** The time of the last round. */
+  #last = 0;
 
   constructor(
     readonly holdings: Holdings,
@@ -34,7 +36,10 @@ export class Keeper {
       if (left-- === 0) break;
       void this.renew(holding);
     }
-    for (const holding of [...this.holdings.toEnd(now)]) void this.#end(holding, now);
+    // What was due in the last round already: what workers have said by then has been read since, also where this broker
+    // stood still.
+    for (const holding of [...this.holdings.toEnd(Math.min(this.#last, now))]) void this.#end(holding, now);
+    this.#last = now;
   }
 
   /** Writes a lease now. Never rejects. */

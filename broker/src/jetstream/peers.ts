@@ -10,6 +10,7 @@
 
 import { setTimeout as pause } from "node:timers/promises";
 import type { Msg, Subscription } from "nats";
+import { Patience } from "../app/patience.js";
 import type { Peers } from "../app/ports.js";
 import type { Log } from "../app/telemetry.js";
 import type { Connection } from "./connect.js";
@@ -108,18 +109,19 @@ export class NatsPeers implements Peers {
     const id = ++this.#lastId;
     const data = encode("a question", { broker: this.self, id, body });
     const answered = new Promise<Answers>((resolve) => {
-      let timer: NodeJS.Timeout | undefined;
+      let patience: Patience | undefined;
       const question: Question = {
         open: new Set([this.self, ...this.#others.keys()]),
         answers: [],
         failed: 0,
         finish: () => {
-          clearTimeout(timer);
+          patience?.cancel();
           this.#questions.delete(id);
           resolve({ answers: question.answers, silent: question.open.size + question.failed });
         },
       };
-      timer = setTimeout(question.finish, this.#closed ? 0 : this.#patience);
+      // Who is taken for silent loses his runs: not while his answer lies here unread.
+      patience = new Patience(this.#closed ? 0 : this.#patience, question.finish);
       this.#questions.set(id, question);
     });
     this.#publish(`ask.${token(topic)}`, data);

@@ -8,8 +8,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import grpc
 import pytest
-from brokers import hanging, mute
+from brokers import hanging, mute, serving
+from drover.v1 import (
+    flow_service_pb2,
+    flow_service_pb2_grpc,
+    job_pb2,
+    job_service_pb2,
+    job_service_pb2_grpc,
+)
 
 from drover_client import (
     Client,
@@ -180,3 +188,61 @@ async def test_of_many_batches_only_the_first_waits_for_a_broker_that_hangs() ->
     assert len(told) == 2500
     assert len({id(error) for error in told}) == 1
     assert isinstance(told[0], Unavailable)
+
+
+@BROKERS
+async def test_who_says_how_long_to_wait_waits_little_longer_than_that(broker: Any) -> None:
+    async with broker() as address, Client(address) as client:
+        called = asyncio.gather(
+            client.wait(["t~k"], TIME),
+            client.wait(["t~k"], 0),
+            client.result("t~k", TIME),
+            client.flow("f").wait(TIME),
+            return_exceptions=True,
+        )
+        # Long before its broker would count as dead.
+        ends = await asyncio.wait_for(called, client._calls.timeout - 2)
+    assert [type(end) for end in ends] == [Unavailable, Unavailable, WaitTimeout, FlowTimeout]
+
+
+class Done(job_service_pb2_grpc.JobServiceServicer):
+    """Any job has succeeded."""
+
+    async def Wait(self, request: Any, context: Any) -> Any:  # noqa: N802
+        ended = [job_pb2.Job(id=id, state=job_pb2.JOB_STATE_SUCCEEDED) for id in request.ids]
+        return job_service_pb2.WaitResponse(
+            done=True, results=[job_service_pb2.StatusResult(job=job) for job in ended]
+        )
+
+
+class DoneFlows(flow_service_pb2_grpc.FlowServiceServicer):
+    """Any flow has succeeded."""
+
+    async def Watch(self, request: Any, context: Any) -> Any:  # noqa: N802
+        flow = flow_service_pb2.Flow(key=request.key, state=flow_service_pb2.FLOW_STATE_SUCCEEDED)
+        yield flow_service_pb2.FlowServiceWatchResponse(flow=flow)
+
+
+def add_done(server: grpc.aio.Server) -> None:
+    job_service_pb2_grpc.add_JobServiceServicer_to_server(Done(), server)
+    flow_service_pb2_grpc.add_FlowServiceServicer_to_server(DoneFlows(), server)
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda client: client.wait(["t~k"], TIME),
+        lambda client: client.result("t~k", TIME),
+        lambda client: client.flow("f").wait(TIME),
+    ],
+)
+async def test_who_waits_again_is_not_kept_at_a_broker_that_hangs(wait: Any) -> None:
+    async with (
+        hanging() as hung,
+        serving(add_done) as sound,
+        Client([hung, sound]) as client,
+    ):
+        client._calls._at = 0
+        with pytest.raises((Unavailable, WaitTimeout, FlowTimeout)):
+            await wait(client)
+        await wait(client)

@@ -3,6 +3,7 @@ made twice."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from typing import Any
@@ -132,9 +133,47 @@ async def test_a_watch_that_was_lost_is_opened_again_and_ends_when_no_broker_tel
 
     async with (
         serving(lambda server: add(service, server)) as address,
-        Client(address, retry_for=1) as client,
+        Client(address, retry_for=3) as client,
     ):
         with pytest.raises(Unavailable):
             await watching(client)
     assert seen == [JobState.READY]
     assert service.watched > 2
+
+
+class Silent(job_service_pb2_grpc.JobServiceServicer):
+    """Tells how a job stands and then nothing, until its stream is broken; then it is away for a moment."""
+
+    def __init__(self) -> None:
+        self.watched = 0
+        self.broken = asyncio.Event()
+
+    async def Watch(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.watched += 1
+        if self.watched != 2:
+            state = job_pb2.JOB_STATE_RUNNING if self.watched == 1 else job_pb2.JOB_STATE_SUCCEEDED
+            yield job_service_pb2.WatchResponse(job=job_pb2.Job(id="t~k", state=state))
+            await self.broken.wait()
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "lost")
+
+
+async def test_a_watch_goes_on_after_a_stream_that_broke_in_a_long_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    service = Silent()
+    add = job_service_pb2_grpc.add_JobServiceServicer_to_server
+    loop = asyncio.get_running_loop()
+    real = loop.time
+    seen: list[JobState] = []
+
+    def an_hour_later() -> None:
+        monkeypatch.setattr(loop, "time", lambda: real() + 3600)
+        service.broken.set()
+
+    async with serving(lambda server: add(service, server)) as address, Client(address) as client:
+        async for job in client.watch("t~k"):
+            seen.append(job.state)
+            if service.watched == 1:
+                loop.call_soon(an_hour_later)  # once the next message is waited for
+    assert seen == [JobState.RUNNING, JobState.SUCCEEDED]
+    assert service.watched == 3

@@ -133,7 +133,8 @@ async def test_who_asks_for_a_job_just_as_its_end_is_told_hears_of_it_too() -> N
 async def test_a_wait_that_is_given_up_knows_where_its_job_stands_and_is_asked_for_no_more() -> None:
     broker = EndingBroker("a~2")
     waits = Waits(broker.ask, 10)
-    given_up, told = waiting(waits, "a~1", "a~2", timeout=0.05)
+    (given_up,) = waiting(waits, "a~1", timeout=1)
+    (told,) = waiting(waits, "a~2")
     assert (await told).id == "a~2"
     with pytest.raises(WaitTimeout) as timeout:
         await given_up

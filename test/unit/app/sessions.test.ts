@@ -83,14 +83,17 @@ async function attach(held: readonly string[] = []): Promise<Worker> {
   return worker;
 }
 
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+async function turnsUntil(reached: () => boolean): Promise<void> {
+  while (!reached()) await turn();
+}
+
 async function withJob(): Promise<{ worker: Worker; token: string }> {
   const worker = await attach();
   dispatcher.accept(aTicket(lanes.lane("a", 5).key));
-  await vi.waitFor(() => expect(worker.grants).toHaveLength(1));
+  await turnsUntil(() => worker.grants.length === 1);
   return { worker, token: worker.grants[0]?.token ?? "" };
 }
-
-const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 afterEach(() => {
   vi.useRealTimers();
@@ -183,7 +186,7 @@ describe("a worker whose stream broke", () => {
     const { worker } = await withJob();
     worker.session?.closed(false);
     const since = performance.now();
-    await vi.waitFor(() => expect(store.writes).toHaveLength(1), 5_000);
+    await turnsUntil(() => store.writes.length === 1);
     expect(performance.now() - since).toBeGreaterThan(250);
   });
 
@@ -209,5 +212,6 @@ test("a session is told what was recorded of its reports", async () => {
   worker.session?.outcomes([
     { leaseId: grant?.leaseId ?? 0, token: "", report: { type: "success", result: undefined } },
   ]);
-  await vi.waitFor(() => expect(worker.recorded).toEqual([grant?.leaseId]));
+  await turnsUntil(() => worker.recorded.length > 0);
+  expect(worker.recorded).toEqual([grant?.leaseId]);
 });

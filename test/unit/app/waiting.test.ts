@@ -61,7 +61,7 @@ describe("a job that this broker stored last, with no other broker about", () =>
 
   test("is looked at and followed when its end does not come at once", async () => {
     const answer = wait();
-    await expect.poll(() => [followed, looks]).toEqual([1, 1]);
+    await expect.poll(() => [followed, looks], { timeout: 8_000 }).toEqual([1, 1]);
     hints.changed(id, done);
     expect(states(await answer)).toEqual(["SUCCEEDED"]);
   });

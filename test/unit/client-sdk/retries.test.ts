@@ -4,7 +4,7 @@ import { Client, DeadlineExceededError, step } from "@drover/client";
 import { FlowServiceService, JobServiceService } from "@drover/proto/v1";
 import { Job, JobState } from "@drover/proto/v1/job";
 import { Server, ServerCredentials, type ServerWritableStream, status } from "@grpc/grpc-js";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 let server: Server;
 let client: Client;
@@ -13,6 +13,7 @@ beforeEach(() => {
   server = new Server();
 });
 afterEach(() => {
+  vi.useRealTimers();
   client.close();
   server.forceShutdown();
 });
@@ -114,4 +115,28 @@ test("a watch goes on beyond the time that the client's calls have", async () =>
   const seen: string[] = [];
   for await (const { state } of client.job("t~k").watch()) seen.push(state);
   expect(seen).toEqual(["SUCCEEDED"]);
+});
+
+test("a watch goes on after a stream that broke in a long silence", async () => {
+  // Only the clock that the client reads: what is to happen after a time happens in real time.
+  vi.useFakeTimers({ toFake: ["performance"] });
+  const opened: ServerWritableStream<unknown, unknown>[] = [];
+  const lost = { code: status.UNAVAILABLE, details: "lost" };
+  const watch = (stream: ServerWritableStream<unknown, unknown>) => {
+    opened.push(stream);
+    if (opened.length === 2) return void stream.emit("error", lost);
+    const state = opened.length === 1 ? JobState.JOB_STATE_RUNNING : JobState.JOB_STATE_SUCCEEDED;
+    stream.write({ job: Job.create({ id: "t~k", state }) });
+  };
+  server.addService(JobServiceService, { watch });
+  await connect();
+  const seen: string[] = [];
+  for await (const { state } of client.job("t~k").watch()) {
+    seen.push(state);
+    if (opened.length > 1) continue;
+    vi.advanceTimersByTime(3_600_000);
+    opened[0]?.emit("error", lost);
+  }
+  expect(seen).toEqual(["RUNNING", "SUCCEEDED"]);
+  expect(opened).toHaveLength(3);
 });

@@ -1,5 +1,7 @@
 import { describe, expect, expectTypeOf, test } from "vitest";
+import { JobHandle, type SubmittedJob } from "../../../client-sdk/typescript/src/handle.js";
 import { EagerClient } from "../../../worker-sdk/typescript/src/eager.js";
+import { EagerJob } from "../../../worker-sdk/typescript/src/eager-job.js";
 import { Permanent, Release, Retry, Snooze } from "../../../worker-sdk/typescript/src/errors.js";
 import { defineTask, type Handler, type TaskOptions } from "../../../worker-sdk/typescript/src/task.js";
 
@@ -92,5 +94,85 @@ describe("an eager client", () => {
     cycle.self = cycle;
     await expect((await eager(() => cycle).submit()).result()).rejects.toMatchObject({ reason: "PERMANENT" });
     await expect(eager(() => 1).client.submit("other")).rejects.toThrow("has no task other");
+  });
+});
+
+describe("an eager job", () => {
+  test("has all that a real handle has", () => {
+    const own = Object.getOwnPropertyNames(JobHandle.prototype).filter((name) => name !== "constructor");
+    expect(own).toContain("redrive");
+    for (const name of own) expect(EagerJob.prototype, name).toHaveProperty(name);
+    // Its answers, too, and what is no method.
+    expectTypeOf<EagerJob<number>>().toExtend<Pick<SubmittedJob<number>, keyof SubmittedJob<number>>>();
+  });
+
+  test("tells how it stands", async () => {
+    const { client } = eager(async (_, context) => {
+      context.progress(0.5, { attempt: context.attempt });
+      throw new TypeError("not yet");
+    });
+    const options = {
+      key: "k",
+      queue: "mail",
+      retry: { retries: 1 },
+      labels: { a: "b" },
+      headers: { c: "d" },
+    };
+    const job = await client.submit("demo", { n: 1 }, options);
+    const failure = { reason: "ERROR", type: "TypeError", message: "not yet", stack: expect.anything() };
+    const status = await job.status({ includePayload: true });
+    expect(status).toMatchObject({
+      id: "demo~k",
+      task: "demo",
+      key: "k",
+      queue: "mail",
+      priority: 5,
+      state: "FAILED",
+      finished: true,
+      attempt: 2,
+      failures: 2,
+      payload: { n: 1 },
+      failure,
+      progress: { value: 0.5, detail: { attempt: 2 } },
+      history: [
+        { number: 1, outcome: "FAILED", failure },
+        { number: 2, outcome: "FAILED", failure },
+      ],
+      labels: { a: "b" },
+      headers: { c: "d" },
+      retry: { retries: 1, factor: 2 },
+    });
+    expect((await job.wait()).payload).toBeUndefined();
+    const watched = [];
+    for await (const told of job.watch()) watched.push(told);
+    expect(watched).toEqual([{ ...status, payload: undefined }]);
+    expect(await job.explain()).toMatchObject({ state: "FAILED", summary: "demo~k has ended: FAILED" });
+    expect(await job.cancel()).toEqual({ outcome: "ALREADY_FINISHED", previousState: "FAILED" });
+    await expect(job.move({ queue: "other" })).rejects.toMatchObject({
+      name: "NotWaitingError",
+      reason: "NOT_WAITING",
+      message: "demo~k is FAILED: only a job that waits can be moved",
+    });
+  });
+
+  test("runs again when it is redriven, with its failures at zero and its attempts numbered on", async () => {
+    let open = false;
+    const { client } = eager(
+      (_, { attempt, failures }) => {
+        if (!open) throw new Error("closed");
+        return { attempt, failures };
+      },
+      { retry: { retries: 1 } },
+    );
+    const job = await client.submit("demo", {}, { key: "k" });
+    const same = await client.submit("demo", {}, { key: "k" });
+    expect(await job.redrive()).toMatchObject({ state: "FAILED", attempt: 4, failures: 2 });
+    open = true;
+    const status = await job.redrive();
+    expect(status).toMatchObject({ state: "SUCCEEDED", attempt: 5, failures: 0 });
+    expect(status.history.map(({ number }) => number)).toEqual([1, 2, 3, 4, 5]);
+    expect(await same.result()).toEqual({ attempt: 5, failures: 0 });
+    expect(waits(same)).toEqual([undefined]);
+    await expect(job.redrive()).rejects.toMatchObject({ name: "NotFailedError", reason: "NOT_FAILED" });
   });
 });

@@ -15,6 +15,9 @@ from drover_worker.run import Places, Run
 from drover_worker.task import Task
 from drover_worker.threads import HandlerThreads
 
+PATIENCE = 30
+"""Seconds: machines may be busy."""
+
 
 class Heard:
     """What a run said."""
@@ -61,5 +64,16 @@ def start(
 
 
 async def ended(heard: Heard) -> Heard:
-    await asyncio.wait_for(heard.finished.wait(), 5)
+    await asyncio.wait_for(heard.finished.wait(), PATIENCE)
+    return heard
+
+
+async def begun(heard: Heard) -> Heard:
+    """A handler says by its progress that it has begun."""
+
+    async def some() -> None:
+        while not heard.progress:  # noqa: ASYNC110  it tells nobody
+            await asyncio.sleep(0.001)
+
+    await asyncio.wait_for(some(), PATIENCE)
     return heard

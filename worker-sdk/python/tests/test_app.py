@@ -138,5 +138,5 @@ def test_a_worker_whose_broker_is_away_stops_at_once_when_told(project: Path) ->
         assert b"worker_started" in worker.stderr.readline()
         assert b"attach_failed" in worker.stderr.readline()
         worker.terminate()
-        assert worker.wait(timeout=5) == 0
+        assert worker.wait(timeout=15) == 0
         assert b"worker_stopped" in worker.stderr.read()

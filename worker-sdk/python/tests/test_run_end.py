@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 from drover.v1 import job_pb2
-from running import ended, start
+from running import begun, ended, start
 
 from drover_worker import CancelReason, Context, SoftTimeLimitExceeded
 
 
 async def test_at_the_soft_limit_an_async_handler_is_told_and_may_clean_up() -> None:
-    async def handler() -> str:
+    async def handler(ctx: Context) -> str:
+        ctx.progress(0)
         try:
             await asyncio.sleep(60)
         except SoftTimeLimitExceeded:
@@ -24,8 +25,18 @@ async def test_at_the_soft_limit_an_async_handler_is_told_and_may_clean_up() -> 
             return "cleaned up"
         return "never"
 
-    _, heard = start(handler, soft=0.02)
+    run, heard = start(handler, soft=60)
+    await begun(heard)
+    run.cancel(CancelReason.SOFT_TIME_LIMIT)
     assert (await ended(heard)).outcomes[0].success.result.data == b'"cleaned up"'
+
+
+async def test_the_soft_limit_comes_by_itself_even_before_the_first_step() -> None:
+    for soft in (0, 0.05):
+        run, heard = start(sleeps, soft=soft)
+        failure = (await ended(heard)).outcomes[0].failure
+        assert (failure.type, failure.reason) == ("SoftTimeLimitExceeded", job_pb2.FAILURE_REASON_ERROR)
+        assert run.cancel_reason is CancelReason.SOFT_TIME_LIMIT
 
 
 async def test_the_soft_limit_reaches_through_gather_and_ends_its_children() -> None:
@@ -54,7 +65,8 @@ async def test_the_soft_limit_reaches_through_gather_and_ends_its_children() -> 
 
 
 async def test_a_time_out_in_the_clean_up_after_the_soft_limit_works() -> None:
-    async def handler() -> str:
+    async def handler(ctx: Context) -> str:
+        ctx.progress(0)
         try:
             await asyncio.sleep(60)
         except SoftTimeLimitExceeded:
@@ -64,7 +76,9 @@ async def test_a_time_out_in_the_clean_up_after_the_soft_limit_works() -> None:
                 return "timed out"
         return "never"
 
-    _, heard = start(handler, soft=0.02)
+    run, heard = start(handler, soft=60)
+    await begun(heard)
+    run.cancel(CancelReason.SOFT_TIME_LIMIT)
     assert (await ended(heard)).outcomes[0].success.result.data == b'"timed out"'
 
 
@@ -86,7 +100,7 @@ async def test_errors_of_what_a_limited_handler_awaits_reach_it() -> None:
 
 async def test_at_the_soft_limit_a_sync_handler_sees_it_in_its_context() -> None:
     def handler(ctx: Context) -> str:
-        assert ctx.cancel_event.wait(5)
+        assert ctx.cancel_event.wait(30)
         try:
             ctx.check()
         except SoftTimeLimitExceeded:
@@ -101,10 +115,11 @@ async def test_at_the_hard_limit_the_attempt_is_over_and_a_stubborn_handler_is_i
     release = threading.Event()
 
     def handler() -> None:
-        release.wait(5)
+        release.wait(30)
 
     run, heard = start(handler, hard=0.02)
-    await asyncio.sleep(0.1)
+    while not heard.outcomes:  # noqa: ASYNC110  it tells nobody
+        await asyncio.sleep(0.001)
     assert heard.outcomes[0].failure.reason == job_pb2.FAILURE_REASON_TIME_LIMIT
     assert heard.outcomes[0].failure.message == "hard time limit of 0.02 s exceeded"
     assert run.cancel_reason is CancelReason.TIME_LIMIT
@@ -114,29 +129,35 @@ async def test_at_the_hard_limit_the_attempt_is_over_and_a_stubborn_handler_is_i
 
 
 async def test_the_hard_limit_also_ends_a_handler_that_ignored_the_soft_one() -> None:
-    async def handler() -> None:
+    async def handler(ctx: Context) -> None:
+        ctx.progress(0)
         try:
             await asyncio.sleep(60)
         except SoftTimeLimitExceeded:
             await asyncio.sleep(60)
 
-    _, heard = start(handler, soft=0.02, hard=0.05)
+    run, heard = start(handler, soft=60, hard=1)
+    await begun(heard)
+    run.cancel(CancelReason.SOFT_TIME_LIMIT)
     assert (await ended(heard)).kinds == ["failure"]
     assert heard.outcomes[0].failure.reason == job_pb2.FAILURE_REASON_TIME_LIMIT
 
 
-async def sleeps() -> None:
+async def sleeps(ctx: Context) -> None:
+    ctx.progress(0)
     await asyncio.sleep(60)
 
 
-async def swallows() -> str:
+async def swallows(ctx: Context) -> str:
+    ctx.progress(0)
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.sleep(60)
     return "done anyway"
 
 
 def checks(ctx: Context) -> None:
-    ctx.cancel_event.wait(5)
+    ctx.progress(0)
+    ctx.cancel_event.wait(30)
     ctx.check()
 
 
@@ -155,7 +176,7 @@ def checks(ctx: Context) -> None:
 )
 async def test_cancel(function: Callable[..., Any], reason: CancelReason, kinds: list[str]) -> None:
     run, heard = start(function)
-    await asyncio.sleep(0.01)
+    await begun(heard)
     run.cancel(reason)
     assert (await ended(heard)).kinds == kinds
 

@@ -19,8 +19,9 @@ const IDLE_TIMEOUT = 60_000;
 export interface IsolatedRun {
   /** Rejects with IsolatedRunEnded. */
   readonly report: Promise<Report>;
+  /** Nothing where it has ended. */
   interrupt(why: Interrupted): void;
-  /** Ends it for real, whatever it does. */
+  /** Ends it for real, whatever it does. Nothing where it has ended. */
   terminate(): void;
 }
 
@@ -38,14 +39,17 @@ export class IsolatedRuns {
 
   start(task: AnyTask, lease: Lease, events: RunEvents): IsolatedRun {
     const place = this.#take(task);
+    // Its place may have been given to the next run by then.
+    let over = false;
     const report = place.run(task.name, lease, events).then(({ report, last }) => {
+      over = true;
       if (!last) this.#keep(place);
       return report;
     });
     return {
       report,
-      interrupt: (why) => place.send({ kind: "interrupt", why: why.name }),
-      terminate: () => place.end(),
+      interrupt: (why) => void (over || place.send({ kind: "interrupt", why: why.name })),
+      terminate: () => void (over || place.end()),
     };
   }
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import grpc
 from drover.sdk import addresses
@@ -20,6 +20,8 @@ from drover.v1 import (
 )
 
 from .errors import Unavailable, error_of_call, no_answer
+
+T = TypeVar("T")
 
 FIRST_WAIT = 0.05
 LONGEST_WAIT = 2.0
@@ -126,6 +128,17 @@ class Caller:
                 failure = error
             except asyncio.TimeoutError:
                 raise no_answer(self.retry_for) from failure
+
+    async def until(self, deadline: float, answer: Awaitable[T]) -> T:
+        """The answer, if it comes by then, by the loop's time. Raises Unavailable otherwise, and what is
+        asked next is asked of the next broker."""
+        turn = self.turn
+        left = max(0.0, deadline - asyncio.get_running_loop().time())
+        try:
+            return await asyncio.wait_for(answer, left)
+        except asyncio.TimeoutError:
+            self.elsewhere(turn)
+            raise no_answer(round(left, 3)) from None
 
     @property
     def turn(self) -> int:

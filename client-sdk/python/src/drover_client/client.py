@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import Any, Literal, overload
 
 from drover.sdk.access import Access, Metadata, Tls
-from drover.v1 import job_pb2, job_service_pb2
+from drover.v1 import job_service_pb2
 
-from .answers import Cancellation, Submitted, WaitResult, batch_item, cancellation, job_or_error, submitted
-from .batches import batches
+from .answers import Cancellation, Submitted, WaitResult, cancellation, job_or_error, submitted
+from .batches import batches, submit_batch
 from .calls import CHANNEL_OPTIONS, Caller, addresses_of
 from .errors import (
     BrokerError,
@@ -174,7 +174,7 @@ class Client:
                 results += [results[-1]] * len(batch)
                 continue
             own = [request.key is None for request in asked[len(results) : len(results) + len(batch)]]
-            results += await self._submit_batch(batch, own, _ON_CONFLICT[on_conflict])
+            results += await submit_batch(self._calls, batch, own, _ON_CONFLICT[on_conflict])
         return results
 
     async def status(self, id: str, *, include_payload: bool = False) -> Job:
@@ -205,7 +205,7 @@ class Client:
         mode: Literal["all", "any"] = "all",
     ) -> WaitResult:
         """Wait up to `timeout` seconds (None: without end) until all, or any, of 1 to 1,000 jobs have
-        ended."""
+        ended. Raises Unavailable a second after that where no broker answers."""
         loop = asyncio.get_running_loop()
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
         deadline = None if seconds is None else loop.time() + seconds
@@ -213,7 +213,8 @@ class Client:
         while True:
             left = LONG_POLL if deadline is None else max(0.0, min(LONG_POLL, deadline - loop.time()))
             request.timeout.CopyFrom(duration("timeout", left))
-            response = await self._calls.call("Wait", request, lasts=left)
+            call = self._calls.call("Wait", request, lasts=left)
+            response = await (call if deadline is None else self._calls.until(deadline + LAST_LOOK, call))
             if response.done or (deadline is not None and loop.time() >= deadline):
                 return WaitResult([job_or_error(result) for result in response.results], response.done)
 
@@ -255,9 +256,10 @@ class Client:
         except WaitTimeout as late:
             heard = late.state
         # It may have ended since it was heard of last.
+        last_look = asyncio.get_running_loop().time() + LAST_LOOK
         try:
-            job = await asyncio.wait_for(self._looks.status(id, False), LAST_LOOK)
-        except (Unavailable, asyncio.TimeoutError):
+            job = await self._calls.until(last_look, self._looks.status(id, False))
+        except Unavailable:
             raise WaitTimeout(id, heard) from None
         if not job.state.has_ended:
             raise WaitTimeout(id, job.state)
@@ -275,31 +277,6 @@ class Client:
             raise
         results: Collection[job_service_pb2.StatusResult] = answer.results
         return results
-
-    async def _submit_batch(
-        self, specs: list[job_pb2.JobSpec], own_keys: list[bool], policy: job_service_pb2.ConflictPolicy
-    ) -> list[Submitted | BrokerError]:
-        results: list[Submitted | BrokerError | None] = [None] * len(specs)
-        pending = list(range(len(specs)))
-
-        async def send() -> None:
-            """Sends what is not stored yet; raises Unavailable while that may change."""
-            request = job_service_pb2.SubmitBatchRequest(
-                jobs=[specs[index] for index in pending], on_conflict=policy
-            )
-            response = await self._calls.once("SubmitBatch", request)
-            for index, result in zip(pending, response.results, strict=True):
-                results[index] = batch_item(specs[index], result, own_keys[index])
-            pending[:] = [index for index in pending if isinstance(results[index], Unavailable)]
-            for index in pending:
-                raise results[index]  # type: ignore[misc]  # an Unavailable, as just filtered
-
-        try:
-            await self._calls.retrying(send)
-        except BrokerError as error:
-            for index in pending:
-                results[index] = error
-        return [result for result in results if result is not None]
 
 
 def _policy(request: JobRequest, on_conflict: OnConflict) -> job_service_pb2.ConflictPolicy:

@@ -14,9 +14,6 @@ used raises RuntimeError in the child.
 
 from __future__ import annotations
 
-import asyncio
-import os
-import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -34,10 +31,9 @@ from .explanation import Explanation
 from .flow_builders import Node
 from .flows import FlowCancellation, FlowMember, FlowStatus
 from .job import Job
-from .limits import RunLimits
-from .operations import PURGE_LASTS, ActiveJob, Purged, Queue, RegisteredTask, Route, WorkerInfo
-from .schedules import Declared, Schedule, ScheduleStatus
+from .loop_thread import LoopThread
 from .spec import JobRequest
+from .sync_parts import Inspection, Limits, Queues, Routes, Schedules
 from .task_ref import R, Step
 
 T = TypeVar("T")
@@ -88,7 +84,7 @@ class Client:
         self._make: Callable[[], asynchronous.Client] = lambda: asynchronous.Client(
             addresses, retry_for=retry_for, timeout=timeout, tls=tls, metadata=metadata
         )
-        self._loop = _LoopThread()
+        self._loop = LoopThread()
         self._made: asynchronous.Client | None = None
         self.queues = Queues(self)
         self.routes = Routes(self)
@@ -247,174 +243,8 @@ class FlowHandle:
         return self._client.run(lambda client: call(client.flow(self.key)))
 
 
-class Queues:
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def list(self) -> list[Queue]:
-        return self._client.run(lambda client: client.queues.list())
-
-    def get(self, name: str) -> Queue:
-        return self._client.run(lambda client: client.queues.get(name))
-
-    def pause(self, name: str) -> None:
-        self._client.run(lambda client: client.queues.pause(name))
-
-    def resume(self, name: str) -> None:
-        self._client.run(lambda client: client.queues.resume(name))
-
-    def purge(
-        self,
-        name: str,
-        *,
-        task: str = "",
-        include_scheduled: bool = False,
-        dry_run: bool = False,
-        timeout: float = PURGE_LASTS,
-    ) -> Purged:
-        return self._client.run(
-            lambda client: client.queues.purge(
-                name, task=task, include_scheduled=include_scheduled, dry_run=dry_run, timeout=timeout
-            )
-        )
-
-
-class Routes:
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def list(self) -> list[Route]:
-        return self._client.run(lambda client: client.routes.list())
-
-    def put(self, owner: str, routes: Iterable[Route]) -> None:
-        self._client.run(lambda client: client.routes.put(owner, routes))
-
-
-class Inspection:
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def workers(self) -> list[WorkerInfo]:
-        return self._client.run(lambda client: client.inspect.workers())
-
-    def active(self, limit: int | None = None) -> list[ActiveJob]:
-        return self._client.run(lambda client: client.inspect.active(limit))
-
-    def registered(self) -> list[RegisteredTask]:
-        return self._client.run(lambda client: client.inspect.registered())
-
-
-class Limits:
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def set_task(self, task: str, limits: RunLimits) -> None:
-        self._client.run(lambda client: client.limits.set_task(task, limits))
-
-    def set_queue(self, queue: str, limits: RunLimits) -> None:
-        self._client.run(lambda client: client.limits.set_queue(queue, limits))
-
-
-class Schedules:
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def put(
-        self,
-        owner: str,
-        schedules: Iterable[Schedule],
-        *,
-        remove_undeclared: bool = False,
-        dry_run: bool = False,
-    ) -> Declared:
-        declared = list(schedules)
-        return self._client.run(
-            lambda client: client.schedules.put(
-                owner, declared, remove_undeclared=remove_undeclared, dry_run=dry_run
-            )
-        )
-
-    def get(self, name: str) -> ScheduleStatus:
-        return self._client.run(lambda client: client.schedules.get(name))
-
-    def delete(self, name: str) -> None:
-        self._client.run(lambda client: client.schedules.delete(name))
-
-    def pause(self, name: str) -> None:
-        self._client.run(lambda client: client.schedules.pause(name))
-
-    def resume(self, name: str) -> None:
-        self._client.run(lambda client: client.schedules.resume(name))
-
-    def trigger(self, name: str) -> str:
-        return self._client.run(lambda client: client.schedules.trigger(name))
-
-    def preview(self, schedule: str | Schedule, count: int = 10) -> list[datetime]:
-        return self._client.run(lambda client: client.schedules.preview(schedule, count))
-
-    def list(self, *, owner: str = "", task: str = "") -> list[ScheduleStatus]:
-        return self._client.run(lambda client: client.schedules.list(owner=owner, task=task))
-
-
 _END: Any = object()
 
 
 async def _close(told: Any) -> None:
     await told.aclose()
-
-
-class _LoopThread:
-    """An event loop in a daemon thread, made at first use."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._process = 0
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        try:
-            future = asyncio.run_coroutine_threadsafe(work, self._started())
-        except BaseException:
-            work.close()
-            raise
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()  # KeyboardInterrupt: nobody waits for it any more
-            raise
-
-    def stop(self) -> None:
-        with self._lock:
-            loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
-        if loop is None or self._process != os.getpid():
-            return
-        loop.call_soon_threadsafe(loop.stop)
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
-
-    def _started(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None:
-                self._process = os.getpid()
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=_serve, args=(self._loop,), name="drover-client", daemon=True
-                )
-                self._thread.start()
-            elif self._process != os.getpid():
-                raise RuntimeError("this client was used before the process forked: make one after the fork")
-            elif self._thread is threading.current_thread():
-                raise RuntimeError("the synchronous client must not be called from its own thread")
-            return self._loop
-
-
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
-    asyncio.set_event_loop(loop)
-    loop.run_forever()
-    left = asyncio.all_tasks(loop)
-    for task in left:
-        task.cancel()
-    if left:
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-    loop.close()

@@ -3,6 +3,8 @@ package parity
 import (
 	"context"
 	"errors"
+	"reflect"
+	"strings"
 	"testing"
 
 	drover "github.com/drover-dev/drover/client-sdk/go"
@@ -87,4 +89,97 @@ func result[In, Out any](ctx context.Context, client *drover.Client, task drover
 		return none, err
 	}
 	return job.Result(ctx)
+}
+
+func Test24EagerHandles(t *testing.T) {
+	w := worker.New(worker.Config{})
+	bankIsOpen := false
+	worker.Handle(w, "charge", func(ctx context.Context, amount int) (int, error) {
+		if !bankIsOpen {
+			return 0, errBusy
+		}
+		return amount * worker.FromContext(ctx).Failures, nil
+	})
+	client, err := drover.New(drover.Config{Conn: worker.Eager(w)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx := t.Context()
+	charge := drover.Define[int, int]("charge", drover.Retries(1))
+	job, err := charge.Submit(ctx, client, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flow, err := client.SubmitFlow(ctx, drover.Chain(charge.Step(1), charge.Step(2)))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	for _, handle := range []any{job, job.JobHandle, flow} {
+		eachMethod(ctx, handle, func(name string, err error) {
+			if err != nil && strings.Contains(err.Error(), "not there without a broker") {
+				t.Errorf("%T.%s: %v", handle, name, err)
+			}
+		})
+	}
+
+	explained, err := job.Explain(ctx)
+	if err != nil || explained.State != drover.Failed || explained.Summary != job.ID+" has ended: FAILED" {
+		t.Errorf("explain: %+v, %v", explained, err)
+	}
+	if _, err := job.Move(ctx, drover.Place{}); !errors.Is(err, drover.ErrNotWaiting) {
+		t.Errorf("move: %v", err)
+	}
+	// Those that the methods were tried with have come to nothing either.
+	before, err := job.Status(ctx)
+	if err != nil || before.State != drover.Failed || before.Failures != 2 {
+		t.Fatalf("before: %+v, %v", before, err)
+	}
+	bankIsOpen = true
+	after, err := job.Redrive(ctx)
+	if err != nil || after.State != drover.Succeeded || after.Failures != 0 || after.Attempt != before.Attempt+1 {
+		t.Errorf("redriven: %+v, %v", after, err)
+	}
+	if got, err := job.Result(ctx); err != nil || got != 0 {
+		t.Errorf("the result after a redrive: %v, %v", got, err)
+	}
+	if _, err := job.Redrive(ctx); !errors.Is(err, drover.ErrNotFailed) {
+		t.Errorf("a redrive of what has succeeded: %v", err)
+	}
+	if again, err := flow.Redrive(ctx); err != nil || again != 2 {
+		t.Errorf("the flow's redrive: %d, %v", again, err)
+	}
+	if got, err := drover.FlowResult[int](ctx, flow); err != nil || got != 0 {
+		t.Errorf("the flow's result: %v, %v", got, err)
+	}
+	if _, err := flow.Redrive(ctx); !errors.Is(err, drover.ErrNotFailed) {
+		t.Errorf("a redrive of a flow that has succeeded: %v", err)
+	}
+}
+
+// eachMethod calls every method of a handle that takes a context, with nothing else said, and tells what came of it.
+func eachMethod(ctx context.Context, handle any, told func(name string, err error)) {
+	of := reflect.ValueOf(handle)
+	for i := range of.NumMethod() {
+		method := of.Method(i)
+		arguments := []reflect.Value{reflect.ValueOf(ctx)}
+		for j := 1; j < method.Type().NumIn(); j++ {
+			arguments = append(arguments, reflect.Zero(method.Type().In(j)))
+		}
+		call := method.Call
+		if method.Type().IsVariadic() {
+			call = method.CallSlice
+		}
+		results := call(arguments)
+		last := results[len(results)-1]
+		if last.Kind() == reflect.Func {
+			last.Call([]reflect.Value{reflect.MakeFunc(last.Type().In(0), func(item []reflect.Value) []reflect.Value {
+				last = item[1]
+				return []reflect.Value{reflect.ValueOf(true)}
+			})})
+		}
+		err, _ := last.Interface().(error)
+		told(of.Type().Method(i).Name, err)
+	}
 }

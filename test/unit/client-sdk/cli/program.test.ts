@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { Readable } from "node:stream";
 import type { Command } from "commander";
 import { describe, expect, test } from "vitest";
@@ -118,4 +120,18 @@ describe("completion knows", () => {
   test("nothing hidden", () => {
     expect(candidates(program, ["__"])).toEqual([]);
   });
+});
+
+test("watch waits for a broker's first word as long as it is told to, and ends with 3", async () => {
+  const mute = createServer().listen(0, "127.0.0.1");
+  await once(mute, "listening");
+  const address = `127.0.0.1:${(mute.address() as AddressInfo).port}`;
+  try {
+    const { said, ...rest } = io();
+    expect(await run(["--address", address, "--timeout", "150ms", "watch", "t~k"], rest)).toBe(3);
+    const waited = /^drover: no broker answers at \S+ \(no answer within (\d+) ms\)\n$/.exec(said.err)?.[1];
+    expect(Number(waited), said.err).toBeLessThanOrEqual(150);
+  } finally {
+    mute.close();
+  }
 });

@@ -17,21 +17,21 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from drover.sdk.access import Access
-from drover.v1 import job_pb2, worker_service_pb2
+from drover.v1 import worker_service_pb2
 
 from .attachment import Attachment
 from .cancellation import CancelReason
 from .inputs import InputPages
 from .ledger import Ledger
-from .log_events import event, log
+from .log_events import event
 from .mailbox import Mailbox
 from .outbox import Outbox
 from .processes import ProcessPool
-from .report import cancelled_report, failure_report, release_report
-from .run import Places, Run
+from .report import failure_report, release_report
+from .run import Places
+from .runs import Runs, is_isolated
 from .session import CHANNEL_OPTIONS
 from .settings import Settings
-from .slots import Slots
 from .task import Task
 from .threads import HandlerThreads
 from .version import SDK
@@ -76,18 +76,12 @@ class Worker:
         self._settings = settings
         self._instance = uuid.uuid4().hex
         self._ledger = Ledger()
-        self._slots = Slots(
-            settings.concurrency, {task.name: task.concurrency for task in tasks.values() if task.concurrency}
-        )
-        self._arrived: dict[str, float] = {}  # waiting leases: when they came, monotonic seconds
-        self._runs: dict[str, Run] = {}
-        self._outlived: set[str] = set()  # tokens of runs that go on although their attempt is over
         self._threads = HandlerThreads("drover-handler")
         self._stopping = False
         self._on_start = on_start
         self._on_stop = on_stop
         self._access = Access(CHANNEL_OPTIONS, settings.tls, settings.metadata)
-        isolated = [task for task in tasks.values() if self._is_isolated(task)]
+        isolated = [task for task in tasks.values() if is_isolated(task, settings)]
         self._processes = ProcessPool(isolated, on_child_start, settings, child_logs) if isolated else None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.attached_once = threading.Event()
@@ -155,7 +149,10 @@ class Worker:
             return
         settings = self._settings
         inputs = InputPages(settings.addresses, self._access)
-        self._places = Places(Mailbox(self._loop), handlers, self._threads, self._processes, inputs)
+        places = Places(Mailbox(self._loop), handlers, self._threads, self._processes, inputs)
+        self._runs = Runs(
+            self._tasks, settings, self._ledger, self._outbox, places, self._moved.set, self._tell_credit
+        )
         if self._processes is not None:
             self._processes.start()
         event(
@@ -213,10 +210,10 @@ class Worker:
         )
         self.attached_once.set()
         for token in lost:
-            self._cancel(token, CancelReason.LEASE_LOST)
+            self._runs.cancel(token, CancelReason.LEASE_LOST)
         for held in attached.held:
             if held.cancel_requested:
-                self._cancel(held.token, CancelReason.REQUESTED)
+                self._runs.cancel(held.token, CancelReason.REQUESTED)
 
     def leased(self, leases: worker_service_pb2.Leases) -> None:
         now = time.monotonic()
@@ -229,9 +226,8 @@ class Worker:
                 unknown = LookupError(f"worker {self._settings.name} has no task {lease.task}")
                 self._outbox.outcome(lease.token, failure_report(unknown))
             else:
-                self._arrived[lease.token] = now
-                self._slots.put(lease)
-        self._fill()
+                self._runs.put(lease, now)
+        self._runs.fill()
 
     def settled(self, settled: worker_service_pb2.Settled) -> None:
         for lease_id in settled.recorded:
@@ -253,83 +249,25 @@ class Worker:
         for lease in cancel.leases:
             token = self._ledger.token_of(lease.lease_id)
             if token is not None:
-                self._cancel(token, _CANCEL_REASONS.get(lease.reason, CancelReason.REQUESTED))
-
-    def _cancel(self, token: str, reason: CancelReason) -> None:
-        if self._slots.withdraw(token) is not None:
-            self._arrived.pop(token, None)
-            if reason is CancelReason.REQUESTED:
-                self._outbox.outcome(token, cancelled_report())
-        run = self._runs.get(token)
-        if reason is not CancelReason.REQUESTED:
-            self._ledger.give_up(token)
-            if run is not None:
-                self._outlives(run)
-        if run is not None:
-            run.cancel(reason)
-
-    # --- what the runs say (RunListener) ---
-
-    def reported(self, run: Run, outcome: worker_service_pb2.Outcome) -> None:
-        if outcome.failure.reason == job_pb2.FAILURE_REASON_TIME_LIMIT:
-            self._outlives(run)
-        self._outbox.outcome(run.token, outcome)
-
-    def progressed(self, run: Run, progress: job_pb2.Progress) -> None:
-        self._outbox.progress(run.token, progress)
-
-    def ended(self, run: Run) -> None:
-        del self._runs[run.token]
-        if run.token in self._outlived:
-            self._outlived.discard(run.token)
-            self._outbox.credit(self._credit())
-        self._slots.free(run.task.name)
-        self._fill()
-        self._moved.set()
-
-    # --- places ---
-
-    def _fill(self) -> None:
-        while (lease := self._slots.take()) is not None:
-            arrived = self._arrived.pop(lease.token)
-            task = self._tasks[lease.task]
-            try:
-                run = Run(task, lease, arrived, self._places, self, self._is_isolated(task))
-                run.start()
-            except Exception as error:  # no thread to be had, a lease of a shape nobody thought of
-                log.exception("start_failed", extra={"job_id": lease.job_id})
-                self._slots.free(lease.task)
-                self._outbox.outcome(lease.token, failure_report(error))
-            else:
-                self._runs[run.token] = run
-
-    def _is_isolated(self, task: Task) -> bool:
-        return (task.pool or self._settings.pool) == "process"
-
-    def _outlives(self, run: Run) -> None:
-        """The attempt is over for the broker, which has its credit back; the place is still taken."""
-        if run.token not in self._outlived:
-            self._outlived.add(run.token)
-            self._outbox.credit(self._credit())
+                self._runs.cancel(token, _CANCEL_REASONS.get(lease.reason, CancelReason.REQUESTED))
 
     def _credit(self) -> int:
-        return 0 if self._stopping else max(0, self._settings.credit - len(self._outlived))
+        return 0 if self._stopping else max(0, self._settings.credit - self._runs.outlived)
+
+    def _tell_credit(self) -> None:
+        self._outbox.credit(self._credit())
 
     # --- draining ---
 
     async def _drain(self) -> None:
-        event(logging.INFO, "worker_draining", running=len(self._runs), waiting=self._slots.waiting)
+        event(logging.INFO, "worker_draining", running=len(self._runs), waiting=self._runs.waiting)
         self._outbox.drain()
         self._outbox.credit(0)
-        for lease in self._slots.withdraw_all():
-            self._outbox.outcome(lease.token, release_report())
+        self._runs.give_back_waiting()
         if not await self._until(lambda: not self._runs, self._settings.drain_timeout):
-            for run in list(self._runs.values()):
-                run.cancel(CancelReason.SHUTDOWN)
+            self._runs.shut_down()
             await self._until(lambda: not self._runs, SIGNAL_GRACE)
-            for run in self._runs.values():
-                requested = run.cancel_reason is CancelReason.REQUESTED
-                self._outbox.outcome(run.token, cancelled_report() if requested else release_report())
+            self._runs.give_back_running()
         await self._until(lambda: len(self._ledger) == 0, SETTLE_TIMEOUT)
 
     async def _until(self, reached: Callable[[], bool], timeout: float) -> bool:

@@ -3,7 +3,16 @@ client that runs handlers on the spot. In pytest the fixtures `drover_broker` an
 """
 
 from .broker import BrokerProcess
-from .eager import EagerClient, EagerJob
+from .eager import EagerClient
+from .eager_job import EagerJob, EagerRefusal, EagerState, EagerStatus
 from .running import running
 
-__all__ = ["BrokerProcess", "EagerClient", "EagerJob", "running"]
+__all__ = [
+    "BrokerProcess",
+    "EagerClient",
+    "EagerJob",
+    "EagerRefusal",
+    "EagerState",
+    "EagerStatus",
+    "running",
+]
