@@ -24,6 +24,8 @@ const path = [join(root, "node_modules/.bin"), tools, process.env.PATH].join(del
 
 // What stands in proto/gen and is written by hand. Python's package is one distribution, so what both SDKs share is in it.
 const handWritten = new Set([
+  "go/drover/sdk/addresses.go",
+  "go/drover/sdk/addresses_test.go",
   "go/go.mod",
   "go/go.sum",
   "python/pyproject.toml",

@@ -1,14 +1,11 @@
 package drover
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"math/rand/v2"
 	"net"
-	"os"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -20,12 +17,13 @@ import (
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/resolver/manual"
 
+	"github.com/drover-dev/drover/proto/gen/go/drover/sdk"
 	droverv1 "github.com/drover-dev/drover/proto/gen/go/drover/v1"
 )
 
 // Config says which brokers a client speaks to. The zero value is a broker on this machine.
 type Config struct {
-	// Brokers as `host:port`; calls are spread over those that can be reached. Default: those of the environment
+	// Brokers as `host:port` or `host`; calls are spread over those that can be reached. Default: those of the environment
 	// variable DROVER_ADDRESS, separated by commas, else `127.0.0.1:50051`.
 	Addresses []string
 	// How long a call is repeated while no broker can do it, if its context has no deadline. Default 30 s. One try may
@@ -79,9 +77,7 @@ const (
 // New makes a client. Connections are made when they are first needed, so a broker may be started later; an error means
 // that config makes no sense. Close the client when done.
 func New(config Config) (*Client, error) {
-	if len(config.Addresses) == 0 {
-		config.Addresses = strings.Split(cmp.Or(os.Getenv("DROVER_ADDRESS"), "127.0.0.1:50051"), ",")
-	}
+	config.Addresses = sdk.Addresses(config.Addresses)
 	if config.RetryFor <= 0 {
 		config.RetryFor = 30 * time.Second
 	}

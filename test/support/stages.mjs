@@ -19,7 +19,10 @@ const minutes = 60;
 const present = (folders, file) => folders.filter((folder) => existsSync(join(root, folder, file)));
 const pythonProjects = () => present(["worker-sdk/python", "client-sdk/python"], "pyproject.toml");
 const goModules = () =>
-  present(["worker-sdk/go", "client-sdk/go", "test/polyglot/parity/go", "examples/nethttp"], "go.mod");
+  present(
+    ["proto/gen/go", "worker-sdk/go", "client-sdk/go", "test/polyglot/parity/go", "examples/nethttp"],
+    "go.mod",
+  );
 
 const reportFile = (name) => join(cache, "reports", name);
 

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/drover-dev/drover/proto/gen/go/drover/sdk"
 )
 
 // Main is a worker's whole main: it reads the flags of BindFlags from the command line (unless the program has parsed
@@ -49,7 +51,7 @@ func (w *Worker) BindFlags(flags *flag.FlagSet) {
 		}
 	}
 	flags.Func("address", "brokers as `host:port,...`; also by DROVER_ADDRESS", func(value string) error {
-		w.config.Addresses = strings.Split(value, ",")
+		w.config.Addresses = sdk.Addresses(strings.Split(value, ","))
 		return nil
 	})
 	flags.Func("queues", "queues to serve as `name,...`, each with an optional weight, as in mail=3,default", w.setQueues)

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -12,13 +11,13 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
+	"github.com/drover-dev/drover/proto/gen/go/drover/sdk"
 	droverv1 "github.com/drover-dev/drover/proto/gen/go/drover/v1"
 )
 
@@ -26,7 +25,7 @@ const version = "0.1.0"
 
 // Config says how a worker runs. The zero value serves the queue `default` of a broker on this machine.
 type Config struct {
-	// Brokers as `host:port`; one of them is attached to, the next one when it fails. Default: those of the environment
+	// Brokers as `host:port` or `host`; one of them is attached to, the next one when it fails. Default: those of the environment
 	// variable DROVER_ADDRESS, separated by commas, else `127.0.0.1:50051`.
 	Addresses []string
 	// Where jobs are taken from, at most 100. Default: the queue `default`.
@@ -81,9 +80,7 @@ type Worker struct {
 
 // New makes a worker; mistakes in config are reported by Run.
 func New(config Config) *Worker {
-	if len(config.Addresses) == 0 {
-		config.Addresses = strings.Split(cmp.Or(os.Getenv("DROVER_ADDRESS"), "127.0.0.1:50051"), ",")
-	}
+	config.Addresses = sdk.Addresses(config.Addresses)
 	if len(config.Queues) == 0 {
 		config.Queues = []Queue{{Name: "default"}}
 	}

@@ -4,7 +4,7 @@
 import { Refusal } from "../core/errors.js";
 import { newJob, type Snapshot, type Spec } from "../core/job.js";
 import { sizes, times } from "../core/limits.js";
-import { jobId, jobRef } from "../core/names.js";
+import { jobId, KnownJob } from "../core/names.js";
 import type { Agenda } from "./agenda.js";
 import type { Hints } from "./hints.js";
 import { type Clock, Conflict, type Jobs, type Journal, type Lanes, type Write } from "./ports.js";
@@ -50,7 +50,7 @@ export class Intake {
       this.create(spec).then(done, failed);
       return;
     }
-    const ref = jobRef(spec.task, spec.key);
+    const ref = new KnownJob(spec.task, spec.key);
     const nonce = this.parts.journal.nonce();
     const { inline, body } = apart(spec);
     const job = newJob(inline, nonce);

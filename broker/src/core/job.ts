@@ -186,7 +186,7 @@ export interface JobRef {
   task: string;
   key: string;
   /** What jobId says, where it is asked for many times. */
-  id?: string;
+  readonly id?: string;
 }
 
 /** One message of a job, read back. */

@@ -16,8 +16,19 @@ export function jobId(ref: JobRef): string {
 }
 
 /** A job of which many will ask the id. */
-export function jobRef(task: string, key: string): JobRef {
-  return { task, key, id: `${task}~${key}` };
+export class KnownJob implements JobRef {
+  readonly #id: string;
+
+  constructor(
+    readonly task: string,
+    readonly key: string,
+  ) {
+    this.#id = `${task}~${key}`;
+  }
+
+  get id(): string {
+    return this.#id;
+  }
 }
 
 /** The task and key of a job id, or undefined when it is none. */

@@ -25,6 +25,7 @@ import { queueService } from "./queue-service.js";
 import { addReflection } from "./reflection.js";
 import { routeMethods } from "./route-methods.js";
 import { scheduleService } from "./schedule-service.js";
+import { widen } from "./window.js";
 import { workerService } from "./worker-service.js";
 
 export interface GrpcParts {
@@ -94,6 +95,7 @@ export async function startGrpc(parts: GrpcParts, at: GrpcOptions): Promise<Grpc
   addReflection(server);
 
   const port = await bind(server, at);
+  widen(server);
   const look = () => health.set(!calls.stopping && api.readiness().ready);
   look();
   const timer = setInterval(look, healthEvery);

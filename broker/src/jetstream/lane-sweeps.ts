@@ -21,6 +21,11 @@ export interface Floors {
 export interface LaneSweepRules {
   /** Acks after which a lane is swept at once. */
   acks: number;
+  /** Acks that are worth a purge where few lanes have them: a purge holds the stream up for some 2 us of each message, and
+   *  10 ms at a time are felt by the jobs that come meanwhile. */
+  worthwhile: number;
+  /** Lanes swept in one look for that reason. */
+  lanesAtOnce: number;
   /** Of what still waits in a lane, the share that has to be acked before it is swept: a purge looks at all that the
    *  lane holds, three times over, so that with a million waiting each sweep holds the stream up for a second. */
   share: number;
@@ -46,16 +51,12 @@ export class LaneSweeps {
 
   /** Lanes with many acked tickets in them. */
   async sweepBusyLanes(): Promise<void> {
-    for (const lane of this.parts.lanes.all()) if (this.#isFull(lane)) await this.sweepLane(lane);
-  }
-
-  #isFull(lane: StreamLane): boolean {
-    return lane.acked >= this.rules.acks && !this.isLaden(lane);
+    for (const lane of lanesToSweep(this.parts.lanes.all(), this.rules)) await this.sweepLane(lane);
   }
 
   /** Too much waits in the lane for what a purge would bring. */
-  isLaden({ acked, pending }: StreamLane): boolean {
-    return pending > this.rules.acks && acked < pending * this.rules.share;
+  isLaden(lane: StreamLane): boolean {
+    return isLaden(lane, this.rules);
   }
 
   /** Something was acked since the round before: there will be more. One purge walks every block that its lane has a
@@ -138,6 +139,20 @@ export class LaneSweeps {
     );
     return first === undefined ? listed : Math.min(listed, first - 1);
   }
+}
+
+type Filled = Pick<StreamLane, "acked" | "pending">;
+
+/** The fullest first. */
+export function lanesToSweep<L extends Filled>(lanes: readonly L[], rules: LaneSweepRules): L[] {
+  return lanes
+    .filter((lane) => lane.acked >= rules.worthwhile && !isLaden(lane, rules))
+    .sort((a, b) => b.acked - a.acked)
+    .filter((lane, i) => lane.acked >= rules.acks || i < rules.lanesAtOnce);
+}
+
+function isLaden({ acked, pending }: Filled, rules: LaneSweepRules): boolean {
+  return pending > rules.acks && acked < pending * rules.share;
 }
 
 export function isIdle(info: ConsumerInfo): boolean {

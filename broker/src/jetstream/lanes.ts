@@ -9,7 +9,7 @@ import type { ConsumerInfo, JetStreamManager } from "@nats-io/jetstream";
 import type { LaneEvents, LaneKey, Lanes, LaneView, Peers, Ticket } from "../app/ports.js";
 import { Refusal } from "../core/errors.js";
 import { times } from "../core/limits.js";
-import { jobRef } from "../core/names.js";
+import { KnownJob } from "../core/names.js";
 import { decodeAt } from "./codec.js";
 import { isMarked, StreamLane } from "./lane.js";
 import { LaneConsumers, laneKeyOf } from "./lane-consumers.js";
@@ -288,7 +288,7 @@ export class StreamLanes implements Lanes {
     const stored = decoded.kind === "tombstone" ? undefined : decoded.stored;
     return {
       lane: lane.key,
-      ref: jobRef(task, key),
+      ref: new KnownJob(task, key),
       seq: delivery.seq,
       deliveries: delivery.deliveries,
       trusted: delivery.deliveries === 1 && delivery.seq > lane.trustAbove,

@@ -16,6 +16,8 @@ export interface SweepRules extends LaneSweepRules, LaneRemovalRules {
 export const sweepRules: SweepRules = {
   every: 1_000,
   acks: 5_000,
+  worthwhile: 1_000,
+  lanesAtOnce: 2,
   share: 0.25,
   retentionEvery: 15_000,
   laneIdle: 24 * 60 * 60 * 1_000,

@@ -78,7 +78,13 @@ async def test_a_client_without_a_broker_says_unavailable() -> None:
 
 @pytest.mark.parametrize(
     ("given", "addresses"),
-    [("a:1", ("a:1",)), ("a:1, b:2", ("a:1", "b:2")), (["a:1"], ("a:1",)), (None, ("localhost:50051",))],
+    [
+        ("a:1", ("a:1",)),
+        ("a:1, b:2", ("a:1", "b:2")),
+        (["a:1"], ("a:1",)),
+        (["a", "[::1]", "[::1]:9"], ("a:50051", "[::1]:50051", "[::1]:9")),
+        (None, ("localhost:50051",)),
+    ],
 )
 def test_addresses(given: Any, addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DROVER_ADDRESS", raising=False)
@@ -91,7 +97,7 @@ def test_the_environment_names_the_brokers_where_the_code_does_not(monkeypatch: 
     assert addresses_of("a:1") == ("a:1",)
 
 
-@pytest.mark.parametrize("given", ["", "localhost", "a:b", []])
+@pytest.mark.parametrize("given", ["", "a:b", ":1", "a:0", "a:70000", "http://a:1", []])
 def test_an_address_that_is_none_is_refused(given: Any) -> None:
     with pytest.raises(ValueError, match="host:port"):
         Client(given or [])

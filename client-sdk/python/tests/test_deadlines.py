@@ -8,9 +8,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import grpc
 import pytest
 from brokers import hanging, mute, serving
-from drover.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
+from drover.v1 import (
+    flow_service_pb2,
+    flow_service_pb2_grpc,
+    job_pb2,
+    job_service_pb2,
+    job_service_pb2_grpc,
+)
 
 from drover_client import (
     Client,
@@ -208,17 +215,34 @@ class Done(job_service_pb2_grpc.JobServiceServicer):
         )
 
 
+class DoneFlows(flow_service_pb2_grpc.FlowServiceServicer):
+    """Any flow has succeeded."""
+
+    async def Watch(self, request: Any, context: Any) -> Any:  # noqa: N802
+        flow = flow_service_pb2.Flow(key=request.key, state=flow_service_pb2.FLOW_STATE_SUCCEEDED)
+        yield flow_service_pb2.FlowServiceWatchResponse(flow=flow)
+
+
+def add_done(server: grpc.aio.Server) -> None:
+    job_service_pb2_grpc.add_JobServiceServicer_to_server(Done(), server)
+    flow_service_pb2_grpc.add_FlowServiceServicer_to_server(DoneFlows(), server)
+
+
 @pytest.mark.parametrize(
-    "wait", [lambda client: client.wait(["t~k"], TIME), lambda client: client.result("t~k", TIME)]
+    "wait",
+    [
+        lambda client: client.wait(["t~k"], TIME),
+        lambda client: client.result("t~k", TIME),
+        lambda client: client.flow("f").wait(TIME),
+    ],
 )
 async def test_who_waits_again_is_not_kept_at_a_broker_that_hangs(wait: Any) -> None:
-    add = job_service_pb2_grpc.add_JobServiceServicer_to_server
     async with (
         hanging() as hung,
-        serving(lambda server: add(Done(), server)) as sound,
+        serving(add_done) as sound,
         Client([hung, sound]) as client,
     ):
         client._calls._at = 0
-        with pytest.raises((Unavailable, WaitTimeout)):
+        with pytest.raises((Unavailable, WaitTimeout, FlowTimeout)):
             await wait(client)
         await wait(client)

@@ -48,4 +48,4 @@ def test_used_before_a_fork_it_says_so_in_the_child(monkeypatch: pytest.MonkeyPa
 
 def test_an_address_that_is_none_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="host:port"):
-        Client("nowhere")
+        Client("no:where")

@@ -64,7 +64,9 @@ const CHANNEL_OPTIONS = {
   // A broker that vanished without closing its connections is noticed by calls that wait long.
   "grpc.keepalive_time_ms": 10_000,
   "grpc.keepalive_timeout_ms": 5_000,
-  // Many results may come in one answer.
+  // HTTP/2's own 64 KB would have a large answer wait for both event loops, again and again; and many results may come in
+  // one answer.
+  "grpc-node.flow_control_window": 1024 * 1024,
   "grpc.max_receive_message_length": -1,
   // A proxy for web traffic would also be asked for 127.0.0.1.
   "grpc.enable_http_proxy": process.env.grpc_proxy ? 1 : 0,

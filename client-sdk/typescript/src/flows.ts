@@ -119,14 +119,18 @@ export class FlowHandle {
   /** The flow once it has ended. Without a timeout this waits for as long as it takes, also for a broker to come back.
    *  @throws FlowTimeoutError: it goes on */
   async wait({ timeout }: { readonly timeout?: number } = {}): Promise<FlowStatus> {
+    const { brokers } = this.#caller;
+    const asked = brokers.current;
     const late = timeout === undefined ? undefined : AbortSignal.timeout(timeout);
     let last: FlowStatus | undefined;
     try {
       const patient = { timeout: Number.POSITIVE_INFINITY, ...(late !== undefined && { signal: late }) };
       for await (const now of this.watch(patient)) last = now;
     } catch (error) {
-      if (late?.aborted === true) throw new FlowTimeoutError(this.key, timeout ?? 0);
-      throw error;
+      if (late?.aborted !== true) throw error;
+      // A broker says at once how a flow stands: one that did not is not asked again by who waits again.
+      if (last === undefined) brokers.failed(asked);
+      throw new FlowTimeoutError(this.key, timeout ?? 0);
     }
     if (last === undefined) throw new Error("a flow ended without having been seen");
     return last;

@@ -16,6 +16,8 @@ const ROUNDS = 8;
 /** How long the broker holds a round's answer back, and what the answer may take beyond that, in ms. */
 const POLL = 30_000;
 const SLACK = 5_000;
+/** How long a broker may take to say how a job stands, in ms. */
+const PROBE = 1_000;
 
 /** How long what has to be asked gathers before it is asked, in ms; `waiting` counts the jobs waited for. */
 export function restBeforeAsking(waiting: number): number {
@@ -56,6 +58,7 @@ export class Waits {
   #asking = false;
   #timer: NodeJS.Timeout | undefined;
   #tries = 0;
+  #probing = false;
   #closed = false;
 
   constructor(brokers: Brokers) {
@@ -87,7 +90,10 @@ export class Waits {
       const onAbort = () => waiter.reject(signal?.reason);
       signal?.addEventListener("abort", onAbort, { once: true });
       const timer = Number.isFinite(timeout)
-        ? setTimeout(() => waiter.reject(new ResultTimeoutError(id, timeout)), timeout)
+        ? setTimeout(() => {
+            waiter.reject(new ResultTimeoutError(id, timeout));
+            this.#probe(id);
+          }, timeout)
         : undefined;
       entry.waiters.add(waiter);
     });
@@ -97,6 +103,18 @@ export class Waits {
     this.#closed = true;
     clearTimeout(this.#timer);
     for (const entry of [...this.#entries.values()]) this.#reject(entry, new ClientClosedError());
+  }
+
+  /** While it is asked for ends alone, a broker that hangs looks like one where nothing ends, and who waits again and again
+   *  would be kept there. What it is asked here any broker answers at once; one that does not is left. */
+  #probe(id: string): void {
+    if (this.#probing) return;
+    this.#probing = true;
+    const asked = attempt(this.#brokers, JobServiceService.status, { id, includePayload: false }, PROBE);
+    const over = () => {
+      this.#probing = false;
+    };
+    asked.answer.then(over, over);
   }
 
   #entry(id: string): Entry {

@@ -11,7 +11,11 @@ import {
   ResultTimeoutError,
   step,
 } from "@drover/client";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Flow, FlowServiceService, FlowState, JobServiceService } from "@drover/proto/v1";
+import { Job, JobState } from "@drover/proto/v1/job";
+import { Server as GrpcServer, ServerCredentials, type ServerWritableStream } from "@grpc/grpc-js";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { until } from "../../support/until.js";
 
 /** Of each call, in ms. */
 const timeout = 200;
@@ -133,4 +137,45 @@ describe.each(Object.keys(brokers))("with a broker that %s", (name) => {
       client.close();
     }
   });
+
+  test.each([
+    ["a job", (client: Client) => job(client).wait({ timeout: 100 }), ResultTimeoutError],
+    ["a flow", (client: Client) => client.flows.flow("f").wait({ timeout: 100 }), FlowTimeoutError],
+  ])("who waits again for %s is not kept at it while another one answers", async (_, wait, late) => {
+    const sound = new GrpcServer();
+    sound.addService(JobServiceService, { wait: everyJobHasEnded });
+    sound.addService(FlowServiceService, { watch: everyFlowHasEnded });
+    const port = await new Promise<number>((resolve, reject) =>
+      sound.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
+        error === null ? resolve(bound) : reject(error),
+      ),
+    );
+    // Clients begin with any of their brokers: this one with the first.
+    const first = vi.spyOn(Math, "random").mockReturnValue(0);
+    const client = new Client({ addresses: [address, `127.0.0.1:${port}`] });
+    first.mockRestore();
+    try {
+      await expect(wait(client)).rejects.toThrow(late);
+      const ended = () => wait(client) as Promise<{ readonly state: string }>;
+      expect((await until("the other one's answer", () => ended().catch(() => undefined))).state).toBe(
+        "SUCCEEDED",
+      );
+    } finally {
+      client.close();
+      sound.forceShutdown();
+    }
+  });
 });
+
+function everyJobHasEnded(
+  { request }: { request: { ids: string[] } },
+  done: (error: null, answer: object) => void,
+): void {
+  const results = request.ids.map((id) => ({ job: Job.create({ id, state: JobState.JOB_STATE_SUCCEEDED }) }));
+  done(null, { done: true, results });
+}
+
+function everyFlowHasEnded(stream: ServerWritableStream<{ key: string }, object>): void {
+  const { key } = stream.request;
+  stream.write({ flow: Flow.create({ key, state: FlowState.FLOW_STATE_SUCCEEDED }) });
+}

@@ -47,7 +47,7 @@ def test_reads(given: dict[str, Any], field: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ({"address": "localhost"}, "address: 'localhost' is no host:port"),
+        ({"address": "a:b"}, "address: 'a:b' is no host:port"),
         ({"address": ""}, "address: at least one host:port needed"),
         ({"queues": "a b"}, "queues: 'a b' is no queue name"),
         ({"queues": "a=101"}, "queues: must be a whole number from 1 to 100, not '101'"),

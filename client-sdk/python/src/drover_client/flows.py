@@ -133,9 +133,14 @@ class FlowHandle:
     async def wait(self, timeout: float | timedelta | None = None) -> FlowStatus:
         """The flow once it has ended. Raises FlowTimeout after `timeout` seconds: it goes on then."""
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        turn = self._calls.turn
+        told: list[FlowStatus] = []
         try:
-            return await asyncio.wait_for(self._last(), seconds)
+            return await asyncio.wait_for(self._end(told), seconds)
         except asyncio.TimeoutError:
+            # A broker says at once how a flow stands: one that did not is not asked again by who waits again.
+            if not told:
+                self._calls.elsewhere(turn)
             raise FlowTimeout(self.key) from None
 
     async def outcomes(self, timeout: float | timedelta | None = None) -> list[FlowMember]:
@@ -168,12 +173,11 @@ class FlowHandle:
         request = flow_service_pb2.FlowServiceRedriveRequest(key=self.key)
         return int((await self._calls.once("Flow/Redrive", request)).redriven)
 
-    async def _last(self) -> FlowStatus:
-        last: FlowStatus | None = None
+    async def _end(self, told: list[FlowStatus]) -> FlowStatus:
+        """Keeps what it is told last in `told`."""
         async for flow in self.watch():
-            last = flow
-        assert last is not None  # a stream ends with a flow that has
-        return last
+            told[:] = [flow]
+        return told[0]  # a stream ends with a flow that has
 
 
 async def submit_flow(
