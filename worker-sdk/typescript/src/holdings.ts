@@ -54,7 +54,7 @@ const FRAME_BYTES = 64;
 
 export class Holdings {
   readonly #roster: Pick<Roster, "enter" | "leave"> | undefined;
-  readonly #runs = new Map<number, Run>();
+  #runs = new Map<number, Run>();
   #unsent: Run[] = [];
   #progress = new Map<Run, ProgressReport>();
 
@@ -148,6 +148,8 @@ export class Holdings {
       this.drop(run);
       refused.push({ run, error });
     }
+    // V8 keeps what was deleted from a Map for as long as the Map lives on, or until it next collects everything.
+    if (this.#runs.size === 0) this.#runs = new Map();
     return refused;
   }
 
