@@ -62,6 +62,19 @@ describe.each([1, 3])("on %i shards", (shards) => {
     expect((await leaseOne(first, task)).ref).toEqual(ref);
   });
 
+  test("a lane whose files are gone does not keep the others from being removed", async () => {
+    const [broken, other] = [await markedLane(), await markedLane()];
+    const { stream, name } = scene.lane(broken);
+    rmSync(join(scene.server?.dir as string, "data/jetstream/$G/streams", stream, "obs", name), {
+      recursive: true,
+    });
+    // Its mark would be news to the server, which has nowhere to write it.
+    const lane = first.parts.store.lanes.all().find(({ key }) => key.task === broken);
+    delete lane?.info?.config.metadata?.["drover-removing"];
+    await removing.removeIdleLanes();
+    expect(await isThere(other)).toBe(false);
+  });
+
   test("a submit that meets the removal of its lane is served all the same", {
     timeout: 60_000,
   }, async () => {

@@ -1,7 +1,7 @@
 // A lane that nobody uses any more costs the nats-server a consumer: after a day it goes, behind a mark that brokers see
 // before it does, unless jobs will come back to it.
 
-import type { ConsumerInfo, JetStreamManager } from "@nats-io/jetstream";
+import { type ConsumerInfo, JetStreamApiError, type JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "nats";
 import type { Log } from "../app/telemetry.js";
 import type { Phase } from "../core/job.js";
@@ -42,14 +42,24 @@ export class LaneRemoval {
   async removeIdleLanes(): Promise<void> {
     const now = Date.now();
     for (const lane of this.parts.lanes.all()) {
-      const info = lane.info;
-      if (info === undefined || !isIdle(info)) continue;
-      const active = Date.parse(String(info.delivered.last_active ?? info.created));
-      const marked = Number(info.config.metadata?.["drover-removing"] ?? 0);
-      if (marked > 0 && now - marked >= this.rules.laneMarked) await this.#removeLane(lane);
-      else if (marked === 0 && now - active >= this.rules.laneIdle && !(await this.#isNeeded(lane))) {
-        await this.#markLane(lane, info, now);
+      try {
+        await this.#removeIfIdle(lane, now);
+      } catch (error) {
+        // Its files are gone, or it went itself just now: the others are not to stay for that.
+        if (!(error instanceof JetStreamApiError)) throw error;
+        this.parts.log.warn({ ...lane.key, error: error.message }, "an idle lane could not be removed yet");
       }
+    }
+  }
+
+  async #removeIfIdle(lane: StreamLane, now: number): Promise<void> {
+    const { info } = lane;
+    if (info === undefined || !isIdle(info)) return;
+    const active = Date.parse(String(info.delivered.last_active ?? info.created));
+    const marked = Number(info.config.metadata?.["drover-removing"] ?? 0);
+    if (marked > 0 && now - marked >= this.rules.laneMarked) await this.#removeLane(lane);
+    else if (marked === 0 && now - active >= this.rules.laneIdle && !(await this.#isNeeded(lane))) {
+      await this.#markLane(lane, info, now);
     }
   }
 

@@ -26,6 +26,9 @@ export interface LaneSweepRules {
   worthwhile: number;
   /** Lanes swept in one look for that reason. */
   lanesAtOnce: number;
+  /** Lanes swept in one round over all of them. For each purge the server counts anew what waits for each consumer of the
+   *  stream: with 300 lanes that was a quarter of all it did. */
+  lanesPerRound: number;
   /** Of what still waits in a lane, the share that has to be acked before it is swept: a purge looks at all that the
    *  lane holds, three times over, so that with a million waiting each sweep holds the stream up for a second. */
   share: number;
@@ -67,13 +70,16 @@ export class LaneSweeps {
     return lane.acked !== before;
   }
 
-  /** Every lane whose floor has moved, but for those that may wait, and the alarms. */
-  async sweepAll(mayWait: (lane: StreamLane) => boolean = () => false): Promise<void> {
-    for (const lane of this.parts.lanes.all()) {
-      const moved = lane.info !== undefined && lane.info.ack_floor.stream_seq > lane.swept;
-      if (!(moved && !isSwept(lane)) && lane.acked === 0) continue;
-      if (!mayWait(lane)) await this.sweepLane(lane);
-    }
+  /** Every lane whose floor has moved, and the alarms. */
+  sweepAll(): Promise<void> {
+    return this.sweepRound(() => false, Number.POSITIVE_INFINITY);
+  }
+
+  /** The same, but for lanes that may wait, and for more than `most`: those that were swept lately have their turn later. */
+  async sweepRound(mayWait: (lane: StreamLane) => boolean, most = this.rules.lanesPerRound): Promise<void> {
+    const lanes = this.parts.lanes.all().filter((lane) => isToSweep(lane) && !mayWait(lane));
+    lanes.sort((a, b) => a.sweptAt - b.sweptAt);
+    for (const lane of lanes.slice(0, most)) await this.sweepLane(lane);
     for (let shard = 0; shard < this.parts.subjects.shards; shard++) await this.#sweepDue(shard);
   }
 
@@ -81,6 +87,7 @@ export class LaneSweeps {
   async sweepLane(lane: StreamLane): Promise<void> {
     const stream = this.parts.subjects.stream(lane.shard);
     const acked = lane.acked;
+    lane.sweptAt = Date.now();
     const info = await this.parts.jsm.consumers.info(stream, lane.name);
     const floor = info.ack_floor.stream_seq;
     lane.acked -= acked;
@@ -157,6 +164,11 @@ function isLaden({ acked, pending }: Filled, rules: LaneSweepRules): boolean {
 
 export function isIdle(info: ConsumerInfo): boolean {
   return info.num_pending === 0 && info.num_ack_pending === 0 && info.num_redelivered === 0;
+}
+
+function isToSweep(lane: StreamLane): boolean {
+  const moved = lane.info !== undefined && lane.info.ack_floor.stream_seq > lane.swept;
+  return lane.acked > 0 || (moved && !isSwept(lane));
 }
 
 /** Nothing was delivered since it was swept with nothing out. Its ack floor says nothing of that: where a lane is idle it

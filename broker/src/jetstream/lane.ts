@@ -18,6 +18,8 @@ export class StreamLane implements LaneView {
   acked = 0;
   /** How many those were a round of sweeps ago. */
   ackedBefore = 0;
+  /** When it was swept last, ms of this machine's clock. */
+  sweptAt = 0;
   /** The floor up to which it was swept last. */
   swept = 0;
   /** How many deliveries there had been when it was last swept with none of them out. */

@@ -18,6 +18,7 @@ export const sweepRules: SweepRules = {
   acks: 5_000,
   worthwhile: 1_000,
   lanesAtOnce: 2,
+  lanesPerRound: 8,
   share: 0.25,
   retentionEvery: 15_000,
   laneIdle: 24 * 60 * 60 * 1_000,
@@ -56,7 +57,7 @@ export class Sweeps {
     const lanes = this.#laneSweeps;
     each(this.rules.every, "lanes", () => lanes.sweepBusyLanes());
     each(this.rules.every * 5, "floors", () =>
-      lanes.sweepAll((lane) => lanes.isLaden(lane) || lanes.isInUse(lane)),
+      lanes.sweepRound((lane) => lanes.isLaden(lane) || lanes.isInUse(lane)),
     );
     each(this.rules.retentionEvery, "retention", () => this.retain());
     each(idleLanesEvery, "idle lanes", () => this.removeIdleLanes());
@@ -75,7 +76,7 @@ export class Sweeps {
   /** Removes records that are over their queue's age or number. */
   async retain(): Promise<void> {
     await this.parts.lanes.refresh();
-    await this.#laneSweeps.sweepAll((lane) => this.#laneSweeps.isLaden(lane));
+    await this.#laneSweeps.sweepRound((lane) => this.#laneSweeps.isLaden(lane));
     for (let shard = 0; shard < this.parts.subjects.shards; shard++) {
       await this.#retention.retain(shard, await this.#laneSweeps.floors(shard));
     }

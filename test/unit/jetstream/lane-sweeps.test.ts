@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { lanesToSweep } from "../../../broker/src/jetstream/lane-sweeps.js";
 
-const rules = { acks: 5_000, worthwhile: 1_000, lanesAtOnce: 2, share: 0.25 };
+const rules = { acks: 5_000, worthwhile: 1_000, lanesAtOnce: 2, lanesPerRound: 20, share: 0.25 };
 
 test.each<[what: string, lanes: [acked: number, pending: number][], swept: number[]]>([
   [
