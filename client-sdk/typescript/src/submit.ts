@@ -48,7 +48,7 @@ interface Pending extends Submission {
 const BATCH = { bytes: 3 * 1024 * 1024, patience: 5 };
 // Single submits share a few batches of middling size: while the broker writes one, the next is on its way. In bulk the
 // largest ones the contract allows cost least.
-const SINGLE = { ...BATCH, items: 250, calls: 4 };
+const SINGLE = { ...BATCH, items: 350, calls: 3 };
 const BULK = { ...BATCH, items: 1_000, calls: 2, waiting: Number.POSITIVE_INFINITY };
 /** Jobs of one batch that are submitted once more, alone, to learn what is wrong with them. */
 const ASKED_AGAIN = 20;
