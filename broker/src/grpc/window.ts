@@ -5,7 +5,7 @@ import type { Http2Server } from "node:http2";
 import type { Server } from "@grpc/grpc-js";
 
 /** Bytes, of each call and of each connection. As much as other servers of gRPC give. */
-export const window = 1024 * 1024;
+const window = 1024 * 1024;
 
 /** To be called once the server is bound. grpc-js has an option for clients only [grpc/grpc-node#3058]: until servers have
  *  it, what it would set is set here. Where it cannot be, all works as before, but slower. */
