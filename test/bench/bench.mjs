@@ -13,13 +13,15 @@ import { plot } from "./plot.mjs";
 import { killAll } from "./processes.mjs";
 import { medians, printTable, ratios } from "./report.mjs";
 
-const help = `npm run bench -- [--quick] [--only NAME,...] [--rounds N] [--steady SECONDS] [--json FILE] [--peers]
+const help = `npm run bench -- [--quick] [--only NAME,...] [--rounds N] [--steady SECONDS] [--idle SECONDS]
+             [--json FILE] [--plot FILE] [--peers]
 
   --quick           smaller, one round, without ${slow.join(", ")}: under two minutes, for a first look
   --only NAMES      of ${Object.keys(measures).join(", ")}
   --rounds N        rounds of each, of which the median counts (default 3; memory, steady, scaling, schedules, idle,
                     limited, rates, keys, metrics and workers: 1)
   --steady SECONDS  how long steady lasts (default 60, quick 10; for the promise: 600)
+  --idle SECONDS    how long the workers of "workers" have nothing to do (default 60, quick 15; for the promise: 3600)
   --json FILE       writes the figures, their shares of the run's limits, and each round
   --plot FILE       writes the picture there (default .drover/bench/figures.svg)
   --peers           the same jobs through BullMQ and Celery on Redis as well (needs redis-server; see the README)
@@ -35,6 +37,7 @@ function options() {
         only: { type: "string" },
         rounds: { type: "string" },
         steady: { type: "string" },
+        idle: { type: "string" },
         json: { type: "string" },
         plot: { type: "string" },
         peers: { type: "boolean", default: false },
@@ -46,7 +49,13 @@ function options() {
     const unknown = names.find((name) => !(name in measures));
     if (unknown !== undefined) throw new Error(`--only ${unknown}: there are ${all.join(", ")}`);
     const rounds = whole("--rounds", values.rounds) ?? (values.quick ? 1 : 3);
-    return { ...values, names, rounds, steadySeconds: whole("--steady", values.steady) };
+    return {
+      ...values,
+      names,
+      rounds,
+      steadySeconds: whole("--steady", values.steady),
+      idleSeconds: whole("--idle", values.idle),
+    };
   } catch (error) {
     console.error(`bench: ${error.message}\n\n${help}`);
     process.exit(2);
